@@ -1,0 +1,11 @@
+//! The formats of block specimens, block results and block replicas.
+//!
+//! No I/O and nothing asynchronous in here: bytes in, values out, and back.
+
+pub mod replica;
+
+pub use replica::{
+    AccountRead, BlockhashRead, CODEC_VERSION, CodeRead, Profile, Replica, ReplicaAuthorization,
+    ReplicaKind, ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, Segment,
+    StateSpecimen, StorageRead, UnknownReplicaKind,
+};
