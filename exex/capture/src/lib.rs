@@ -1,1 +1,18 @@
-//! x
+//! What a block's execution reads of the parent state, in the network's order.
+
+mod capture;
+mod chain;
+mod error;
+mod evm;
+mod parent;
+mod recorder;
+
+pub use capture::{
+    BlockParts, Capture, Receipt, SignedTransaction, capture, capture_with_changes, evm_env,
+    execution_context,
+};
+pub use chain::{ChainSpec, DEV_CHAIN_ID, ExecutionSpec};
+pub use error::{CaptureError, OutcomeMismatch, RecordError};
+pub use evm::{EvmContext, InspectingEvm, InspectingEvmFactory};
+pub use parent::ParentState;
+pub use recorder::{Reads, Recorder};

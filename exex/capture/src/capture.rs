@@ -1,0 +1,280 @@
+//! Executes a block and records what it reads.
+
+use crate::{
+    CaptureError, ExecutionSpec, InspectingEvmFactory, OutcomeMismatch, ParentState, Reads,
+    Recorder,
+};
+use alloy_consensus::{
+    BlockHeader, EthereumReceipt, EthereumTxEnvelope, Header, TxEip4844, TxReceipt, TxType,
+    proofs::calculate_receipt_root,
+};
+use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
+use alloy_evm::{
+    Evm, EvmEnv, EvmFactory,
+    block::{
+        BlockExecutionResult, BlockExecutor, ExecutableTxParts, SystemCaller,
+        calc::base_block_reward,
+    },
+    eth::{
+        EthBlockExecutionCtx, EthBlockExecutor,
+        receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
+    },
+};
+use alloy_primitives::{Address, Bloom};
+use revm::{
+    DatabaseRef,
+    context::{DBErrorMarker, TxEnv},
+    database::{BundleState, State, states::bundle_state::BundleRetention},
+    database_interface::WrapDatabaseRef,
+};
+use std::{borrow::Cow, error::Error};
+
+/// A signed transaction of any type, without blob sidecar: the type of reth's `TransactionSigned`.
+pub type SignedTransaction = EthereumTxEnvelope<TxEip4844>;
+
+/// A receipt as execution makes it.
+pub type Receipt = EthereumReceipt<TxType>;
+
+/// A block's parts other than its transactions.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockParts<'a> {
+    /// The header. Roots, bloom and gas used are not looked at; see [`Capture::check`].
+    pub header: &'a Header,
+    /// Uncles; empty since the merge.
+    pub ommers: &'a [Header],
+    /// Withdrawals, from Shanghai on.
+    pub withdrawals: Option<&'a [Withdrawal]>,
+}
+
+/// What a block's execution gave, and what it read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// One receipt a transaction.
+    pub receipts: Vec<Receipt>,
+    /// EIP-7685 requests; empty before Prague.
+    pub requests: Requests,
+    /// Gas used by the whole block.
+    pub gas_used: u64,
+    /// Blob gas used by the whole block.
+    pub blob_gas_used: u64,
+    /// What the execution read of the parent state.
+    pub reads: Reads,
+}
+
+impl Capture {
+    /// The bloom over all logs.
+    pub fn logs_bloom(&self) -> Bloom {
+        self.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom())
+    }
+
+    /// Compares the outcome with what the header promises: gas used, receipts root, logs bloom, requests hash.
+    ///
+    /// # Errors
+    ///
+    /// The first difference. A producer must not export such a block: the parent state was not the right one.
+    pub fn check(&self, header: &Header) -> Result<(), OutcomeMismatch> {
+        if self.gas_used != header.gas_used {
+            let (expected, got) = (header.gas_used, self.gas_used);
+            return Err(OutcomeMismatch::GasUsed { expected, got });
+        }
+        let blooms: Vec<_> = self.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+        let got = calculate_receipt_root(&blooms);
+        if got != header.receipts_root {
+            return Err(OutcomeMismatch::ReceiptsRoot { expected: header.receipts_root, got });
+        }
+        let got = blooms.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.logs_bloom);
+        if got != header.logs_bloom {
+            let (expected, got) = (Box::new(header.logs_bloom), Box::new(got));
+            return Err(OutcomeMismatch::LogsBloom { expected, got });
+        }
+        let got = header.requests_hash.map(|_| self.requests.requests_hash());
+        if got != header.requests_hash || (got.is_none() && !self.requests.is_empty()) {
+            return Err(OutcomeMismatch::RequestsHash { expected: header.requests_hash, got });
+        }
+        Ok(())
+    }
+}
+
+/// Executes a block on its parent's state and records what it reads, in the network's order.
+///
+/// `transactions` are the block's, with their senders: `Recovered<&SignedTransaction>`, or `(TxEnv, Recovered<…>)`
+/// where the environment is made by hand. `parent` is the state after the parent block and must answer
+/// `BLOCKHASH` for the last 256 blocks. The outcome is not compared with the header; [`Capture::check`] does that.
+///
+/// ```
+/// use alloy_consensus::Header;
+/// use bsp_capture::{BlockParts, ChainSpec, SignedTransaction, capture};
+/// use revm::database::EmptyDB;
+///
+/// let header = Header {
+///     number: 1,
+///     gas_limit: 30_000_000,
+///     base_fee_per_gas: Some(7),
+///     parent_beacon_block_root: Some(Default::default()),
+///     excess_blob_gas: Some(0),
+///     ..Default::default()
+/// };
+/// let block = BlockParts { header: &header, ommers: &[], withdrawals: Some(&[]) };
+/// let no_transactions = std::iter::empty::<alloy_consensus::transaction::Recovered<SignedTransaction>>();
+/// let captured = capture(&ChainSpec::dev(), block, no_transactions, EmptyDB::new())?;
+/// // Not even the system contracts exist in an empty state, so nothing was there to be read.
+/// assert!(captured.reads.lists.account_read.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`CaptureError::ParentState`] where the database fails, whoever asked it; [`CaptureError::Execution`] where a
+/// transaction or the block is invalid on this state.
+pub fn capture<S, T, DB>(
+    spec: &S,
+    block: BlockParts<'_>,
+    transactions: impl IntoIterator<Item = T>,
+    parent: DB,
+) -> Result<Capture, CaptureError<DB::Error>>
+where
+    S: ExecutionSpec,
+    T: ExecutableTxParts<TxEnv, SignedTransaction>,
+    DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
+{
+    let parent = ParentState::new(parent);
+    let mut state = State::builder().with_database(WrapDatabaseRef(&parent)).build();
+    record(spec, block, transactions, &parent, &mut state)
+}
+
+/// Like [`capture()`], and also returns the changes that the block makes to the state.
+///
+/// # Errors
+///
+/// Those of [`capture()`].
+pub fn capture_with_changes<S, T, DB>(
+    spec: &S,
+    block: BlockParts<'_>,
+    transactions: impl IntoIterator<Item = T>,
+    parent: DB,
+) -> Result<(Capture, BundleState), CaptureError<DB::Error>>
+where
+    S: ExecutionSpec,
+    T: ExecutableTxParts<TxEnv, SignedTransaction>,
+    DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
+{
+    let parent = ParentState::new(parent);
+    let mut state =
+        State::builder().with_database(WrapDatabaseRef(&parent)).with_bundle_update().build();
+    let capture = record(spec, block, transactions, &parent, &mut state)?;
+    state.merge_transitions(BundleRetention::PlainState);
+    Ok((capture, state.take_bundle()))
+}
+
+fn record<'p, S, T, DB>(
+    spec: &S,
+    block: BlockParts<'_>,
+    transactions: impl IntoIterator<Item = T>,
+    parent: &'p ParentState<DB>,
+    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+) -> Result<Capture, CaptureError<DB::Error>>
+where
+    S: ExecutionSpec,
+    T: ExecutableTxParts<TxEnv, SignedTransaction>,
+    DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
+{
+    if !spec.is_london_active_at_block(block.header.number) {
+        return Err(CaptureError::BeforeLondon { number: block.header.number });
+    }
+    let mut recorder = Recorder::new(parent);
+    let executed = execute(spec, block, transactions, state, &mut recorder)?;
+    let reads = recorder.finish(state, rewarded_accounts(spec, block))?;
+    let BlockExecutionResult { receipts, requests, gas_used, blob_gas_used } = executed;
+    Ok(Capture { receipts, requests, gas_used, blob_gas_used, reads })
+}
+
+fn execute<'p, S, T, DB>(
+    spec: &S,
+    block: BlockParts<'_>,
+    transactions: impl IntoIterator<Item = T>,
+    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+    recorder: &mut Recorder<'p, DB>,
+) -> Result<BlockExecutionResult<Receipt>, CaptureError<DB::Error>>
+where
+    S: ExecutionSpec,
+    T: ExecutableTxParts<TxEnv, SignedTransaction>,
+    DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
+{
+    let header = block.header;
+    let failed =
+        |transaction| move |error| CaptureError::from_execution(header.number, transaction, error);
+
+    let evm =
+        InspectingEvmFactory.create_evm_with_inspector(state, evm_env(spec, header), recorder);
+    let mut executor = EthBlockExecutor::new(evm, execution_context(block), spec, ReceiptMaker);
+
+    // Not `apply_pre_execution_changes`: it makes these two calls the other way round than geth, which shows in the lists.
+    let mut system = SystemCaller::new(spec);
+    system
+        .apply_beacon_root_contract_call(header.parent_beacon_block_root, executor.evm_mut())
+        .map_err(failed(None))?;
+    system
+        .apply_blockhashes_contract_call(header.parent_hash, executor.evm_mut())
+        .map_err(failed(None))?;
+
+    for (index, transaction) in transactions.into_iter().enumerate() {
+        executor.execute_transaction(transaction).map_err(failed(Some(index)))?;
+        if let Some(error) = executor.evm_mut().inspector_mut().take_error() {
+            return Err(error.into());
+        }
+    }
+    let (_, result) = executor.finish().map_err(failed(None))?;
+    Ok(result)
+}
+
+/// The EVM environment of a block: fork, blob pricing and block fields.
+pub fn evm_env<S: ExecutionSpec>(spec: &S, header: &Header) -> EvmEnv {
+    let blob_params = spec.blob_params_at_timestamp(header.timestamp);
+    EvmEnv::for_eth_block(header, spec, spec.chain_id(), blob_params)
+}
+
+/// What the block executor wants to know of a block beside its transactions.
+pub fn execution_context(block: BlockParts<'_>) -> EthBlockExecutionCtx<'_> {
+    EthBlockExecutionCtx {
+        parent_hash: block.header.parent_hash,
+        parent_beacon_block_root: block.header.parent_beacon_block_root,
+        ommers: block.ommers,
+        withdrawals: block.withdrawals.map(Cow::Borrowed),
+        extra_data: block.header.extra_data.clone(),
+        tx_count_hint: None,
+        slot_number: block.header.slot_number(),
+    }
+}
+
+/// The accounts that the end of a block credits, in geth's order: before the merge uncles' miners, then the miner;
+/// from Shanghai on the withdrawals, those of zero included. (The executor merges withdrawals into a map, so its
+/// order cannot be used.)
+fn rewarded_accounts<'a, S: ExecutionSpec>(
+    spec: &S,
+    block: BlockParts<'a>,
+) -> impl Iterator<Item = Address> + 'a {
+    let mined = base_block_reward(spec, block.header.number).is_some();
+    let ommers = block.ommers.iter().map(|ommer| ommer.beneficiary);
+    let miners = ommers.chain(std::iter::once(block.header.beneficiary));
+    let has_withdrawals = spec.is_shanghai_active_at_timestamp(block.header.timestamp);
+    let withdrawals = block.withdrawals.filter(|_| has_withdrawals).unwrap_or_default();
+    miners.filter(move |_| mined).chain(withdrawals.iter().map(|withdrawal| withdrawal.address))
+}
+
+/// Makes receipts without their blooms, which are only needed for checks.
+#[derive(Debug, Clone, Copy)]
+struct ReceiptMaker;
+
+impl ReceiptBuilder for ReceiptMaker {
+    type Transaction = SignedTransaction;
+    type Receipt = Receipt;
+
+    fn build_receipt<E: Evm>(&self, context: ReceiptBuilderCtx<'_, TxType, E>) -> Receipt {
+        Receipt {
+            tx_type: context.tx_type,
+            success: context.result.is_success(),
+            cumulative_gas_used: context.cumulative_gas_used,
+            logs: context.result.into_logs(),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Which rules a block executes under: fork schedule, blob parameters, deposit contract.
+
+use alloy_eips::{
+    eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7840::BlobParams, eip7892::BlobScheduleBlobParams,
+};
+use alloy_evm::eth::spec::EthExecutorSpec;
+use alloy_genesis::{ChainConfig, Genesis};
+use alloy_hardforks::{
+    EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition,
+    ethereum::{
+        hoodi::{HOODI_BPO1_TIMESTAMP, HOODI_BPO2_TIMESTAMP},
+        mainnet::{MAINNET_BPO1_TIMESTAMP, MAINNET_BPO2_TIMESTAMP, MAINNET_PARIS_BLOCK},
+        sepolia::{SEPOLIA_BPO1_TIMESTAMP, SEPOLIA_BPO2_TIMESTAMP},
+    },
+};
+use alloy_primitives::{Address, U256, address};
+
+/// What capture has to know of a chain. [`ChainSpec`] implements it; a node can implement it for its own type
+/// and use that instead.
+pub trait ExecutionSpec: EthExecutorSpec {
+    /// EIP-155 chain id.
+    fn chain_id(&self) -> u64;
+
+    /// Blob limits and pricing at a block's timestamp; `None` before Cancun.
+    fn blob_params_at_timestamp(&self, timestamp: u64) -> Option<BlobParams>;
+}
+
+impl<T: ExecutionSpec> ExecutionSpec for &T {
+    fn chain_id(&self) -> u64 {
+        (**self).chain_id()
+    }
+
+    fn blob_params_at_timestamp(&self, timestamp: u64) -> Option<BlobParams> {
+        (**self).blob_params_at_timestamp(timestamp)
+    }
+}
+
+/// Chain id of [`ChainSpec::dev`], the one that reth's `--chain dev` has too.
+pub const DEV_CHAIN_ID: u64 = 1337;
+
+/// A chain's rules: one of the public networks, the development chain, or a custom genesis.
+#[derive(Debug, Clone)]
+pub struct ChainSpec {
+    chain_id: u64,
+    forks: EthereumChainHardforks,
+    blobs: BlobScheduleBlobParams,
+    deposit_contract: Option<Address>,
+}
+
+impl ChainSpec {
+    /// Ethereum mainnet.
+    pub fn mainnet() -> Self {
+        Self {
+            chain_id: 1,
+            forks: EthereumChainHardforks::mainnet(),
+            blobs: with_bpo(MAINNET_BPO1_TIMESTAMP, MAINNET_BPO2_TIMESTAMP),
+            deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+        }
+    }
+
+    /// Sepolia.
+    pub fn sepolia() -> Self {
+        Self {
+            chain_id: 11_155_111,
+            forks: EthereumChainHardforks::sepolia(),
+            blobs: with_bpo(SEPOLIA_BPO1_TIMESTAMP, SEPOLIA_BPO2_TIMESTAMP),
+            deposit_contract: Some(address!("0x7f02c3e3c98b133055b8b348b2ac625669ed295d")),
+        }
+    }
+
+    /// Hoodi.
+    pub fn hoodi() -> Self {
+        Self {
+            chain_id: 560_048,
+            forks: EthereumChainHardforks::hoodi(),
+            blobs: with_bpo(HOODI_BPO1_TIMESTAMP, HOODI_BPO2_TIMESTAMP),
+            deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+        }
+    }
+
+    /// A development chain on which every fork up to Osaka and its blob updates is active from the genesis.
+    pub fn dev() -> Self {
+        Self {
+            chain_id: DEV_CHAIN_ID,
+            forks: EthereumChainHardforks::devnet(),
+            blobs: with_bpo(0, 0),
+            deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+        }
+    }
+
+    /// The built-in chain with this id.
+    pub fn from_chain_id(chain_id: u64) -> Option<Self> {
+        match chain_id {
+            1 => Some(Self::mainnet()),
+            11_155_111 => Some(Self::sepolia()),
+            560_048 => Some(Self::hoodi()),
+            DEV_CHAIN_ID => Some(Self::dev()),
+            _ => None,
+        }
+    }
+
+    /// The chain that a genesis file in geth's format describes.
+    pub fn from_genesis(genesis: &Genesis) -> Self {
+        let config = &genesis.config;
+        Self {
+            chain_id: config.chain_id,
+            forks: EthereumChainHardforks::new(fork_conditions(config)),
+            blobs: blob_schedule(config),
+            deposit_contract: config.deposit_contract_address,
+        }
+    }
+
+    /// The same rules under another chain id.
+    pub const fn with_chain_id(mut self, chain_id: u64) -> Self {
+        self.chain_id = chain_id;
+        self
+    }
+}
+
+impl EthereumHardforks for ChainSpec {
+    fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        self.forks.ethereum_fork_activation(fork)
+    }
+}
+
+impl EthExecutorSpec for ChainSpec {
+    fn deposit_contract_address(&self) -> Option<Address> {
+        self.deposit_contract
+    }
+}
+
+impl ExecutionSpec for ChainSpec {
+    fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    fn blob_params_at_timestamp(&self, timestamp: u64) -> Option<BlobParams> {
+        if let Some(scheduled) = self.blobs.active_scheduled_params_at_timestamp(timestamp) {
+            Some(*scheduled)
+        } else if self.is_osaka_active_at_timestamp(timestamp) {
+            Some(self.blobs.osaka)
+        } else if self.is_prague_active_at_timestamp(timestamp) {
+            Some(self.blobs.prague)
+        } else if self.is_cancun_active_at_timestamp(timestamp) {
+            Some(self.blobs.cancun)
+        } else {
+            None
+        }
+    }
+}
+
+/// The public networks' blob schedule with the times of the two blob-parameter-only forks (EIP-7892).
+fn with_bpo(bpo1: u64, bpo2: u64) -> BlobScheduleBlobParams {
+    BlobScheduleBlobParams::mainnet()
+        .with_scheduled([(bpo1, BlobParams::bpo1()), (bpo2, BlobParams::bpo2())])
+}
+
+/// Fork conditions of a genesis file's `config`, with geth's meaning of absent fields: the fork never happens.
+fn fork_conditions(config: &ChainConfig) -> Vec<(EthereumHardfork, ForkCondition)> {
+    use EthereumHardfork as Fork;
+
+    let by_block = [
+        (Fork::Frontier, Some(0)),
+        (Fork::Homestead, config.homestead_block),
+        (Fork::Dao, config.dao_fork_block.filter(|_| config.dao_fork_support)),
+        (Fork::Tangerine, config.eip150_block),
+        (Fork::SpuriousDragon, config.eip155_block),
+        (Fork::Byzantium, config.byzantium_block),
+        (Fork::Constantinople, config.constantinople_block),
+        (Fork::Petersburg, config.petersburg_block),
+        (Fork::Istanbul, config.istanbul_block),
+        (Fork::MuirGlacier, config.muir_glacier_block),
+        (Fork::Berlin, config.berlin_block),
+        (Fork::London, config.london_block),
+        (Fork::ArrowGlacier, config.arrow_glacier_block),
+        (Fork::GrayGlacier, config.gray_glacier_block),
+    ];
+    let by_time = [
+        (Fork::Shanghai, config.shanghai_time),
+        (Fork::Cancun, config.cancun_time),
+        (Fork::Prague, config.prague_time),
+        (Fork::Osaka, config.osaka_time),
+        (Fork::Bpo1, config.bpo1_time),
+        (Fork::Bpo2, config.bpo2_time),
+        (Fork::Bpo3, config.bpo3_time),
+        (Fork::Bpo4, config.bpo4_time),
+        (Fork::Bpo5, config.bpo5_time),
+        (Fork::Amsterdam, config.amsterdam_time),
+    ];
+    let blocks = by_block
+        .into_iter()
+        .filter_map(|(fork, at)| at.map(|block| (fork, ForkCondition::Block(block))));
+    let times = by_time
+        .into_iter()
+        .filter_map(|(fork, at)| at.map(|time| (fork, ForkCondition::Timestamp(time))));
+    blocks.chain(times).chain(merge_condition(config).map(|at| (Fork::Paris, at))).collect()
+}
+
+/// When the merge happens. A total difficulty cannot be known from a block alone, so a chain that merged at
+/// a later block than its genesis has to name it (`mergeNetsplitBlock`).
+fn merge_condition(config: &ChainConfig) -> Option<ForkCondition> {
+    let total_difficulty = config.terminal_total_difficulty?;
+    let from_genesis = total_difficulty.is_zero() || config.terminal_total_difficulty_passed;
+    let is_mainnet = config.chain_id == 1;
+    let activation_block_number = match config.merge_netsplit_block {
+        Some(block) => block,
+        None if is_mainnet => MAINNET_PARIS_BLOCK,
+        None if from_genesis => 0,
+        None => return None,
+    };
+    Some(ForkCondition::TTD {
+        activation_block_number,
+        fork_block: config.merge_netsplit_block,
+        total_difficulty: config.terminal_total_difficulty.unwrap_or(U256::ZERO),
+    })
+}
+
+/// Blob parameters of a genesis file's `config`; entries that are missing have the public networks' values.
+fn blob_schedule(config: &ChainConfig) -> BlobScheduleBlobParams {
+    let named = |name: &str| config.blob_schedule.get(name).copied();
+    let updates = [
+        ("bpo1", config.bpo1_time, Some(BlobParams::bpo1())),
+        ("bpo2", config.bpo2_time, Some(BlobParams::bpo2())),
+        ("bpo3", config.bpo3_time, None),
+        ("bpo4", config.bpo4_time, None),
+        ("bpo5", config.bpo5_time, None),
+    ];
+    let mut scheduled: Vec<_> = updates
+        .into_iter()
+        .filter_map(|(name, time, default)| Some((time?, named(name).or(default)?)))
+        .collect();
+    scheduled.sort_by_key(|(time, _)| *time);
+    BlobScheduleBlobParams {
+        cancun: named("cancun").unwrap_or_else(BlobParams::cancun),
+        prague: named("prague").unwrap_or_else(BlobParams::prague),
+        osaka: named("osaka").unwrap_or_else(BlobParams::osaka),
+        scheduled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_chains_are_found_by_id() {
+        for id in [1, 11_155_111, 560_048, DEV_CHAIN_ID] {
+            assert_eq!(ChainSpec::from_chain_id(id).map(|spec| spec.chain_id()), Some(id));
+        }
+        assert!(ChainSpec::from_chain_id(424_242).is_none());
+    }
+
+    #[test]
+    fn mainnet_blob_params_follow_the_forks() {
+        let spec = ChainSpec::mainnet();
+        let at = |time| spec.blob_params_at_timestamp(time).map(|params| params.max_blob_count);
+        assert_eq!(at(1_700_000_000), None);
+        assert_eq!(at(1_710_338_135), Some(6));
+        assert_eq!(at(1_746_612_311), Some(9));
+        assert_eq!(at(MAINNET_BPO1_TIMESTAMP), Some(15));
+        assert_eq!(at(MAINNET_BPO2_TIMESTAMP), Some(21));
+    }
+
+    #[test]
+    fn a_genesis_file_sets_forks_and_blobs() {
+        let genesis: Genesis = serde_json::from_str(
+            r#"{"config":{"chainId":77,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,"eip158Block":0,
+                "byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,"istanbulBlock":0,"berlinBlock":0,
+                "londonBlock":5,"terminalTotalDifficulty":0,"terminalTotalDifficultyPassed":true,"shanghaiTime":100,
+                "cancunTime":200,"blobSchedule":{"cancun":{"target":1,"max":2,"baseFeeUpdateFraction":3338477}}},
+                "nonce":"0x0","timestamp":"0x0","extraData":"0x","gasLimit":"0x1","difficulty":"0x0","alloc":{}}"#,
+        )
+        .unwrap();
+        let spec = ChainSpec::from_genesis(&genesis);
+        assert_eq!(spec.chain_id(), 77);
+        assert!(!spec.is_london_active_at_block(4) && spec.is_london_active_at_block(5));
+        assert!(spec.is_paris_active_at_block(0));
+        assert!(
+            !spec.is_shanghai_active_at_timestamp(99) && spec.is_shanghai_active_at_timestamp(100)
+        );
+        assert_eq!(spec.blob_params_at_timestamp(200).map(|params| params.max_blob_count), Some(2));
+        assert!(!spec.is_prague_active_at_timestamp(u64::MAX));
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong while a block is captured.
+
+use alloy_evm::block::{BlockExecutionError, InternalBlockExecutionError};
+use alloy_primitives::{B256, Bloom};
+use revm::{
+    context::{DBErrorMarker, result::EVMError},
+    database_interface::bal::EvmDatabaseError,
+};
+use std::error::Error;
+
+/// The recorder could not look something up. `E` is the error of the parent state's database.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError<E: Error + 'static> {
+    /// The parent state could not be read.
+    #[error("cannot read the parent state: {0}")]
+    ParentState(#[source] E),
+    /// The EVM's own database, which knows the changes since the parent, could not be read.
+    #[error("cannot read the state within the block: {0}")]
+    BlockState(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// A block could not be executed. `E` is the error of the parent state's database.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError<E: Error + 'static> {
+    /// The parent state could not be read. The block itself may be fine: try again when the state is there.
+    #[error("cannot read the parent state: {0}")]
+    ParentState(#[source] E),
+    /// The state within the block could not be read, for a reason other than the parent state.
+    #[error("cannot read the state within the block: {0}")]
+    BlockState(#[source] Box<dyn Error + Send + Sync>),
+    /// A transaction or system call is invalid on this state.
+    #[error("block {number} does not execute{}: {source}", at_transaction(.transaction))]
+    Execution {
+        /// Block number.
+        number: u64,
+        /// Index of the transaction, `None` for the block's own system calls and checks.
+        transaction: Option<usize>,
+        /// What the executor says.
+        source: BlockExecutionError,
+    },
+    /// The read order is only known from London on.
+    #[error("block {number} is older than the London fork, from which on read lists are defined")]
+    BeforeLondon {
+        /// Block number.
+        number: u64,
+    },
+}
+
+fn at_transaction(index: &Option<usize>) -> String {
+    index.map(|index| format!(" (transaction {index})")).unwrap_or_default()
+}
+
+impl<E: Error + DBErrorMarker + 'static> CaptureError<E> {
+    /// Sorts an executor's error: one that only passes on a database error is a [`Self::ParentState`].
+    pub(crate) fn from_execution(
+        number: u64,
+        transaction: Option<usize>,
+        source: BlockExecutionError,
+    ) -> Self {
+        match database_error(source) {
+            Ok(error) => Self::ParentState(error),
+            Err(source) => Self::Execution { number, transaction, source },
+        }
+    }
+}
+
+impl<E: Error + DBErrorMarker + 'static> From<RecordError<E>> for CaptureError<E> {
+    fn from(error: RecordError<E>) -> Self {
+        match error {
+            RecordError::ParentState(error) => Self::ParentState(error),
+            RecordError::BlockState(error) => match error.downcast::<EvmDatabaseError<E>>() {
+                Ok(error) => match *error {
+                    EvmDatabaseError::Database(error) => Self::ParentState(error),
+                    other => Self::BlockState(Box::new(other)),
+                },
+                Err(error) => Self::BlockState(error),
+            },
+        }
+    }
+}
+
+/// Digs the parent state's error out of an executor's error, or gives that one back.
+fn database_error<E: Error + DBErrorMarker + 'static>(
+    error: BlockExecutionError,
+) -> Result<E, BlockExecutionError> {
+    let BlockExecutionError::Internal(InternalBlockExecutionError::EVM { hash, error }) = error
+    else {
+        return Err(error);
+    };
+    let other = match error.downcast::<EVMError<EvmDatabaseError<E>>>() {
+        Ok(error) => match *error {
+            EVMError::Database(EvmDatabaseError::Database(error)) => return Ok(error),
+            other => Box::new(other) as Box<dyn Error + Send + Sync>,
+        },
+        Err(other) => other,
+    };
+    Err(InternalBlockExecutionError::EVM { hash, error: other }.into())
+}
+
+/// The outcome of an execution is not what the block's header promises: wrong parent state, or a wrong block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutcomeMismatch {
+    /// Gas used.
+    #[error("gas used is {got}, the header has {expected}")]
+    GasUsed {
+        /// The header's.
+        expected: u64,
+        /// The execution's.
+        got: u64,
+    },
+    /// Receipts root.
+    #[error("receipts root is {got}, the header has {expected}")]
+    ReceiptsRoot {
+        /// The header's.
+        expected: B256,
+        /// The execution's.
+        got: B256,
+    },
+    /// Logs bloom.
+    #[error("logs bloom differs from the header's")]
+    LogsBloom {
+        /// The header's.
+        expected: Box<Bloom>,
+        /// The execution's.
+        got: Box<Bloom>,
+    },
+    /// EIP-7685 requests hash.
+    #[error("requests hash is {got:?}, the header has {expected:?}")]
+    RequestsHash {
+        /// The header's.
+        expected: Option<B256>,
+        /// The execution's.
+        got: Option<B256>,
+    },
+}
