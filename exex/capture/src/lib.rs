@@ -6,6 +6,7 @@ mod error;
 mod evm;
 mod parent;
 mod recorder;
+mod specimen;
 
 pub use capture::{
     BlockParts, Capture, Receipt, SignedTransaction, capture, capture_with_changes, evm_env,
@@ -16,3 +17,4 @@ pub use error::{CaptureError, OutcomeMismatch, RecordError};
 pub use evm::{EvmContext, InspectingEvm, InspectingEvmFactory};
 pub use parent::ParentState;
 pub use recorder::{Reads, Recorder};
+pub use specimen::{Contradiction, MissingState, SpecimenState};
