@@ -2,6 +2,8 @@
 //!
 //! Throughput counts the bytes of the uncompressed RLP in all benchmarks.
 
+#![allow(missing_docs)] // Criterion's macros generate a public function.
+
 use alloy_primitives::{B256, Bytes};
 use bsp_codec::{
     Profile,

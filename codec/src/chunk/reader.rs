@@ -18,12 +18,14 @@ impl<'a> ChunkReader<'a> {
         Self { chunk, position: 0, failed: false }
     }
 
-    fn read(&self, rest: &[u8]) -> Result<LocatedRecord, ChunkErrorKind> {
+    fn read(&mut self, rest: &[u8]) -> Result<LocatedRecord, ChunkErrorKind> {
         let len = Extent::new(MAX_RECORD_BYTES)
             .advance(rest)?
             .ok_or(ChunkErrorKind::Torn { len: rest.len() as u64 })?;
         let record = decode_record(rest.get(..len).unwrap_or_default())?;
-        Ok(LocatedRecord { offset: self.position as u64, len: len as u64, record })
+        let offset = self.position as u64;
+        self.position += len;
+        Ok(LocatedRecord { offset, len: len as u64, record })
     }
 }
 
@@ -35,13 +37,10 @@ impl Iterator for ChunkReader<'_> {
         if self.failed {
             return None;
         }
-        let read = self.read(rest);
-        match &read {
-            // The record was read from `chunk`: its length fits.
-            Ok(record) => self.position += record.len as usize,
-            Err(_) => self.failed = true,
-        }
-        Some(read.map_err(|kind| ChunkError { offset: self.position as u64, kind }))
+        Some(self.read(rest).map_err(|kind| {
+            self.failed = true;
+            ChunkError { offset: self.position as u64, kind }
+        }))
     }
 }
 

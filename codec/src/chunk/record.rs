@@ -73,7 +73,6 @@ fn parse_hash(text: &str) -> Result<B256, RlpErrorKind> {
 mod tests {
     use super::*;
     use crate::rlp::RlpDecodeError;
-    use alloy_rlp::Encodable;
 
     const HASH: B256 = B256::repeat_byte(0xab);
 
@@ -85,14 +84,9 @@ mod tests {
     #[test]
     fn the_layout_is_a_list_of_text_and_bytes() {
         let block = encode_record(HASH, b"not looked into").unwrap();
-        let mut expected = Vec::new();
-        let items: [&[u8]; 2] = [format!("0x{}", "ab".repeat(32)).as_bytes(), b"not looked into"]
-            .map(|item| -> &[u8] { Box::leak(item.to_vec().into_boxed_slice()) });
-        let payload = items.iter().map(|item| item.length()).sum();
-        alloy_rlp::Header { list: true, payload_length: payload }.encode(&mut expected);
-        for item in items {
-            item.encode(&mut expected);
-        }
+        let text = format!("0x{}", "ab".repeat(32));
+        let items = [Bytes::from(text.into_bytes()), Bytes::from_static(b"not looked into")];
+        let expected = alloy_rlp::encode(items.to_vec());
         assert_eq!(snappy::decompress(&block, 1000).unwrap(), expected);
         assert_eq!(
             decode_record(&block).unwrap(),

@@ -78,10 +78,7 @@ impl<'a> Items<'a> {
     }
 
     /// Reads the input's only item, a list.
-    pub(crate) fn only_list<T>(
-        mut self,
-        read: impl FnOnce(&mut Items<'a>) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn only_list<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let value = self.read_list(read)?;
         match self.end - self.position {
             0 => Ok(value),
@@ -93,7 +90,7 @@ impl<'a> Items<'a> {
     pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut Items<'a>) -> Result<T>,
+        read: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
         self.read_list(read).map_err(in_field(name))
     }
@@ -229,9 +226,9 @@ impl<'a> Items<'a> {
         self.to_array(&string).map(Some).map_err(in_field(name))
     }
 
-    fn read_list<T>(&mut self, read: impl FnOnce(&mut Items<'a>) -> Result<T>) -> Result<T> {
+    fn read_list<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let list = self.next_list()?;
-        let mut items = Items { position: list.payload.start, end: list.payload.end, ..*self };
+        let mut items = Self { position: list.payload.start, end: list.payload.end, ..*self };
         let value = read(&mut items)?;
         match items.end - items.position {
             0 => Ok(value),
