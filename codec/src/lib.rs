@@ -2,7 +2,12 @@
 //!
 //! No I/O and nothing asynchronous in here: bytes in, values out, and back.
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
+pub mod chunk;
 pub mod replica;
+pub mod rlp;
+pub mod snappy;
 
 pub use replica::{
     AccountRead, BlockhashRead, CODEC_VERSION, CodeRead, Profile, Replica, ReplicaAuthorization,

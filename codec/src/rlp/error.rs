@@ -1,0 +1,201 @@
+//! Why a replica could not be read or written, and where.
+
+use crate::UnknownReplicaKind;
+use std::fmt;
+
+/// One step from a record to something in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PathSegment {
+    /// A field, by its name in the agent's JSON and AVRO forms.
+    Field(&'static str),
+    /// An element of a list, counted from zero.
+    Index(usize),
+}
+
+/// Where in a replica an error is, for instance `State.CodeRead[7].Hash`. Empty for the outermost list itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct FieldPath {
+    /// Innermost first: that is the order in which an error meets them on its way out.
+    inner_first: Vec<PathSegment>,
+}
+
+impl FieldPath {
+    /// The steps, outermost first.
+    pub fn segments(&self) -> impl Iterator<Item = PathSegment> + '_ {
+        self.inner_first.iter().rev().copied()
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.inner_first.is_empty() {
+            return f.write_str("the outermost list");
+        }
+        for (depth, segment) in self.segments().enumerate() {
+            match segment {
+                PathSegment::Field(name) if depth == 0 => f.write_str(name)?,
+                PathSegment::Field(name) => write!(f, ".{name}")?,
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that are not a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RlpDecodeError {
+    /// Boxed, so that the results of the many small reads of a good input stay small.
+    details: Box<Details>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
+    path: FieldPath,
+    offset: usize,
+    kind: RlpErrorKind,
+}
+
+impl RlpDecodeError {
+    pub(crate) fn new(offset: usize, kind: RlpErrorKind) -> Self {
+        Self { details: Box::new(Details { path: FieldPath::default(), offset, kind }) }
+    }
+
+    /// Puts the error one step further in, as seen from the caller.
+    pub(crate) fn within(mut self, segment: PathSegment) -> Self {
+        self.details.path.inner_first.push(segment);
+        self
+    }
+
+    /// The field that could not be read.
+    pub fn path(&self) -> &FieldPath {
+        &self.details.path
+    }
+
+    /// Where that field starts, in bytes from the start of the input.
+    pub fn offset(&self) -> usize {
+        self.details.offset
+    }
+
+    /// What is wrong with it.
+    pub fn kind(&self) -> &RlpErrorKind {
+        &self.details.kind
+    }
+}
+
+impl fmt::Display for RlpDecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Details { path, offset, kind } = &*self.details;
+        write!(f, "{path} at byte {offset}: {kind}")
+    }
+}
+
+impl std::error::Error for RlpDecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.details.kind {
+            RlpErrorKind::UnknownKind(unknown) => Some(unknown),
+            _ => None,
+        }
+    }
+}
+
+/// What can be wrong with an item of RLP. Lengths are in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RlpErrorKind {
+    /// The input is longer than the limit; nothing of it was read.
+    #[error("the input has {len} bytes, at most {max} are read")]
+    InputTooLong {
+        /// Length of the input.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The input or the enclosing list ends before the item does.
+    #[error("the item needs {needed} bytes, {available} are left")]
+    Truncated {
+        /// What the item's first bytes announce, prefix excluded.
+        needed: u64,
+        /// What is left of the enclosing list or of the input.
+        available: usize,
+    },
+    /// The enclosing list or the input ends where the item should start.
+    #[error("missing, no bytes are left for it")]
+    Missing,
+    /// A string where the layout has a list.
+    #[error("expected a list, found a string")]
+    ExpectedList,
+    /// A list where the layout has a string.
+    #[error("expected a string, found a list")]
+    ExpectedString,
+    /// A string of another length than the layout's.
+    #[error("expected {expected} bytes, found {found}")]
+    WrongLength {
+        /// The layout's length.
+        expected: usize,
+        /// The length found.
+        found: usize,
+    },
+    /// The item's length or its single byte is not written in its shortest form.
+    #[error("not in its shortest form")]
+    NotCanonical,
+    /// An integer with a leading zero byte.
+    #[error("an integer starts with a zero byte")]
+    LeadingZero,
+    /// An integer that its field can't hold.
+    #[error("expected an integer of at most {max} bytes, found {found} bytes")]
+    IntegerTooLarge {
+        /// What the field holds.
+        max: usize,
+        /// Length of the integer.
+        found: usize,
+    },
+    /// A truth value that is neither `01` nor `80`.
+    #[error("expected 01 or 80 for a truth value, found {0:02x}")]
+    NotABool(
+        /// The byte found.
+        u8,
+    ),
+    /// Text that is not UTF-8.
+    #[error("expected UTF-8 text")]
+    NotUtf8,
+    /// Text that is not a hash.
+    #[error("expected 0x and 64 lower-case hexadecimal digits")]
+    NotAHash,
+    /// A `Type` that is none of the three.
+    #[error(transparent)]
+    UnknownKind(#[from] UnknownReplicaKind),
+    /// A list goes on after the last item of its layout.
+    #[error("{0} bytes follow the last item of the layout")]
+    ExtraItems(
+        /// How many bytes of items there are too many.
+        usize,
+    ),
+    /// The input goes on after the replica.
+    #[error("{0} bytes follow the end of the input's only item")]
+    TrailingBytes(
+        /// How many.
+        usize,
+    ),
+}
+
+/// A replica that the layout has no room for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RlpEncodeError {
+    /// The layout's header ends with `requestsHash`; this one goes on, and would no longer hash to
+    /// the block's hash if it were cut there.
+    #[error("{header}.{field} has no place in the layout, whose header ends with requestsHash")]
+    HeaderField {
+        /// `Header`, or `uncles[i]`.
+        header: FieldPath,
+        /// The field's JSON name.
+        field: &'static str,
+    },
+}
+
+impl RlpEncodeError {
+    /// An error about a field of the header at `path`, given outermost first.
+    pub(crate) fn header_field(path: &[PathSegment], field: &'static str) -> Self {
+        let inner_first = path.iter().rev().copied().collect();
+        Self::HeaderField { header: FieldPath { inner_first }, field }
+    }
+}

@@ -1,0 +1,258 @@
+//! Whole replicas through both directions, against an independent encoder and real data.
+
+mod oracle;
+mod refusals;
+mod tree;
+
+use super::*;
+use crate::{
+    Profile, Replica, ReplicaAuthorization, ReplicaKind, ReplicaTransaction, StateSpecimen,
+    arbitrary,
+};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use proptest::prelude::*;
+use std::{fs, path::Path};
+
+/// A replica with one of everything that is short.
+fn small_replica() -> Replica {
+    let transaction = ReplicaTransaction {
+        tx_type: 4,
+        chain_id: U256::from(1),
+        from: Some(Address::repeat_byte(1)),
+        input: Bytes::from_static(&[1, 2, 3]),
+        blob_fee_cap: Some(U256::ZERO),
+        blob_hashes: Some(vec![B256::repeat_byte(2)]),
+        blob_gas: Some(131_072),
+        authorization_list: Some(vec![ReplicaAuthorization::default()]),
+        ..ReplicaTransaction::default()
+    };
+    Replica {
+        kind: ReplicaKind::Replica,
+        network_id: 1,
+        hash: B256::repeat_byte(3),
+        total_difficulty: U256::ZERO,
+        header: Header {
+            base_fee_per_gas: Some(7),
+            withdrawals_root: Some(B256::repeat_byte(4)),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(B256::repeat_byte(5)),
+            requests_hash: Some(B256::repeat_byte(6)),
+            ..Header::default()
+        },
+        transactions: vec![transaction],
+        uncles: Vec::new(),
+        receipts: vec![crate::ReplicaReceipt {
+            logs: vec![crate::ReplicaLog {
+                topics: vec![B256::ZERO],
+                ..crate::ReplicaLog::default()
+            }],
+            ..crate::ReplicaReceipt::default()
+        }],
+        senders: vec![Address::repeat_byte(1)],
+        state: StateSpecimen {
+            account_read: vec![crate::AccountRead::default()],
+            storage_read: vec![crate::StorageRead::default()],
+            code_read: vec![crate::CodeRead {
+                hash: B256::ZERO,
+                code: Bytes::from_static(&[0x60; 60]),
+            }],
+            blockhash_read: vec![crate::BlockhashRead::default()],
+        },
+        withdrawals: Some(vec![alloy_eips::eip4895::Withdrawal::default()]),
+        blob_sidecars: Some(vec![crate::ReplicaSidecar::default()]),
+    }
+}
+
+fn encode(replica: &Replica) -> Vec<u8> {
+    encode_replica(replica, replica.profile()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn replicas_round_trip(replica in arbitrary::replica()) {
+        let bytes = encode(&replica);
+        prop_assert_eq!(&decode_replica(&bytes).unwrap(), &replica);
+        prop_assert_eq!(decode_replica_bytes(&bytes.into()).unwrap(), replica);
+    }
+
+    #[test]
+    fn another_encoder_writes_the_same(replica in arbitrary::replica()) {
+        for profile in [Profile::Network, Profile::Complete] {
+            let bytes = encode_replica(&replica, profile).unwrap();
+            prop_assert_eq!(&bytes, &oracle::encode(&replica, profile));
+            prop_assert_eq!(bytes.len(), encoded_replica_len(&replica, profile).unwrap());
+            prop_assert_eq!(bytes.len(), bytes.capacity());
+        }
+    }
+
+    #[test]
+    fn the_network_profile_drops_what_its_producer_never_writes(replica in arbitrary::replica()) {
+        let bytes = encode_replica(&replica, Profile::Network).unwrap();
+        let decoded = decode_replica(&bytes).unwrap();
+        prop_assert_eq!(decoded.profile(), Profile::Network);
+        prop_assert_eq!(decoded.transactions.len(), replica.transactions.len());
+    }
+
+    #[test]
+    fn headers_of_every_fork_are_their_consensus_form(
+        header in arbitrary::header(),
+        forks in 0..4,
+    ) {
+        let header = Header {
+            base_fee_per_gas: header.base_fee_per_gas.filter(|_| forks > 0),
+            withdrawals_root: (forks > 1).then(|| header.withdrawals_root.unwrap_or_default()),
+            blob_gas_used: (forks > 2).then_some(header.blob_gas_used.unwrap_or_default()),
+            excess_blob_gas: (forks > 2).then_some(header.excess_blob_gas.unwrap_or_default()),
+            parent_beacon_block_root: header.parent_beacon_block_root.filter(|_| forks > 2),
+            requests_hash: header.requests_hash.filter(|_| forks > 2),
+            ..header
+        };
+        prop_assume!(header.requests_hash.is_none() || header.parent_beacon_block_root.is_some());
+        prop_assert_eq!(encode_list(&header), alloy_rlp::encode(&header));
+    }
+
+    #[test]
+    fn a_header_with_holes_is_written_with_nil_in_them(
+        header in arbitrary::header(),
+        holes in any::<[bool; 5]>(),
+    ) {
+        let header = Header {
+            base_fee_per_gas: header.base_fee_per_gas.filter(|_| holes[0]),
+            withdrawals_root: header.withdrawals_root.filter(|_| holes[1]),
+            blob_gas_used: header.blob_gas_used.filter(|_| holes[2]),
+            excess_blob_gas: header.excess_blob_gas.filter(|_| holes[3]),
+            parent_beacon_block_root: header.parent_beacon_block_root.filter(|_| holes[4]),
+            ..header
+        };
+        prop_assert_eq!(encode_list(&header), oracle::encode_header(&header));
+    }
+
+    #[test]
+    fn flipped_bytes_never_panic_and_stay_readable_if_read(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = encode(&small_replica());
+        for (at, byte) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(replica) = decode_replica(&bytes) {
+            prop_assert_eq!(decode_replica(&encode(&replica)).unwrap(), replica);
+        }
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(decode_replica(&bytes).is_err());
+    }
+}
+
+#[test]
+fn the_small_replica_is_valid() {
+    let replica = small_replica();
+    assert_eq!(decode_replica(&encode(&replica)).unwrap(), replica);
+}
+
+#[test]
+fn an_input_cut_at_any_byte_is_refused() {
+    let bytes = encode(&small_replica());
+    for cut in 0..bytes.len() {
+        let error = decode_replica(&bytes[..cut]).unwrap_err();
+        assert!(
+            matches!(error.kind(), RlpErrorKind::Truncated { .. } | RlpErrorKind::Missing),
+            "{cut}: {error}"
+        );
+    }
+}
+
+#[test]
+fn absent_and_empty_lists_are_written_alike() {
+    let some = Replica {
+        withdrawals: Some(Vec::new()),
+        blob_sidecars: Some(Vec::new()),
+        ..small_replica()
+    };
+    let none = Replica { withdrawals: None, blob_sidecars: None, ..small_replica() };
+    assert_eq!(encode(&none), encode(&some));
+    assert_eq!(decode_replica(&encode(&none)).unwrap(), some);
+}
+
+#[test]
+fn shared_bytes_are_slices_of_the_input() {
+    let bytes = Bytes::from(encode(&small_replica()));
+    let replica = decode_replica_bytes(&bytes).unwrap();
+    let code = &replica.state.code_read[0].code;
+    assert!(bytes.as_ptr_range().contains(&code.as_ptr()));
+}
+
+#[test]
+fn headers_of_later_forks_are_refused() {
+    let mut replica = small_replica();
+    replica.header.slot_number = Some(1);
+    assert_eq!(
+        encode_replica(&replica, Profile::Network).unwrap_err().to_string(),
+        "Header.slotNumber has no place in the layout, whose header ends with requestsHash"
+    );
+    let mut replica = small_replica();
+    replica.uncles = vec![Header::default(); 2];
+    replica.uncles[1].block_access_list_hash = Some(B256::ZERO);
+    assert_eq!(
+        encoded_replica_len(&replica, Profile::Network).unwrap_err().to_string(),
+        "uncles[1].blockAccessListHash has no place in the layout, whose header ends with requestsHash"
+    );
+}
+
+#[test]
+fn an_input_above_the_limit_is_refused_unread() {
+    let bytes = vec![0; MAX_REPLICA_BYTES + 1];
+    let expected =
+        RlpErrorKind::InputTooLong { len: MAX_REPLICA_BYTES + 1, max: MAX_REPLICA_BYTES };
+    assert_eq!(decode_replica(&bytes).unwrap_err().kind(), &expected);
+    assert_eq!(decode_replica_bytes(&bytes.into()).unwrap_err().kind(), &expected);
+}
+
+/// A file of the real data, or `None` and a word about it.
+fn mainnet(name: &str) -> Option<Vec<u8>> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet")).join(name);
+    let bytes = fs::read(&path).ok();
+    if bytes.is_none() {
+        eprintln!("SKIPPED: no real data at {}", path.display());
+    }
+    bytes
+}
+
+#[test]
+fn a_mainnet_block_is_read_and_written_identically() {
+    let Some(bytes) = mainnet("22433670.replica.rlp") else { return };
+    let replica = decode_replica(&bytes).unwrap();
+    assert_eq!(replica.kind, ReplicaKind::Replica);
+    assert_eq!(replica.network_id, 1);
+    assert_eq!(replica.header.number, 22_433_670);
+    assert_eq!(replica.header.gas_used, 11_583_658);
+    assert_eq!(replica.transactions.len(), 132);
+    let of_type = |tx_type| replica.transactions.iter().filter(|tx| tx.tx_type == tx_type).count();
+    assert_eq!([0, 1, 2, 3, 4].map(of_type), [12, 3, 116, 0, 1]);
+    let state = &replica.state;
+    assert_eq!(state.account_read.len(), 393);
+    assert_eq!(state.storage_read.len(), 1168);
+    assert_eq!(state.code_read.len(), 223);
+    assert_eq!(state.blockhash_read.len(), 0);
+
+    assert_eq!(encode_replica(&replica, replica.profile()).unwrap(), bytes);
+    assert_eq!(replica.profile(), Profile::Network);
+    assert_eq!(decode_replica_bytes(&bytes.into()).unwrap(), replica);
+}
+
+#[test]
+fn a_mainnet_header_hashes_to_its_block_hash() {
+    let Some(bytes) = mainnet("22433670.replica.rlp") else { return };
+    let replica = decode_replica(&bytes).unwrap();
+    assert_eq!(keccak256(encode_list(&replica.header)), replica.hash);
+    for code in &replica.state.code_read {
+        assert_eq!(keccak256(&code.code), code.hash);
+    }
+}
