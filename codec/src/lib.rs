@@ -2,10 +2,15 @@
 //!
 //! No I/O and nothing asynchronous in here: bytes in, values out, and back.
 
+pub mod avro;
+mod layout;
+pub mod path;
 pub mod replica;
+mod text;
 
 pub use replica::{
     AccountRead, BlockhashRead, CODEC_VERSION, CodeRead, Profile, Replica, ReplicaAuthorization,
     ReplicaKind, ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, Segment,
     StateSpecimen, StorageRead, UnknownReplicaKind,
 };
+pub use text::TextFault;
