@@ -6,6 +6,8 @@ pub mod avro;
 mod layout;
 pub mod path;
 pub mod replica;
+#[cfg(test)]
+mod testing;
 mod text;
 
 pub use replica::{

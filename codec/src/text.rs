@@ -140,7 +140,8 @@ mod tests {
             assert_eq!(parse_number(text.as_bytes()), Ok(number));
         }
         let too_long = format!("0x1{}", "0".repeat(64));
-        let wrong = ["", "0", "0x", "0X0", "0x00", "0x01", "0xA", "0xg", "0x0x1", " 0x1", "0x1 ", "-0x1"];
+        let wrong =
+            ["", "0", "0x", "0X0", "0x00", "0x01", "0xA", "0xg", "0x0x1", " 0x1", "0x1 ", "-0x1"];
         for text in wrong.into_iter().chain([too_long.as_str()]) {
             assert_eq!(parse_number(text.as_bytes()), Err(TextFault::Number), "{text}");
         }
@@ -149,7 +150,9 @@ mod tests {
     #[test]
     fn fixed_hex_is_exact() {
         assert_eq!(parse_fixed(b"0x00ff"), Ok(FixedBytes([0, 255])));
-        for text in ["", "0x", "00ff", "0x00f", "0x00FF", "0X00ff", "0x00fff", "0x0xff", "0x00f\u{e9}"] {
+        for text in
+            ["", "0x", "00ff", "0x00f", "0x00FF", "0X00ff", "0x00fff", "0x0xff", "0x00f\u{e9}"]
+        {
             let fault = Err(TextFault::FixedHex { digits: 4 });
             assert_eq!(parse_fixed::<2>(text.as_bytes()), fault, "{text}");
         }
@@ -169,7 +172,9 @@ mod tests {
         assert_eq!(parse_base64(b""), Ok(vec![]));
         assert_eq!(parse_base64(b"AQ=="), Ok(vec![1]));
         // Missing padding, stray bits, other alphabet, blanks, padding alone.
-        for text in ["AQ", "AQ=", "AR==", "AAB=", "-_-_", "AQ==\n", " AQ==", "=", "====", "AQ==AQ=="] {
+        for text in
+            ["AQ", "AQ=", "AR==", "AAB=", "-_-_", "AQ==\n", " AQ==", "=", "====", "AQ==AQ=="]
+        {
             assert_eq!(parse_base64(text.as_bytes()), Err(TextFault::Base64), "{text}");
         }
     }

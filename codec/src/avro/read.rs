@@ -77,10 +77,7 @@ impl<'a> AvroSource<'a> {
     /// A number from 0 to `max`.
     fn at_most(&mut self, max: i64) -> Result<u64, DecodeFault> {
         let found = self.varint()?;
-        u64::try_from(found)
-            .ok()
-            .filter(|_| found <= max)
-            .ok_or(DecodeFault::Range { found, max })
+        u64::try_from(found).ok().filter(|_| found <= max).ok_or(DecodeFault::Range { found, max })
     }
 
     /// A string or bytes.

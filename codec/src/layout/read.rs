@@ -83,8 +83,7 @@ pub(crate) trait FieldSource: Sized {
     /// A header's base fee, which only headers before London lack.
     fn base_fee(&mut self, name: &'static str) -> Result<Option<u64>, Self::Error>;
     /// The label of the layout at the end of a segment; the form may derive it from the replica.
-    fn codec_version(&mut self, name: &'static str, replica: &Replica)
-    -> Result<f64, Self::Error>;
+    fn codec_version(&mut self, name: &'static str, replica: &Replica) -> Result<f64, Self::Error>;
 }
 
 /// The fewest bytes that each record takes in AVRO: what bounds a list by the bytes that remain.
