@@ -4,13 +4,21 @@
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;
+pub mod avro;
 pub mod chunk;
+mod layout;
+pub mod path;
 pub mod replica;
 pub mod rlp;
 pub mod snappy;
+#[cfg(test)]
+#[cfg(test)]
+mod testing;
+mod text;
 
 pub use replica::{
     AccountRead, BlockhashRead, CODEC_VERSION, CodeRead, Profile, Replica, ReplicaAuthorization,
     ReplicaKind, ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, Segment,
     StateSpecimen, StorageRead, UnknownReplicaKind,
 };
+pub use text::TextFault;

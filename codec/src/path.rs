@@ -1,0 +1,52 @@
+//! Names of places inside a segment, for error messages.
+
+use std::fmt;
+
+/// A field of a segment by its names in the AVRO schema: `replicaEvent[0].data.Transactions[3].gasPrice`.
+///
+/// Built from the inside out, and only once something went wrong, so that it costs nothing otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FieldPath(String);
+
+impl FieldPath {
+    /// The path of a field in the record at hand.
+    pub(crate) fn field(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// The path of one item of a list in the record at hand.
+    pub(crate) fn item(list: &str, index: usize) -> Self {
+        Self(format!("{list}[{index}]"))
+    }
+
+    /// This path as seen from the record that holds `outer`, of which it is a part.
+    pub(crate) fn inside(self, outer: Self) -> Self {
+        if self.0.is_empty() { outer } else { Self(format!("{}.{}", outer.0, self.0)) }
+    }
+
+    /// The path as text; empty for the segment or replica as a whole.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "the whole" } else { &self.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_outwards() {
+        let path = FieldPath::field("gasPrice")
+            .inside(FieldPath::item("Transactions", 3))
+            .inside(FieldPath::field("data"));
+        assert_eq!(path.as_str(), "data.Transactions[3].gasPrice");
+        assert_eq!(FieldPath::default().inside(path.clone()), path);
+        assert_eq!(FieldPath::default().to_string(), "the whole");
+    }
+}
