@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, HashSet},
-    io::{self, Read},
+    io::{self, BufRead, Read},
 };
 
 /// The header's dag-cbor up to the root: a map of two, "roots", an array of one, tag 42, a string of 37 bytes
@@ -153,8 +153,7 @@ pub enum CarError {
 /// Reads an archive from a stream, section by section, and believes none of it: every block is hashed,
 /// none may be there twice, and the root must be among them.
 ///
-/// Holds one block, and the identifiers of those before it. Lengths are read byte by byte: give it a
-/// buffered stream.
+/// Holds one block, and the identifiers of those before it.
 #[derive(Debug)]
 pub struct CarReader<R> {
     input: R,
@@ -164,7 +163,7 @@ pub struct CarReader<R> {
     checks: Checks,
 }
 
-impl<R: Read> CarReader<R> {
+impl<R: BufRead> CarReader<R> {
     /// Reads the header.
     ///
     /// # Errors
@@ -531,7 +530,7 @@ mod tests {
         }
         let archive = archive_of(b"x");
         for len in [0, 59, 70] {
-            let input = archive[..len].chain(Broken);
+            let input = archive[..len].chain(io::BufReader::new(Broken));
             let mut reader = match CarReader::new(input, CarLimits::default()) {
                 Ok(reader) => reader,
                 Err(error) => {

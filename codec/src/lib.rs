@@ -3,6 +3,7 @@
 //! No I/O and nothing asynchronous in here: bytes in, values out, and back.
 
 pub mod car;
+pub mod convert;
 pub mod dag;
 pub mod digest;
 pub mod replica;

@@ -146,8 +146,11 @@ pub(crate) fn decode(block: &[u8]) -> Result<Node<'_>, NodeError> {
     Ok(Node { children, inline: unixfs.inline, file_len: sum })
 }
 
-/// The links (CID and `Tsize`) and the `Data` of a `PBNode`.
-fn decode_pb_node(block: &[u8]) -> Result<(Vec<(Cid, u64)>, &[u8]), NodeError> {
+/// CID and `Tsize` of a `PBLink`.
+type PbLink = (Cid, u64);
+
+/// The links and the `Data` of a `PBNode`.
+fn decode_pb_node(block: &[u8]) -> Result<(Vec<PbLink>, &[u8]), NodeError> {
     let mut fields = Fields::new("PBNode", block);
     let mut links = Vec::new();
     while let Some(field) = fields.next()? {
@@ -161,7 +164,7 @@ fn decode_pb_node(block: &[u8]) -> Result<(Vec<(Cid, u64)>, &[u8]), NodeError> {
     Err(fields.malformed(block.len()))
 }
 
-fn decode_link(index: usize, link: &[u8]) -> Result<(Cid, u64), NodeError> {
+fn decode_link(index: usize, link: &[u8]) -> Result<PbLink, NodeError> {
     let mut fields = Fields::new("PBLink", link);
     let Value::Bytes(hash) = fields.expect(1)? else { return Err(fields.malformed(0)) };
     let cid = content_id::from_bytes(hash).map_err(|source| NodeError::Link { index, source })?;
