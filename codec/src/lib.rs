@@ -5,16 +5,22 @@
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;
 pub mod avro;
+pub mod car;
 pub mod chunk;
+pub mod convert;
+pub mod dag;
+pub mod digest;
 mod layout;
 pub mod path;
 pub mod replica;
 pub mod rlp;
 pub mod snappy;
 #[cfg(test)]
+mod test_data;
 #[cfg(test)]
 mod testing;
 mod text;
+mod uvarint;
 
 pub use replica::{
     AccountRead, BlockhashRead, CODEC_VERSION, CodeRead, Profile, Replica, ReplicaAuthorization,
