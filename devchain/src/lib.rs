@@ -1,0 +1,4 @@
+//! x
+pub mod asm;
+pub mod dice;
+pub mod keys;
