@@ -377,7 +377,8 @@ pub fn load(slot: u64) -> B256 {
 
 /// Tells [`SLOTS`] to write a slot; `value` is below 2^64 − 1.
 pub fn store(slot: u64, value: u64) -> B256 {
-    ((U256::from(value) + U256::from(1)) << 128 | U256::from(slot)).into()
+    let upper: U256 = (U256::from(value) + U256::ONE) << 128;
+    (upper | U256::from(slot)).into()
 }
 
 /// Init codes that the workload creates contracts with.

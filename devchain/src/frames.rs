@@ -20,8 +20,8 @@ impl Call {
     }
 
     /// A creation by [`FACTORY`] with `value` wei.
-    pub fn create(value: u64, init_code: &Bytes, succeeds: bool) -> Self {
-        let input = creation_input(U256::from(value), B256::ZERO, init_code, succeeds);
+    pub fn create(value: U256, init_code: &Bytes, succeeds: bool) -> Self {
+        let input = creation_input(value, B256::ZERO, init_code, succeeds);
         Self::to(FACTORY).input(input)
     }
 
@@ -45,8 +45,8 @@ impl Call {
 
     /// Wei to send along.
     #[must_use]
-    pub fn value(mut self, wei: impl Into<U256>) -> Self {
-        self.value = wei.into();
+    pub fn value(mut self, wei: U256) -> Self {
+        self.value = wei;
         self
     }
 
@@ -78,7 +78,12 @@ impl Call {
 
     fn head(&self) -> [[u8; 32]; 4] {
         let expected = U256::from(self.succeeds);
-        [self.target.into_word().0, self.value.to_be_bytes(), self.gas.to_be_bytes(), expected.to_be_bytes()]
+        [
+            self.target.into_word().0,
+            self.value.to_be_bytes(),
+            self.gas.to_be_bytes(),
+            expected.to_be_bytes(),
+        ]
     }
 }
 

@@ -133,7 +133,8 @@ pub fn genesis(seed: u64, config: &DevConfig) -> Result<Genesis, AsmError> {
 const INITIAL_BASE_FEE: u64 = 1_000_000_000;
 
 fn chain_config(config: &DevConfig) -> ChainConfig {
-    let blob_schedule = ["cancun", "prague", "osaka"].map(|fork| (fork.to_owned(), config.blob_params));
+    let blob_schedule =
+        ["cancun", "prague", "osaka"].map(|fork| (fork.to_owned(), config.blob_params));
     ChainConfig {
         chain_id: config.chain_id,
         homestead_block: Some(0),
