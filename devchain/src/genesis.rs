@@ -129,8 +129,8 @@ pub fn genesis(seed: u64, config: &DevConfig) -> Result<Genesis, AsmError> {
     })
 }
 
-/// One gwei (EIP-1559).
-const INITIAL_BASE_FEE: u64 = 1_000_000_000;
+/// Base fee of the genesis block, wei per gas: one gwei (EIP-1559).
+pub const INITIAL_BASE_FEE: u64 = 1_000_000_000;
 
 fn chain_config(config: &DevConfig) -> ChainConfig {
     let blob_schedule =

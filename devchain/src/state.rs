@@ -11,7 +11,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount, root};
 use revm::{
     Database, DatabaseRef,
     bytecode::Bytecode,
-    database::{BundleAccount, BundleState},
+    database::{BundleAccount, BundleState, states::StorageSlot},
     database_interface::DBErrorMarker,
     state::AccountInfo,
 };
@@ -124,7 +124,7 @@ impl WorldState {
         for (slot, value) in &change.storage {
             account.set_slot((*slot).into(), value.present_value);
         }
-        if change.was_destroyed() || change.storage.values().any(|slot| slot.is_changed()) {
+        if change.was_destroyed() || change.storage.values().any(StorageSlot::is_changed) {
             account.update_storage_root();
         }
     }

@@ -3,7 +3,7 @@
 use super::plan::{Intent, Plan};
 use crate::{
     contracts::{
-        DESTROY, FACTORY2, QUIET, RECURSION, RELAY_CALL, RELAY_CALLCODE, RELAY_DELEGATECALL,
+        FACTORY2, QUIET, RECURSION, RELAY_CALL, RELAY_CALLCODE, RELAY_DELEGATECALL,
         RELAY_STATICCALL, SLOTS, load,
     },
     frames::Call,
@@ -96,9 +96,4 @@ pub(super) fn blank_then_created(plan: &mut Plan<'_>) {
     plan.batch(&[Call::to(address).through(RELAY_STATICCALL)]);
     plan.batch(&[Call::create2(salt, &init_code, true)]);
     plan.memory().remember_deployed(address);
-}
-
-/// The same by `SELFDESTRUCT`, see [`super::destructions::destroy_leaves_blank`].
-pub(super) fn blank_beneficiary(address: Address) -> Call {
-    Call::to(DESTROY).words(&[address.into_word()])
 }

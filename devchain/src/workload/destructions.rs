@@ -1,7 +1,6 @@
 //! Self-destruction, and rebirth.
 
 use super::{
-    calls::blank_beneficiary,
     creations::{hatch, take_prefunded},
     plan::{Intent, Plan},
 };
@@ -27,7 +26,7 @@ pub(super) fn destroy_leaves_blank(plan: &mut Plan<'_>) {
     let (create, address) = hatch(plan, salt);
     // The first call takes whatever balance there is, so that the second has none to give.
     let heir = plan.sender().address();
-    plan.batch(&[destroy(DESTROY, heir), blank_beneficiary(address)]);
+    plan.batch(&[destroy(DESTROY, heir), destroy(DESTROY, address)]);
     plan.batch(&[create]);
     plan.memory().remember_deployed(address);
 }

@@ -16,7 +16,7 @@ use alloy_consensus::{
 use alloy_eips::{
     eip2930::AccessList,
     eip4895::Withdrawal,
-    eip7702::{Authorization, SignedAuthorization, constants::EIP7702_DELEGATION_DESIGNATOR},
+    eip7702::{Authorization, SignedAuthorization},
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ pub(super) struct PlannedAuthorization {
 pub(super) enum Forgery {
     /// `r` is zero.
     ZeroR,
-    /// `s` is in the upper half of the curve's order (EIP-2).
+    /// `s` is above half of the curve's order (EIP-2).
     HighS,
     /// The parity is neither 0 nor 1.
     Parity,
@@ -341,7 +341,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Uses up the next nonce of an account.
-    fn take_nonce(&mut self, address: Address) -> u64 {
+    pub(super) fn take_nonce(&mut self, address: Address) -> u64 {
         let nonce = self.nonce(address);
         self.draft.nonces.insert(address, nonce.saturating_add(1));
         nonce
@@ -405,6 +405,11 @@ impl<'a> Plan<'a> {
 
     pub(super) const fn memory(&mut self) -> &mut Memory {
         &mut self.draft.memory
+    }
+
+    /// How much gas is not reserved by a transaction.
+    pub(super) const fn gas_room(&self) -> u64 {
+        self.scene.config.gas_limit.saturating_sub(self.draft.gas)
     }
 
     /// How many blobs the block has room for.
@@ -550,11 +555,6 @@ fn sign_authorizations(
 fn versioned_hash(mut digest: B256) -> B256 {
     digest.0[0] = 1;
     digest
-}
-
-/// The code of a delegated account starts with these bytes (EIP-7702).
-pub(super) fn is_delegation(code: &[u8]) -> bool {
-    code.starts_with(EIP7702_DELEGATION_DESIGNATOR.as_slice())
 }
 
 /// Wei per gas.

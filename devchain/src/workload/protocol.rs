@@ -65,7 +65,9 @@ pub(super) fn fee_recipient_sender(plan: &mut Plan<'_>) {
 }
 
 /// Nothing.
-pub(super) const fn empty_block(_: &mut Plan<'_>) {}
+pub(super) const fn empty_block(plan: &mut Plan<'_>) {
+    plan.set_fee_recipient(PROPOSER);
+}
 
 /// Gwei for an account that exists.
 pub(super) fn withdrawal_to_account(plan: &mut Plan<'_>) {

@@ -15,6 +15,8 @@ pub enum Part {
     Transactions,
     /// Adds withdrawals.
     Withdrawals,
+    /// Uses up the gas that is left.
+    Filling,
     /// Leaves the block without transactions and withdrawals.
     Empty,
 }
@@ -72,6 +74,9 @@ impl Scenario {
             protocol::fee_recipient_delegated * 2: "a fee recipient with a delegation, which is not loaded";
             protocol::fee_recipient_sender * 2: "a fee recipient that also sends";
         }
+        Filling {
+            transfers::fill_block * 1: "gas used above the target raises the base fee";
+        }
         Empty {
             protocol::empty_block * 1: "system calls alone";
         }
@@ -92,7 +97,6 @@ impl Scenario {
             transfers::unprotected * 2: "legacy transaction without chain id (before EIP-155)";
             transfers::access_list * 3: "access lists warm accounts and slots without reading them";
             transfers::blobs * 3: "blob transaction";
-            transfers::fill_block * 2: "gas used above the target raises the base fee";
             transfers::transaction_reverts * 2: "a reverted transaction keeps its rows";
             transfers::transaction_out_of_gas * 1: "a transaction that runs out of gas keeps its rows";
             tokens::token_transfer * 6: "slots of a mapping, logs";

@@ -8,6 +8,7 @@ use crate::{
 use alloy_eips::{
     eip2930::{AccessList, AccessListItem},
     eip4788::SYSTEM_ADDRESS,
+    eip7825::MAX_TX_GAS_LIMIT_OSAKA,
 };
 use alloy_primitives::{Address, U256};
 
@@ -69,13 +70,24 @@ pub(super) fn blobs(plan: &mut Plan<'_>) {
     plan.send(Intent::call(to).shape(Shape::Blobs(count)));
 }
 
-/// Gas for two megabytes of memory, and a little.
-const FILLING_GAS: u64 = 9_000_000;
+/// Below this, a transaction is not worth filling a block with.
+const LEAST_FILLING: u64 = 1_000_000;
+/// Gas of a filling transaction for everything but memory.
+const FILLING_OVERHEAD: u64 = 30_000;
 
-/// Uses up gas without reading anything: memory's price grows with its square.
+/// Words of memory that can be had for `gas`: `w` words cost 3·w + w²/512 (yellow paper, appendix H).
+fn words_for(gas: u64) -> u64 {
+    (512 * gas + 768 * 768).isqrt() - 768
+}
+
+/// Uses up gas without reading anything: memory's price grows with its square, and costs the machine next to nothing.
 pub(super) fn fill_block(plan: &mut Plan<'_>) {
-    let offset = U256::from(2_000_000u64).to_be_bytes_vec();
-    plan.send(Intent::call(MEMORY).input(offset).gas(FILLING_GAS));
+    while plan.gas_room() > LEAST_FILLING {
+        let gas = plan.gas_room().min(MAX_TX_GAS_LIMIT_OSAKA);
+        let last_word = 32 * (words_for(gas - FILLING_OVERHEAD) - 1);
+        let offset = U256::from(last_word).to_be_bytes_vec();
+        plan.send(Intent::call(MEMORY).input(offset).gas(gas));
+    }
 }
 
 /// Reads code, then reverts.

@@ -33,13 +33,13 @@ impl EthExecutorSpec for Forks {
 
 /// Plain execution.
 #[derive(Debug)]
-pub struct PlainExecutor {
+pub(crate) struct PlainExecutor {
     config: DevConfig,
     forks: Forks,
 }
 
 impl PlainExecutor {
-    pub fn new(config: &DevConfig) -> Self {
+    pub(crate) fn new(config: &DevConfig) -> Self {
         let forks = EthereumHardfork::devnet()
             .into_iter()
             .filter(|(fork, _)| *fork <= EthereumHardfork::Osaka);
