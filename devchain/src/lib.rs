@@ -1,0 +1,23 @@
+//! A deterministic Ethereum chain in memory whose blocks exercise every way of reading state.
+//!
+//! It is what `bsp dev` runs on, and what tests use where mainnet would be too tame: [`DevChain`] proposes blocks full of
+//! the rare things (destroyed and reborn accounts, reverted creations, delegations, frames that fail halfway), somebody
+//! executes them, and the chain seals them with proper roots. Nothing depends on time, network or disk.
+
+pub mod asm;
+pub mod block;
+pub mod chain;
+pub mod contracts;
+pub mod dice;
+pub mod frames;
+pub mod genesis;
+pub mod keys;
+pub mod state;
+pub mod workload;
+
+pub use block::{Candidate, DevBlock, Executed, Executor, SealError};
+pub use chain::{AdvanceError, ChainError, DevChain};
+pub use genesis::{Delegated, DevConfig};
+pub use keys::{Key, Role, SigningError, Transaction};
+pub use state::{StateError, WorldState};
+pub use workload::{Coverage, Part, Scenario};
