@@ -64,6 +64,7 @@ impl Extent {
 
 impl Tag {
     /// The tag at the start of `bytes`; `None` if they end inside of it (its literal excluded).
+    #[inline]
     fn read(bytes: &[u8]) -> Option<Self> {
         let (first, rest) = bytes.split_first()?;
         let upper = first >> 2;
@@ -76,6 +77,7 @@ impl Tag {
     }
 
     /// A literal; from 60 on, `upper` says in how many bytes its length is written.
+    #[inline]
     fn literal(upper: u8, rest: &[u8]) -> Option<Self> {
         let len_bytes = usize::from(upper.saturating_sub(59));
         let makes = match len_bytes {
@@ -89,6 +91,7 @@ impl Tag {
         Some(Self { takes: literal.saturating_add(1 + len_bytes), makes })
     }
 
+    #[inline]
     fn copy(offset_bytes: usize, makes: u64, rest: &[u8]) -> Option<Self> {
         rest.get(..offset_bytes)?;
         Some(Self { takes: 1 + offset_bytes, makes })

@@ -158,6 +158,12 @@ fn the_small_replica_is_valid() {
 }
 
 #[test]
+fn the_small_replica_is_where_fuzzing_starts() {
+    let seed = include_bytes!("../../../fuzz/seeds/rlp_replica/small.rlp");
+    assert_eq!(encode(&small_replica()), seed);
+}
+
+#[test]
 fn an_input_cut_at_any_byte_is_refused() {
     let bytes = encode(&small_replica());
     for cut in 0..bytes.len() {
