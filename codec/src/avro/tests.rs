@@ -227,7 +227,8 @@ fn every_truncation_is_an_error() {
 fn an_int_above_31_bits_names_its_field() {
     let value = 1 << 31;
     let fault = EncodeFault::IntOverflow { value };
-    let cases: [(&str, fn(&mut Replica, u64)); 10] = [
+    type Set = fn(&mut Replica, u64);
+    let cases: [(&str, Set); 10] = [
         ("NetworkId", |r, v| r.network_id = v),
         ("Header.gasLimit", |r, v| r.header.gas_limit = v),
         ("Header.gasUsed", |r, v| r.header.gas_used = v),
@@ -495,7 +496,8 @@ fn a_record_takes_at_least_the_bytes_that_lists_count_on() {
     let base = network(&minimal()).len();
     // What one more item adds beyond the list's count.
     let item_len = |change: fn(&mut Replica)| network(&minimal_with(change)).len() - base - 1;
-    let cases: [(usize, fn(&mut Replica)); 10] = [
+    type Change = fn(&mut Replica);
+    let cases: [(usize, Change); 10] = [
         (min_len::TRANSACTION, |r| r.transactions = vec![ReplicaTransaction::default()]),
         (min_len::RECEIPT, |r| r.receipts = vec![ReplicaReceipt::default()]),
         (min_len::ADDRESS, |r| r.senders = vec![Address::ZERO]),
