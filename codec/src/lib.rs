@@ -3,6 +3,7 @@
 //! No I/O and nothing asynchronous in here: bytes in, values out, and back.
 
 pub mod avro;
+pub mod json;
 mod layout;
 pub mod path;
 pub mod replica;

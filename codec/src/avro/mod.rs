@@ -28,7 +28,7 @@ mod read;
 mod write;
 
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +60,7 @@ pub const COMPLETE_CODEC_VERSION: f64 = 100.38;
 /// Real segments have a few megabytes. A block that did nothing but load contracts of the largest size
 /// could need 33 kilobytes for each 2600 gas, some 760 megabytes at a limit of 60 million gas.
 ///
-/// Reading takes up to about 20 bytes of memory for each byte of a hostile input and about one for
+/// Reading takes up to about 50 bytes of memory for each byte of a hostile input and about one for
 /// each of a real one; who takes input from strangers bounds it further.
 pub const MAX_SEGMENT_LEN: usize = 1 << 30;
 

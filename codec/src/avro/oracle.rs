@@ -33,7 +33,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Value {
 }
 
 /// A segment as `apache-avro` holds it, all fields kept.
-pub(super) fn value(segment: &Segment) -> Value {
+pub(crate) fn value(segment: &Segment) -> Value {
     let event = record([("hash", hex(segment.event_hash)), ("data", replica(&segment.replica))]);
     record([
         ("replicaEvent", Value::Array(vec![event])),
