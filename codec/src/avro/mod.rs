@@ -6,8 +6,9 @@
 //! * Big numbers are AVRO `bytes` that hold ASCII text (`0x2a`), because the agent's AVRO library drops
 //!   the schema's `logicalType`. A reader that honours a decimal type misreads them, so [`SCHEMA`]
 //!   has none.
-//! * Other numbers pass through an IEEE double; [`DecodeFault`] and [`EncodeFault`] name what that
-//!   leaves out. An int ends at 2^31, a long loses precision above 2^53 and ends at 2^63 − 512.
+//! * Other numbers pass through an IEEE double: a long loses precision above 2^53, to the nearest
+//!   double, and ends at 2^63 − 512. An int ends at 2^31. Beyond that the agent stops working; the writer
+//!   returns an [`EncodeFault`].
 //!
 //! Values that have no bytes of their own, and what is written for them:
 //!

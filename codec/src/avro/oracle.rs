@@ -25,7 +25,7 @@ pub(super) fn encode(value: Value) -> Vec<u8> {
 }
 
 /// The value that `apache-avro` reads, which must use up the bytes.
-pub(super) fn decode(mut bytes: &[u8]) -> Value {
+pub(crate) fn decode(mut bytes: &[u8]) -> Value {
     let reader = GenericDatumReader::builder(&PARSED).build().unwrap();
     let value = reader.read_value(&mut bytes).unwrap();
     assert!(bytes.is_empty(), "{} bytes left", bytes.len());

@@ -1,5 +1,11 @@
 use super::*;
-use crate::{avro::oracle, path::FieldPath, replica::Profile, testing, text::TextFault};
+use crate::{
+    avro::{decode_segment, oracle},
+    path::FieldPath,
+    replica::Profile,
+    testing,
+    text::TextFault,
+};
 use alloy_primitives::{B256, U256};
 use apache_avro::types::Value;
 use proptest::prelude::*;
@@ -73,6 +79,16 @@ proptest! {
             json[position] = byte;
         }
         let _ = read_segment_json(&json);
+    }
+}
+
+#[test]
+fn real_segments_round_trip() {
+    for (bytes, _) in testing::mainnet() {
+        let segment = decode_segment(&bytes).unwrap();
+        let json = segment_json(&segment);
+        assert!(json == print(&oracle::decode(&bytes)), "block {}", segment.start_block);
+        assert!(read_segment_json(json.as_bytes()).unwrap() == segment);
     }
 }
 
