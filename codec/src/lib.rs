@@ -10,6 +10,7 @@ pub mod chunk;
 pub mod convert;
 pub mod dag;
 pub mod digest;
+pub mod json;
 mod layout;
 pub mod path;
 pub mod replica;

@@ -21,7 +21,11 @@ impl FieldPath {
 
     /// This path as seen from the record that holds `outer`, of which it is a part.
     pub(crate) fn inside(self, outer: Self) -> Self {
-        if self.0.is_empty() { outer } else { Self(format!("{}.{}", outer.0, self.0)) }
+        match (outer.0.is_empty(), self.0.is_empty()) {
+            (true, _) => self,
+            (_, true) => outer,
+            _ => Self(format!("{}.{}", outer.0, self.0)),
+        }
     }
 
     /// The path as text; empty for the segment or replica as a whole.
@@ -47,6 +51,7 @@ mod tests {
             .inside(FieldPath::field("data"));
         assert_eq!(path.as_str(), "data.Transactions[3].gasPrice");
         assert_eq!(FieldPath::default().inside(path.clone()), path);
+        assert_eq!(path.clone().inside(FieldPath::default()), path);
         assert_eq!(FieldPath::default().to_string(), "the whole");
     }
 }

@@ -1,4 +1,4 @@
-//! Random segments for tests.
+//! Random and real segments for tests.
 
 use crate::replica::{
     AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaAuthorization, ReplicaKind,
@@ -15,6 +15,7 @@ use proptest::{
     prelude::*,
     test_runner::{RngAlgorithm, TestRng},
 };
+use std::{fs, path::Path};
 
 /// Segments that every form of `profile` holds without loss.
 pub(crate) fn segments(profile: Profile) -> impl Strategy<Value = Segment> {
@@ -33,6 +34,21 @@ pub(crate) fn segment(profile: Profile, seed: [u8; 32]) -> Segment {
         codec_version: crate::avro::label_of_profile(profile),
         replica,
     }
+}
+
+/// The real segments with their digests, or nothing and a warning if they are not there.
+pub(crate) fn mainnet() -> Vec<(Vec<u8>, String)> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet"));
+    let Ok(manifest) = fs::read(folder.join("manifest.json")) else {
+        eprintln!("SKIPPED: no real segments in {}", folder.display());
+        return vec![];
+    };
+    let manifest: Vec<serde_json::Value> = serde_json::from_slice(&manifest).unwrap();
+    let load = |entry: &serde_json::Value| {
+        let file = folder.join(format!("{}.replica.avro", entry["block"]));
+        (fs::read(file).unwrap(), entry["avro_sha256"].as_str().unwrap().to_owned())
+    };
+    manifest.iter().map(load).collect()
 }
 
 /// Draws values from a stream of random numbers.

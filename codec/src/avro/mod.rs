@@ -6,8 +6,9 @@
 //! * Big numbers are AVRO `bytes` that hold ASCII text (`0x2a`), because the agent's AVRO library drops
 //!   the schema's `logicalType`. A reader that honours a decimal type misreads them, so [`SCHEMA`]
 //!   has none.
-//! * Other numbers pass through an IEEE double; [`DecodeFault`] and [`EncodeFault`] name what that
-//!   leaves out. An int ends at 2^31, a long loses precision above 2^53 and ends at 2^63 − 512.
+//! * Other numbers pass through an IEEE double: a long loses precision above 2^53, to the nearest
+//!   double, and ends at 2^63 − 512. An int ends at 2^31. Beyond that the agent stops working; the writer
+//!   returns an [`EncodeFault`].
 //!
 //! Values that have no bytes of their own, and what is written for them:
 //!
@@ -28,7 +29,7 @@ mod read;
 mod write;
 
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +61,7 @@ pub const COMPLETE_CODEC_VERSION: f64 = 100.38;
 /// Real segments have a few megabytes. A block that did nothing but load contracts of the largest size
 /// could need 33 kilobytes for each 2600 gas, some 760 megabytes at a limit of 60 million gas.
 ///
-/// Reading takes up to about 20 bytes of memory for each byte of a hostile input and about one for
+/// Reading takes up to about 50 bytes of memory for each byte of a hostile input and about one for
 /// each of a real one; who takes input from strangers bounds it further.
 pub const MAX_SEGMENT_LEN: usize = 1 << 30;
 

@@ -10,7 +10,9 @@ use crate::replica::{
 use alloy_consensus::Header;
 use alloy_eips::{eip2930::AccessListItem, eip4895::Withdrawal};
 use alloy_primitives::{B256, U256};
-use apache_avro::{Schema, from_avro_datum, to_avro_datum, types::Value};
+use apache_avro::{
+    Schema, reader::datum::GenericDatumReader, types::Value, writer::datum::GenericDatumWriter,
+};
 use data_encoding::{BASE64, HEXLOWER};
 use std::sync::LazyLock;
 
@@ -18,18 +20,20 @@ static PARSED: LazyLock<Schema> = LazyLock::new(|| Schema::parse_str(SCHEMA).unw
 
 /// The bytes that `apache-avro` writes for a value.
 pub(super) fn encode(value: Value) -> Vec<u8> {
-    to_avro_datum(&PARSED, value).unwrap()
+    let writer = GenericDatumWriter::builder(&PARSED).build().unwrap();
+    writer.write_value_to_vec(value).unwrap()
 }
 
 /// The value that `apache-avro` reads, which must use up the bytes.
-pub(super) fn decode(mut bytes: &[u8]) -> Value {
-    let value = from_avro_datum(&PARSED, &mut bytes, None).unwrap();
+pub(crate) fn decode(mut bytes: &[u8]) -> Value {
+    let reader = GenericDatumReader::builder(&PARSED).build().unwrap();
+    let value = reader.read_value(&mut bytes).unwrap();
     assert!(bytes.is_empty(), "{} bytes left", bytes.len());
     value
 }
 
 /// A segment as `apache-avro` holds it, all fields kept.
-pub(super) fn value(segment: &Segment) -> Value {
+pub(crate) fn value(segment: &Segment) -> Value {
     let event = record([("hash", hex(segment.event_hash)), ("data", replica(&segment.replica))]);
     record([
         ("replicaEvent", Value::Array(vec![event])),

@@ -17,7 +17,6 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use apache_avro::types::Value;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-use std::{fs, path::Path};
 
 /// A segment with no more than the layout requires.
 fn minimal() -> Segment {
@@ -90,24 +89,9 @@ fn fault_of(segment: &Segment, path: &str, value: Value) -> DecodeFault {
 
 // ---- Real segments ----
 
-/// The real segments with their digests, or nothing and a warning if they are not there.
-fn mainnet() -> Vec<(Vec<u8>, String)> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet"));
-    let Ok(manifest) = fs::read(folder.join("manifest.json")) else {
-        eprintln!("SKIPPED: no real segments in {}", folder.display());
-        return vec![];
-    };
-    let manifest: Vec<serde_json::Value> = serde_json::from_slice(&manifest).unwrap();
-    let load = |entry: &serde_json::Value| {
-        let file = folder.join(format!("{}.replica.avro", entry["block"]));
-        (fs::read(file).unwrap(), entry["avro_sha256"].as_str().unwrap().to_owned())
-    };
-    manifest.iter().map(load).collect()
-}
-
 #[test]
 fn real_segments_are_written_back_unchanged() {
-    for (bytes, sha256) in mainnet() {
+    for (bytes, sha256) in testing::mainnet() {
         let segment = decode_segment(&bytes).unwrap();
         let written = network(&segment);
         assert_eq!(format!("{:x}", Sha256::digest(&written)), sha256);
@@ -119,7 +103,7 @@ fn real_segments_are_written_back_unchanged() {
 
 #[test]
 fn real_segments_read_the_same_through_apache_avro() {
-    for (bytes, _) in mainnet() {
+    for (bytes, _) in testing::mainnet() {
         assert!(oracle::decode(&bytes) == oracle::value(&decode_segment(&bytes).unwrap()));
     }
 }
@@ -227,7 +211,8 @@ fn every_truncation_is_an_error() {
 fn an_int_above_31_bits_names_its_field() {
     let value = 1 << 31;
     let fault = EncodeFault::IntOverflow { value };
-    let cases: [(&str, fn(&mut Replica, u64)); 10] = [
+    type Set = fn(&mut Replica, u64);
+    let cases: [(&str, Set); 10] = [
         ("NetworkId", |r, v| r.network_id = v),
         ("Header.gasLimit", |r, v| r.header.gas_limit = v),
         ("Header.gasUsed", |r, v| r.header.gas_used = v),
@@ -495,7 +480,8 @@ fn a_record_takes_at_least_the_bytes_that_lists_count_on() {
     let base = network(&minimal()).len();
     // What one more item adds beyond the list's count.
     let item_len = |change: fn(&mut Replica)| network(&minimal_with(change)).len() - base - 1;
-    let cases: [(usize, fn(&mut Replica)); 10] = [
+    type Change = fn(&mut Replica);
+    let cases: [(usize, Change); 10] = [
         (min_len::TRANSACTION, |r| r.transactions = vec![ReplicaTransaction::default()]),
         (min_len::RECEIPT, |r| r.receipts = vec![ReplicaReceipt::default()]),
         (min_len::ADDRESS, |r| r.senders = vec![Address::ZERO]),

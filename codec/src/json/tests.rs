@@ -1,0 +1,239 @@
+use super::*;
+use crate::{
+    avro::{decode_segment, oracle},
+    path::FieldPath,
+    replica::Profile,
+    testing,
+    text::TextFault,
+};
+use alloy_primitives::{B256, U256};
+use apache_avro::types::Value;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn segment() -> Segment {
+    testing::segment(Profile::Complete, [3; 32])
+}
+
+fn replica_json(replica: &Replica, pretty: bool) -> String {
+    let mut out = Vec::new();
+    write_replica_json(replica, &mut out, pretty).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn segment_json(segment: &Segment) -> String {
+    let mut out = Vec::new();
+    write_segment_json(segment, &mut out, false).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The JSON of an AVRO value by the rules of the form: no label, no empty uncles, unions unwrapped.
+fn print(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(",");
+    match value {
+        Value::Null => "null".into(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Long(number) => number.to_string(),
+        Value::Bytes(text) => json!(String::from_utf8(text.clone()).unwrap()).to_string(),
+        Value::String(text) => json!(text).to_string(),
+        Value::Union(_, inner) => print(inner),
+        Value::Array(items) => format!("[{}]", list(items.iter().map(print).collect())),
+        Value::Record(fields) => {
+            let kept = fields.iter().filter(|(name, value)| {
+                let no_uncles = name == "uncles" && matches!(value, Value::Union(0, _));
+                name != "codecVersion" && !no_uncles
+            });
+            let members = kept.map(|(name, value)| format!("\"{name}\":{}", print(value)));
+            format!("{{{}}}", list(members.collect()))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn segments_are_printed_as_avro_has_them(segment in testing::segments(Profile::Complete)) {
+        prop_assert_eq!(segment_json(&segment), print(&oracle::value(&segment)));
+    }
+
+    #[test]
+    fn what_is_written_reads_back_equal(
+        network in testing::segments(Profile::Network),
+        complete in testing::segments(Profile::Complete),
+    ) {
+        for segment in [network, complete] {
+            prop_assert_eq!(&read_segment_json(segment_json(&segment).as_bytes()).unwrap(), &segment);
+            for pretty in [false, true] {
+                let json = replica_json(&segment.replica, pretty);
+                prop_assert_eq!(&read_replica_json(json.as_bytes()).unwrap(), &segment.replica);
+            }
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_panics(seed: [u8; 32], changes: Vec<(usize, u8)>) {
+        let mut json = segment_json(&testing::segment(Profile::Complete, seed)).into_bytes();
+        for (position, byte) in changes {
+            let position = position % json.len();
+            json[position] = byte;
+        }
+        let _ = read_segment_json(&json);
+    }
+}
+
+#[test]
+fn real_segments_round_trip() {
+    for (bytes, _) in testing::mainnet() {
+        let segment = decode_segment(&bytes).unwrap();
+        let json = segment_json(&segment);
+        assert!(json == print(&oracle::decode(&bytes)), "block {}", segment.start_block);
+        assert!(read_segment_json(json.as_bytes()).unwrap() == segment);
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let json = segment_json(&segment());
+    for len in 0..json.len() {
+        assert!(read_segment_json(&json.as_bytes()[..len]).is_err(), "{len}");
+    }
+}
+
+#[test]
+fn pretty_indents_by_one_blank() {
+    let json = replica_json(&segment().replica, true);
+    assert!(json.starts_with("{\n \"Type\": \"block-"), "{json}");
+    assert!(json.contains("\n \"Header\": {\n  \"parentHash\": \"0x"), "{json}");
+    assert!(json.ends_with("\n}"), "{json}");
+    let compact = replica_json(&segment().replica, false);
+    let parse = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    assert_eq!(parse(&json), parse(&compact));
+}
+
+#[test]
+fn json_holds_what_avro_does_not() {
+    let mut replica = segment().replica;
+    replica.network_id = u64::MAX;
+    replica.header.base_fee_per_gas = None;
+    replica.header.timestamp = u64::MAX;
+    replica.transactions[0].v = Some(U256::ZERO);
+    replica.transactions[0].nonce = (1 << 53) + 1;
+    let json = replica_json(&replica, false);
+    assert_eq!(read_replica_json(json.as_bytes()).unwrap(), replica);
+}
+
+#[test]
+fn header_fields_after_prague_have_no_place() {
+    let mut segment = segment();
+    segment.replica.header.slot_number = Some(1);
+    let error = write_segment_json(&segment, Vec::new(), false).unwrap_err();
+    let JsonWriteError::NotInLayout { path } = error else { panic!("{error}") };
+    assert_eq!(path.as_str(), "replicaEvent[0].data.Header.slotNumber");
+}
+
+#[test]
+fn a_failing_writer_is_reported() {
+    let mut small = [0; 100];
+    let error = write_segment_json(&segment(), small.as_mut_slice(), true).unwrap_err();
+    assert!(matches!(error, JsonWriteError::Io(_)));
+}
+
+/// A document with an element changed, and the path and fault it must be refused with.
+#[track_caller]
+fn assert_fault(pointer: &str, value: serde_json::Value, path: &str, fault: JsonFault) {
+    let mut replica = segment().replica;
+    replica.senders = vec![Default::default(); 2];
+    let mut document: serde_json::Value =
+        serde_json::from_str(&replica_json(&replica, false)).unwrap();
+    *document.pointer_mut(pointer).unwrap() = value;
+    match read_replica_json(document.to_string().as_bytes()).unwrap_err() {
+        JsonReadError::Field { path: found, fault: why } => {
+            assert_eq!((found.as_str(), why), (path, fault));
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_wrong_value_names_its_field() {
+    let kind = |found, expected| JsonFault::Kind { found, expected };
+    let zero = json!(B256::ZERO);
+    assert_fault("/Hash", json!(1), "Hash", kind("a number", "a text"));
+    assert_fault("/Hash", json!("0x"), "Hash", TextFault::FixedHex { digits: 64 }.into());
+    assert_fault("/Hash", json!(null), "Hash", kind("null", "a text"));
+    assert_fault("/NetworkId", json!("1"), "NetworkId", kind("a text", "a number"));
+    assert_fault("/Senders/1", zero, "Senders[1]", TextFault::FixedHex { digits: 40 }.into());
+    assert_fault("/Header", json!([]), "Header", kind("a list", "an object"));
+    assert_fault("/Transactions", json!("[]"), "Transactions", kind("a text", "a list"));
+    assert_fault("/Transactions/0", json!(true), "Transactions[0]", kind("a boolean", "an object"));
+    let (pointer, path) = ("/Transactions/0/gasPrice", "Transactions[0].gasPrice");
+    assert_fault(pointer, json!("0x00"), path, TextFault::Number.into());
+    let (pointer, path) = ("/Transactions/0/type", "Transactions[0].type");
+    assert_fault(pointer, json!(256), path, JsonFault::Range { found: 256, max: 255 });
+    let (pointer, path) = ("/Transactions/0/input", "Transactions[0].input");
+    assert_fault(pointer, json!("AQ"), path, TextFault::Base64.into());
+    let (pointer, path) = ("/Header/number", "Header.number");
+    assert_fault(pointer, json!(U256::MAX), path, TextFault::NumberTooWide.into());
+    let (pointer, path) = ("/Header/nonce", "Header.nonce");
+    assert_fault(pointer, json!([1]), path, JsonFault::ItemCount { found: 1, expected: 8 });
+    assert_fault("", json!(null), "", kind("null", "an object"));
+}
+
+#[test]
+fn missing_unknown_and_repeated_fields_are_refused() {
+    let json = replica_json(&segment().replica, false);
+    let field_error = |json: String| match read_replica_json(json.as_bytes()).unwrap_err() {
+        JsonReadError::Field { path, fault } => (path, fault),
+        other => panic!("{other}"),
+    };
+    let missing = json.replacen("\"parentHash\"", "\"parent\"", 1);
+    let expected = (FieldPath::field("Header.parentHash"), JsonFault::Missing);
+    assert_eq!(field_error(missing), expected);
+    let unknown = json.replacen("\"parentHash\"", "\"more\":{},\"parentHash\"", 1);
+    let expected = (FieldPath::field("Header.more"), JsonFault::Unknown);
+    assert_eq!(field_error(unknown), expected);
+    let repeated = json.replacen("\"parentHash\"", "\"miner\":0,\"parentHash\"", 1);
+    let error = read_replica_json(repeated.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("\"miner\" twice at line 1 column"), "{error}");
+}
+
+#[test]
+fn an_optional_field_must_be_there() {
+    let mut replica = segment().replica;
+    replica.withdrawals = None;
+    let json = replica_json(&replica, false).replacen("\"Withdrawals\":null,", "", 1);
+    let error = read_replica_json(json.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "Withdrawals: missing");
+}
+
+#[test]
+fn json_that_no_field_can_hold_is_refused() {
+    let deep = "[".repeat(100_000);
+    let wide = format!("{{{}\"a\":0}}", (0..64).map(|i| format!("\"{i}\":0,")).collect::<String>());
+    for json in ["", "{", "{} {}", "-1", "0.5", "1e3", "18446744073709551616", &deep, &wide] {
+        let error = read_replica_json(json.as_bytes()).unwrap_err();
+        assert!(matches!(error, JsonReadError::Syntax(_)), "{error}");
+    }
+}
+
+#[test]
+fn exactly_one_event() {
+    for (events, found) in [("[]".to_owned(), 0), (format!("[{0},{0}]", event()), 2)] {
+        let json =
+            format!(r#"{{"replicaEvent":{events},"startBlock":1,"endBlock":1,"elements":1}}"#);
+        let error = read_segment_json(json.as_bytes()).unwrap_err();
+        let JsonReadError::Field { path, fault } = error else { panic!("{error}") };
+        assert_eq!(path.as_str(), "replicaEvent");
+        assert_eq!(fault, JsonFault::ItemCount { found, expected: 1 });
+    }
+}
+
+fn event() -> String {
+    let segment = segment();
+    format!(
+        r#"{{"hash":"{}","data":{}}}"#,
+        segment.event_hash,
+        replica_json(&segment.replica, false)
+    )
+}
