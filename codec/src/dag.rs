@@ -214,7 +214,16 @@ mod tests {
 
     /// A file whose chunks all differ: each byte is the XOR of the four bytes of its position.
     pub(super) fn patterned(len: u32) -> Vec<u8> {
-        (0..len).map(|position| position.to_le_bytes().iter().fold(0, |xor, b| xor ^ b)).collect()
+        // 256 bytes at a time, within which only the lowest byte of the position changes.
+        let rows: Vec<Vec<u8>> =
+            (0..=255).map(|upper: u8| (0..=255).map(|low: u8| low ^ upper).collect()).collect();
+        let mut bytes = Vec::new();
+        for upper in 0..len.div_ceil(256) {
+            let row = upper.to_le_bytes().iter().fold(0, |xor, byte| xor ^ byte);
+            bytes.extend_from_slice(&rows[usize::from(row)]);
+        }
+        bytes.truncate(len as usize);
+        bytes
     }
 
     /// (bytes of [`patterned`], CID). Made with the npm package ipfs-unixfs-importer 17.1.1: cidVersion 1,

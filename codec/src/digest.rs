@@ -93,6 +93,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_bytes_match_the_plain_rule(bytes in proptest::collection::vec(any::<u8>(), 0..20_000)) {
             prop_assert_eq!(specimen_hash(&bytes), specimen_hash_at_once(&bytes));
