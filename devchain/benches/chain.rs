@@ -1,4 +1,5 @@
 //! How long a block takes to propose, execute and seal, on a chain that has grown for a while.
+#![expect(missing_docs, reason = "criterion's macros make an undocumented function")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

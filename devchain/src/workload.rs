@@ -1,7 +1,7 @@
 //! The workload: what the chain's blocks consist of.
 //!
 //! A *scenario* is one to three transactions (or withdrawals, or a choice of fee recipient) that make execution read
-//! state in one particular way. A block is a random choice of scenarios, put into a [`plan`], which knows nonces,
+//! state in one particular way. A block is a random choice of scenarios, put into a plan, which knows nonces,
 //! delegations and the room that is left, so that every transaction is valid.
 
 mod calls;

@@ -3,7 +3,7 @@
 mod support;
 
 use alloy_consensus::{
-    Transaction as _, TrieAccount, Typed2718,
+    ReceiptEnvelope, Transaction, TrieAccount, Typed2718,
     proofs::{
         calculate_receipt_root, calculate_transaction_root, state_root_unhashed,
         storage_root_unhashed,
@@ -114,9 +114,9 @@ fn every_scenario_runs() {
 #[test]
 fn every_transaction_type_and_an_empty_block_occur() {
     let transactions = || fixture().blocks.iter().flat_map(|block| &block.block.body.transactions);
-    let types: BTreeSet<_> = transactions().map(|tx| tx.ty()).collect();
+    let types: BTreeSet<_> = transactions().map(Typed2718::ty).collect();
     assert_eq!(types, (0..=4).collect());
-    assert!(transactions().any(|tx| tx.is_create()));
+    assert!(transactions().any(Transaction::is_create));
     assert!(transactions().any(|tx| tx.is_legacy() && tx.chain_id().is_none()));
     let empty = |block: &&DevBlock| block.scenarios.iter().any(|s| s.part == Part::Empty);
     let mut empty = fixture().blocks.iter().filter(empty);
@@ -163,8 +163,11 @@ fn header_fields_are_those_of_the_body() {
         assert_eq!(header.withdrawals_root, block.body.calculate_withdrawals_root());
         assert_eq!(header.receipts_root, calculate_receipt_root(receipts));
         assert_eq!(header.requests_hash, Some(requests.requests_hash()));
-        assert_eq!(header.gas_used, receipts.last().map_or(0, |r| r.cumulative_gas_used()));
-        let blob_gas = block.body.transactions.iter().filter_map(|tx| tx.blob_gas_used()).sum();
+        assert_eq!(
+            header.gas_used,
+            receipts.last().map_or(0, ReceiptEnvelope::cumulative_gas_used)
+        );
+        let blob_gas = block.body.transactions.iter().filter_map(Transaction::blob_gas_used).sum();
         assert_eq!(header.blob_gas_used, Some(blob_gas));
         let recovered = block.body.transactions.iter().map(|tx| tx.recover_signer().unwrap());
         assert_eq!(*senders, recovered.collect::<Vec<_>>());

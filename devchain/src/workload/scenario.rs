@@ -96,7 +96,7 @@ impl Scenario {
             transfers::fund_system_caller * 1: "the system caller exists from now on: its row follows the first system contract's";
             transfers::unprotected * 2: "legacy transaction without chain id (before EIP-155)";
             transfers::access_list * 3: "access lists warm accounts and slots without reading them";
-            transfers::blobs * 3: "blob transaction";
+            transfers::blobs * 8: "blob transaction";
             transfers::transaction_reverts * 2: "a reverted transaction keeps its rows";
             transfers::transaction_out_of_gas * 1: "a transaction that runs out of gas keeps its rows";
             tokens::token_transfer * 6: "slots of a mapping, logs";
