@@ -391,3 +391,18 @@ fn too_large(offset: usize, max: usize, found: usize) -> RlpDecodeError {
 fn in_field(name: &'static str) -> impl FnOnce(RlpDecodeError) -> RlpDecodeError {
     move |error| error.within(PathSegment::Field(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lists_that_can_be_records_are_counted() {
+        let input = [0xc2, 1, 2, 0xc3, 1, 2, 3, 0xc1, 1, 0xc2, 1, 2];
+        let items = Items::of(&input);
+        assert_eq!(items.count_lists(3), 2, "up to the one of two bytes");
+        assert_eq!(items.count_lists(2), 4, "up to the end");
+        assert_eq!(Items::of(&[0xc0; 1000]).count_lists(17), 0);
+        assert_eq!(Items::of(&[0xc2, 1, 2, 7]).count_lists(1), 1, "up to the string");
+    }
+}
