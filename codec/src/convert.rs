@@ -10,7 +10,7 @@ pub mod roots;
 #[cfg(test)]
 mod tests;
 
-pub use export::{ExportError, SourceBlock, export_block};
+pub use export::{ExportError, SourceBlock, export_block, export_receipt, export_transaction};
 pub use rebuild::{
     AuthorizationLists, RebuiltTransaction, rebuild_receipts, rebuild_transactions, recover_block,
     recover_senders,
@@ -88,6 +88,12 @@ pub enum ConvertError {
     #[error("{field} was not exported, the type 4 transaction is incomplete without")]
     AuthorizationListNotExported {
         /// The `AuthList` of a transaction.
+        field: String,
+    },
+    /// The blob hashes of a type-3 transaction are not known. Producers of codec 0.36 did not export them.
+    #[error("{field} were not exported, the type 3 transaction is incomplete without")]
+    BlobHashesNotExported {
+        /// The `blobHashes` of a transaction.
         field: String,
     },
     /// A receipt's status is none of the three forms.

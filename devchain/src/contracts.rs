@@ -35,8 +35,6 @@ pub const RELAY_REVERT: Address = at(0x06);
 pub const FACTORY: Address = at(0x07);
 /// Creates with `CREATE2`; input as [`FACTORY`].
 pub const FACTORY2: Address = at(0x08);
-/// A [`FACTORY`] whose nonce is 2^64 − 1, so that it can create nothing (EIP-2681).
-pub const FACTORY_EXHAUSTED: Address = at(0x09);
 /// `BALANCE` of each word of the input.
 pub const PROBE_BALANCE: Address = at(0x10);
 /// `EXTCODESIZE` of each word of the input.
@@ -97,7 +95,7 @@ pub const TRANSFER_SELECTOR: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 pub struct Contract {
     /// Where it stands.
     pub address: Address,
-    /// 1, as for any created contract, but for [`FACTORY_EXHAUSTED`].
+    /// 1, as for any created contract.
     pub nonce: u64,
     /// Balance in wei.
     pub balance: U256,
@@ -205,16 +203,11 @@ fn callers() -> Result<Vec<Contract>, AsmError> {
         (RELAY_REVERT, &reverting),
         (FACTORY, &create),
         (FACTORY2, &factory("32 CALLDATALOAD", "CREATE2")),
-        (FACTORY_EXHAUSTED, &create),
     ];
-    let mut contracts = sources
+    sources
         .into_iter()
         .map(|(address, source)| Ok(Contract::assembled(address, source)?.with_balance(ENDOWMENT)))
-        .collect::<Result<Vec<_>, _>>()?;
-    for exhausted in contracts.iter_mut().filter(|c| c.address == FACTORY_EXHAUSTED) {
-        exhausted.nonce = u64::MAX;
-    }
-    Ok(contracts)
+        .collect()
 }
 
 /// A loop over the words of the input; `body` finds one on the stack and takes it off.

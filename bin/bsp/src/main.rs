@@ -1,1 +1,43 @@
-fn main() {}
+//! The operator's tool for block specimens.
+
+mod cid;
+mod dev;
+mod encode;
+mod input;
+mod inspect;
+mod output;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Block specimens, results and replicas: look at them, check them, make them.
+#[derive(Debug, Parser)]
+#[command(name = "bsp", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Verify(verify::VerifyArgs),
+    Inspect(inspect::InspectArgs),
+    Encode(encode::EncodeArgs),
+    Cid(cid::CidArgs),
+    Dev(dev::DevArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Verify(args) => verify::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Cid(args) => cid::run(&args),
+        Command::Dev(args) => dev::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("bsp: {error:#}");
+        ExitCode::from(output::EXIT_UNREADABLE)
+    })
+}

@@ -34,6 +34,7 @@ pub(crate) mod oracle;
 mod tests;
 
 pub use error::{AvroDecodeError, AvroEncodeError, DecodeFault, EncodeFault};
+pub use number::blockhash_number_as_written;
 
 use crate::{
     layout,

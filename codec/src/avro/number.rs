@@ -47,6 +47,12 @@ pub(super) fn blockhash_number(value: u64) -> i64 {
     long(value).unwrap_or(i64::MAX)
 }
 
+/// What a reader finds for a `BlockhashRead.BlockNumber` that was written: the number itself up to 2^53, above that the
+/// nearest double, at most 2^63 − 1.
+pub fn blockhash_number_as_written(value: u64) -> u64 {
+    blockhash_number(value).unsigned_abs()
+}
+
 /// A value as AVRO writes it: small magnitudes of either sign become small numbers.
 pub(super) const fn zig_zag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()

@@ -103,7 +103,10 @@ const fn check_len<R>(
     Err(ExportError { block: block.header.number, transactions, list, found })
 }
 
-fn export_transaction(
+/// A transaction as bsp-geth v2.2.0 exports it: the *effective* gas price (without a base fee the fee cap), the caps of types
+/// 0 and 1 filled with their gas price, `v` of a legacy transaction with its chain id, zero `v`, `r`, `s` absent.
+/// The signature is left out of a [`ReplicaKind::Result`], the authorization list of [`Profile::Network`].
+pub fn export_transaction(
     tx: &SignedTransaction,
     sender: Address,
     base_fee: Option<u64>,
@@ -168,7 +171,7 @@ fn export_authorization(signed: &SignedAuthorization) -> ReplicaAuthorization {
 }
 
 /// A receipt as the producer reads it from its database, where derived fields are not stored.
-fn export_receipt<R: TxReceipt<Log = Log>>(receipt: &R) -> ReplicaReceipt {
+pub fn export_receipt<R: TxReceipt<Log = Log>>(receipt: &R) -> ReplicaReceipt {
     ReplicaReceipt {
         post_state_or_status: match receipt.status_or_post_state() {
             Eip658Value::Eip658(true) => Bytes::from_static(&[1]),

@@ -28,6 +28,9 @@ pub enum RebuiltTransaction {
     /// A type-4 transaction whose authorization list was not exported. The one in here is empty: execution
     /// differs, and neither the hash nor the sender can be computed.
     WithoutAuthorizations(TxEip7702, Signature),
+    /// A type-3 transaction whose blob hashes were not exported, as by producers of codec 0.36. It must have at least
+    /// one; the list in here is empty, with the same consequences.
+    WithoutBlobHashes(TxEip4844, Signature),
 }
 
 impl RebuiltTransaction {
@@ -35,11 +38,20 @@ impl RebuiltTransaction {
     pub const fn signed(&self) -> Option<&SignedTransaction> {
         match self {
             Self::Signed(tx) => Some(tx),
-            Self::WithoutAuthorizations(..) => None,
+            Self::WithoutAuthorizations(..) | Self::WithoutBlobHashes(..) => None,
         }
     }
 
-    /// Completes a type-4 transaction; a whole one is left as it is.
+    /// What was not exported, in words; `None` for a whole transaction.
+    pub const fn missing(&self) -> Option<&'static str> {
+        match self {
+            Self::Signed(_) => None,
+            Self::WithoutAuthorizations(..) => Some("type-4 authorization list not exported"),
+            Self::WithoutBlobHashes(..) => Some("type-3 blob hashes not exported"),
+        }
+    }
+
+    /// Completes a type-4 transaction; any other is left as it is.
     pub fn with_authorizations(self, list: Vec<SignedAuthorization>) -> SignedTransaction {
         match self {
             Self::Signed(tx) => tx,
@@ -47,6 +59,7 @@ impl RebuiltTransaction {
                 let tx = TxEip7702 { authorization_list: list, ..tx };
                 SignedTransaction::Eip7702(tx.into_signed(signature))
             }
+            Self::WithoutBlobHashes(tx, signature) => tx.into_signed(signature).into(),
         }
     }
 }
@@ -57,7 +70,8 @@ impl RebuiltTransaction {
 /// # Errors
 ///
 /// [`ConvertError`] for a field that no transaction of the type has, by its path. An authorization
-/// list that was not exported is not an error but a [`RebuiltTransaction::WithoutAuthorizations`].
+/// list or blob hashes that were not exported are no error but a transaction that is not
+/// [whole](RebuiltTransaction::missing).
 pub fn rebuild_transactions(replica: &Replica) -> Result<Vec<RebuiltTransaction>, ConvertError> {
     replica
         .transactions
@@ -76,15 +90,18 @@ pub fn rebuild_transactions(replica: &Replica) -> Result<Vec<RebuiltTransaction>
 ///
 /// # Errors
 ///
-/// Those of [`rebuild_transactions`], and [`ConvertError::AuthorizationListNotExported`] for a type-4
-/// transaction for which `authorizations` has no list either.
+/// Those of [`rebuild_transactions`], [`ConvertError::AuthorizationListNotExported`] for a type-4
+/// transaction for which `authorizations` has no list either, and [`ConvertError::BlobHashesNotExported`].
 pub fn recover_block(
     replica: &Replica,
     authorizations: Option<&AuthorizationLists>,
 ) -> Result<Block<SignedTransaction>, ConvertError> {
     let complete = |(index, tx): (usize, RebuiltTransaction)| match tx {
         RebuiltTransaction::Signed(tx) => Ok(tx),
-        incomplete => authorizations
+        RebuiltTransaction::WithoutBlobHashes(..) => Err(ConvertError::BlobHashesNotExported {
+            field: format!("Transactions[{index}].blobHashes"),
+        }),
+        incomplete @ RebuiltTransaction::WithoutAuthorizations(..) => authorizations
             .and_then(|lists| lists.get(&index))
             .map(|list| incomplete.with_authorizations(list.clone()))
             .ok_or_else(|| ConvertError::AuthorizationListNotExported {
@@ -186,7 +203,7 @@ impl Exported<'_> {
             TxType::Legacy => SignedTransaction::Legacy(self.legacy()?),
             TxType::Eip2930 => self.eip2930()?.into_signed(self.typed_signature()?).into(),
             TxType::Eip1559 => self.eip1559()?.into_signed(self.typed_signature()?).into(),
-            TxType::Eip4844 => self.eip4844()?.into_signed(self.typed_signature()?).into(),
+            TxType::Eip4844 => return self.rebuild_eip4844(),
             TxType::Eip7702 => return self.rebuild_eip7702(),
         };
         Ok(RebuiltTransaction::Signed(signed))
@@ -268,9 +285,14 @@ impl Exported<'_> {
         })
     }
 
-    fn eip4844(self) -> Result<TxEip4844, ConvertError> {
-        let blob_fee_cap = self.present("blobFeeCap", self.tx.blob_fee_cap)?;
-        Ok(TxEip4844 {
+    fn rebuild_eip4844(self) -> Result<RebuiltTransaction, ConvertError> {
+        let hashes = self.tx.blob_hashes.clone().unwrap_or_default();
+        let is_whole = !hashes.is_empty();
+        let blob_fee_cap = match self.tx.blob_fee_cap {
+            None if is_whole => return self.present("blobFeeCap", None),
+            cap => cap.unwrap_or_default(),
+        };
+        let tx = TxEip4844 {
             chain_id: self.chain_id()?,
             nonce: self.tx.nonce,
             gas_limit: self.tx.gas,
@@ -279,9 +301,15 @@ impl Exported<'_> {
             to: self.present("to", self.tx.to)?,
             value: self.tx.value,
             access_list: self.tx.access_list.clone(),
-            blob_versioned_hashes: self.present("blobHashes", self.tx.blob_hashes.clone())?,
+            blob_versioned_hashes: hashes,
             max_fee_per_blob_gas: self.number("blobFeeCap", blob_fee_cap)?,
             input: self.tx.input.clone(),
+        };
+        let signature = self.typed_signature()?;
+        Ok(if is_whole {
+            RebuiltTransaction::Signed(tx.into_signed(signature).into())
+        } else {
+            RebuiltTransaction::WithoutBlobHashes(tx, signature)
         })
     }
 

@@ -277,6 +277,23 @@ mod values {
     }
 
     #[test]
+    fn a_blob_transaction_without_its_hashes_is_not_whole() {
+        for hashes in [None, Some(Vec::new())] {
+            let mut replica = replica_of(sign(eip4844()));
+            replica.transactions[0].blob_hashes = hashes;
+            replica.transactions[0].blob_fee_cap = None;
+            let rebuilt = rebuild_transactions(&replica).unwrap();
+            assert_eq!(rebuilt[0].missing(), Some("type-3 blob hashes not exported"));
+            assert!(rebuilt[0].signed().is_none());
+            let field = "Transactions[0].blobHashes".to_owned();
+            assert_eq!(
+                recover_block(&replica, None),
+                Err(ConvertError::BlobHashesNotExported { field })
+            );
+        }
+    }
+
+    #[test]
     fn blob_fields_are_there_for_every_type() {
         let tx = exported(sign(eip4844()));
         assert_eq!(tx.blob_fee_cap, Some(U256::from(17)));
@@ -545,10 +562,6 @@ mod rebuilding {
             (
                 refusal(sign(eip7702()), |tx| tx.to = None),
                 "Transactions[0].to is absent, a type 4 transaction has one",
-            ),
-            (
-                refusal(blob(), |tx| tx.blob_hashes = None),
-                "Transactions[0].blobHashes is absent, a type 3 transaction has one",
             ),
             (
                 refusal(blob(), |tx| tx.blob_fee_cap = None),

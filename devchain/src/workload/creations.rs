@@ -2,8 +2,8 @@
 
 use super::plan::{Intent, Plan};
 use crate::{
-    contracts::{FACTORY_EXHAUSTED, FACTORY2},
-    frames::{Call, creation_input, nested_batch},
+    contracts::FACTORY2,
+    frames::{Call, nested_batch},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 
@@ -109,13 +109,6 @@ pub(super) fn create_codeless(plan: &mut Plan<'_>) {
 pub(super) fn create_nested(plan: &mut Plan<'_>) {
     let salt = plan.dice.word();
     plan.batch(&[Call::create2(salt, &plan.scene.init_codes.nested, true)]);
-}
-
-/// A creator that has no nonce left.
-pub(super) fn create_without_nonce(plan: &mut Plan<'_>) {
-    let init_code = &plan.scene.init_codes.codeless;
-    let input = creation_input(U256::ZERO, B256::ZERO, init_code, false);
-    plan.batch(&[Call::to(FACTORY_EXHAUSTED).input(input).gas(LOST_GAS)]);
 }
 
 /// Sends value to where a later block creates.

@@ -152,7 +152,6 @@ impl Scenario {
             creations::create_bad_code * 2: "code that EIP-170 and EIP-3541 refuse";
             creations::create_codeless * 2: "creation of an account without code";
             creations::create_nested * 2: "creation inside of init code";
-            creations::create_without_nonce * 2: "CREATE at nonce 2^64-1: the new address is not read";
             creations::prefund * 3: "balance where a later block creates";
             creations::create_over_balance * 4: "creation over a prefunded account: account row and slot rows";
             creations::call_created_earlier * 4: "contract created in an earlier block: account, code and slot rows";

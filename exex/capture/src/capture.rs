@@ -20,7 +20,7 @@ use alloy_evm::{
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
 };
-use alloy_primitives::{Address, Bloom};
+use alloy_primitives::{Address, B256, Bloom};
 use revm::{
     DatabaseRef,
     context::{DBErrorMarker, TxEnv},
@@ -62,9 +62,11 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// The bloom over all logs.
-    pub fn logs_bloom(&self) -> Bloom {
-        self.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom())
+    /// Root of the receipts' trie, and the bloom over all their logs.
+    pub fn receipts_root_and_bloom(&self) -> (B256, Bloom) {
+        let receipts: Vec<_> = self.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+        let bloom = receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.logs_bloom);
+        (calculate_receipt_root(&receipts), bloom)
     }
 
     /// Compares the outcome with what the header promises: gas used, receipts root, logs bloom, requests hash.
@@ -77,14 +79,12 @@ impl Capture {
             let (expected, got) = (header.gas_used, self.gas_used);
             return Err(OutcomeMismatch::GasUsed { expected, got });
         }
-        let blooms: Vec<_> = self.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-        let got = calculate_receipt_root(&blooms);
+        let (got, bloom) = self.receipts_root_and_bloom();
         if got != header.receipts_root {
             return Err(OutcomeMismatch::ReceiptsRoot { expected: header.receipts_root, got });
         }
-        let got = blooms.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.logs_bloom);
-        if got != header.logs_bloom {
-            let (expected, got) = (Box::new(header.logs_bloom), Box::new(got));
+        if bloom != header.logs_bloom {
+            let (expected, got) = (Box::new(header.logs_bloom), Box::new(bloom));
             return Err(OutcomeMismatch::LogsBloom { expected, got });
         }
         let got = header.requests_hash.map(|_| self.requests.requests_hash());

@@ -78,12 +78,14 @@ impl ChainSpec {
         }
     }
 
-    /// A development chain on which every fork up to Osaka and its blob updates is active from the genesis.
+    /// The development chains, reth's `--chain dev` and that of `bsp dev`: every fork up to Osaka from the genesis on.
+    ///
+    /// reth's names no deposit contract; its genesis has no account at mainnet's, so naming that changes nothing there.
     pub fn dev() -> Self {
         Self {
             chain_id: DEV_CHAIN_ID,
             forks: EthereumChainHardforks::devnet(),
-            blobs: with_bpo(0, 0),
+            blobs: BlobScheduleBlobParams::mainnet(),
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
         }
     }

@@ -7,6 +7,7 @@ mod evm;
 mod parent;
 mod recorder;
 mod specimen;
+mod verify;
 
 pub use capture::{
     BlockParts, Capture, Receipt, SignedTransaction, capture, capture_with_changes, evm_env,
@@ -18,3 +19,7 @@ pub use evm::{EvmContext, InspectingEvm, InspectingEvmFactory};
 pub use parent::ParentState;
 pub use recorder::{Reads, Recorder};
 pub use specimen::{Contradiction, MissingState, SpecimenState};
+pub use verify::{
+    AuthorizationsError, CheckName, CheckResult, Outcome, RecoveredAuthorizations, Verdict,
+    VerifyOptions, verify, verify_segment,
+};

@@ -67,8 +67,8 @@ pub enum Contradiction {
         /// The code's.
         got: B256,
     },
-    /// A block number has two rows.
-    #[error("State.BlockhashRead[{index}] lists block {number} again")]
+    /// A block number has two rows with different hashes.
+    #[error("State.BlockhashRead[{index}] lists block {number} again with another hash")]
     RepeatedBlockhash {
         /// Index of the second row.
         index: usize,
@@ -171,9 +171,11 @@ impl SpecimenState {
         Ok(())
     }
 
+    /// Different numbers above 2^53 can have become equal in AVRO; no block has such a number, so all have the zero hash.
     fn add_block_hashes(&mut self, lists: &StateSpecimen) -> Result<(), Contradiction> {
         for (index, row) in lists.blockhash_read.iter().enumerate() {
-            if self.block_hashes.insert(row.block_number, row.block_hash).is_some() {
+            let known = self.block_hashes.insert(row.block_number, row.block_hash);
+            if known.is_some_and(|known| known != row.block_hash) {
                 return Err(Contradiction::RepeatedBlockhash { index, number: row.block_number });
             }
         }
@@ -311,7 +313,10 @@ mod tests {
             Some(Contradiction::CodeHash { index: 0, .. })
         ));
         assert_eq!(
-            contradiction(|lists| lists.blockhash_read.push(lists.blockhash_read[0])),
+            contradiction(|lists| {
+                let block_hash = B256::with_last_byte(1);
+                lists.blockhash_read.push(BlockhashRead { block_number: 9, block_hash });
+            }),
             Some(Contradiction::RepeatedBlockhash { index: 1, number: 9 })
         );
     }

@@ -1,0 +1,212 @@
+//! From a candidate block to a verified segment on disk.
+
+use super::folder::DevFolder;
+use alloy_consensus::Transaction as _;
+use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
+use alloy_primitives::B256;
+use bsp_capture::{
+    BlockParts, Capture, CaptureError, ChainSpec, CheckName, CheckResult, Outcome,
+    RecoveredAuthorizations, SignedTransaction, Verdict, VerifyOptions, capture_with_changes,
+    verify_segment,
+};
+use bsp_codec::{
+    Profile, Replica, ReplicaKind, Segment, avro,
+    convert::{SourceBlock, export_block},
+    dag, digest,
+};
+use bsp_devchain::{Candidate, Coverage, DevBlock, DevChain, Executed, StateError, WorldState};
+use eyre::Context;
+use std::time::{Duration, Instant};
+
+/// The stages that a block goes through. The stream, the pinner and the proof will follow the last one.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    chain: DevChain,
+    spec: ChainSpec,
+    folder: DevFolder,
+    totals: Totals,
+}
+
+/// A block that has gone through all stages.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) number: u64,
+    pub(crate) transactions: usize,
+    pub(crate) gas_used: u64,
+    /// Rows of the account, storage, code and blockhash lists.
+    pub(crate) rows: [usize; 4],
+    pub(crate) avro_bytes: usize,
+    pub(crate) cid: String,
+    pub(crate) specimen_hash: B256,
+    /// From the proposal to the file on disk.
+    pub(crate) time: Duration,
+}
+
+/// Sums over all blocks so far.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) blocks: u64,
+    pub(crate) transactions: u64,
+    pub(crate) avro_bytes: u64,
+    /// Blocks whose authorization lists the verifier was given beside the file.
+    pub(crate) with_authorizations: u64,
+    pub(crate) time: Duration,
+}
+
+impl Pipeline {
+    pub(crate) fn new(chain: DevChain, spec: ChainSpec, folder: DevFolder) -> Self {
+        Self { chain, spec, folder, totals: Totals::default() }
+    }
+
+    pub(crate) const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(crate) const fn coverage(&self) -> &Coverage {
+        self.chain.coverage()
+    }
+
+    /// Makes the next block and its segment.
+    pub(crate) fn advance(&mut self) -> eyre::Result<Made> {
+        let begun = Instant::now();
+        let (block, captured) = self.produce()?;
+        let number = block.block.header.number;
+        let replica = export(&block, &captured, Profile::Network)?;
+        let segment = Segment::of(replica);
+        let avro = avro::encode_segment(&segment, Profile::Network)?;
+        self.verify(&block, &captured, &avro)
+            .wrap_err_with(|| format!("block {number} did not verify; please report this"))?;
+        self.folder.store(&segment.replica.segment_name(), &avro)?;
+        let made = Made {
+            number,
+            transactions: block.block.body.transactions.len(),
+            gas_used: captured.gas_used,
+            rows: row_counts(&segment.replica),
+            avro_bytes: avro.len(),
+            cid: dag::cid_of(&avro).to_string(),
+            specimen_hash: digest::specimen_hash(&avro),
+            time: begun.elapsed(),
+        };
+        self.count(&made);
+        Ok(made)
+    }
+
+    /// Proposes a block, executes it with the recorder at work, and seals it.
+    fn produce(&mut self) -> eyre::Result<(DevBlock, Capture)> {
+        let candidate = self.chain.next_candidate()?;
+        let (captured, executed) = execute(&self.spec, &candidate, self.chain.state())?;
+        let block = self.chain.seal(candidate, executed)?;
+        captured.check(&block.block.header)?;
+        Ok((block, captured))
+    }
+
+    /// Reads the segment back and re-executes it. The format leaves authorization lists out; a block that has some is
+    /// given them for its own segment, and proves in the complete profile that they are all that is missing.
+    fn verify(&mut self, block: &DevBlock, captured: &Capture, avro: &[u8]) -> eyre::Result<()> {
+        let authorizations = recovered_authorizations(&block.block.body.transactions);
+        let verdict = verify_bytes(avro, &self.spec, authorizations.as_ref())?;
+        if authorizations.is_none() {
+            return expect_ok(&verdict, &[]);
+        }
+        expect_ok(&verdict, &[CheckName::TransactionsRoot, CheckName::Senders])?;
+        let complete = Segment::of(export(block, captured, Profile::Complete)?);
+        let bytes = avro::encode_segment(&complete, Profile::Complete)?;
+        self.totals.with_authorizations += 1;
+        expect_ok(&verify_bytes(&bytes, &self.spec, None)?, &[])
+    }
+
+    fn count(&mut self, made: &Made) {
+        self.totals.blocks += 1;
+        self.totals.transactions += made.transactions as u64;
+        self.totals.avro_bytes += made.avro_bytes as u64;
+        self.totals.time += made.time;
+    }
+}
+
+fn execute(
+    spec: &ChainSpec,
+    candidate: &Candidate,
+    parent: &WorldState,
+) -> Result<(Capture, Executed), CaptureError<StateError>> {
+    let block = BlockParts {
+        header: &candidate.header,
+        ommers: &[],
+        withdrawals: Some(&candidate.withdrawals),
+    };
+    let (captured, bundle) =
+        capture_with_changes(spec, block, candidate.transactions.iter().cloned(), parent)?;
+    let executed = Executed {
+        receipts: captured.receipts.iter().cloned().map(Into::into).collect(),
+        requests: captured.requests.clone(),
+        gas_used: captured.gas_used,
+        blob_gas_used: captured.blob_gas_used,
+        bundle,
+    };
+    Ok((captured, executed))
+}
+
+fn export(block: &DevBlock, captured: &Capture, profile: Profile) -> eyre::Result<Replica> {
+    let source = SourceBlock {
+        network_id: bsp_capture::DEV_CHAIN_ID,
+        header: &block.block.header,
+        transactions: &block.block.body.transactions,
+        ommers: &block.block.body.ommers,
+        withdrawals: block.block.body.withdrawals.as_ref(),
+        senders: &block.senders,
+        receipts: &captured.receipts,
+    };
+    Ok(export_block(&source, captured.reads.lists.clone(), ReplicaKind::Replica, profile)?)
+}
+
+fn verify_bytes(
+    avro: &[u8],
+    spec: &ChainSpec,
+    authorizations: Option<&RecoveredAuthorizations>,
+) -> eyre::Result<Verdict> {
+    let segment = avro::decode_segment(avro)?;
+    Ok(verify_segment(&segment, avro, VerifyOptions { spec: Some(spec), authorizations }))
+}
+
+/// Every check has to be ok, but for those that the format makes impossible.
+fn expect_ok(verdict: &Verdict, impossible: &[CheckName]) -> eyre::Result<()> {
+    if verdict.outcome() == Outcome::Ok {
+        return Ok(());
+    }
+    for (name, result) in verdict.checks() {
+        match result {
+            CheckResult::Ok { .. } => {}
+            CheckResult::Impossible { .. } if impossible.contains(&name) => {}
+            other => eyre::bail!("{name}: {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+/// The block's authorizations with their authorities, by transaction; `None` if it has none.
+fn recovered_authorizations(transactions: &[SignedTransaction]) -> Option<RecoveredAuthorizations> {
+    let lists: Vec<_> = transactions
+        .iter()
+        .enumerate()
+        .filter_map(|(index, tx)| {
+            let list = tx.authorization_list()?;
+            let recover = |signed: &alloy_eips::eip7702::SignedAuthorization| {
+                let authority = signed
+                    .recover_authority()
+                    .map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
+                RecoveredAuthorization::new_unchecked(signed.inner().clone(), authority)
+            };
+            Some((index, list.iter().map(recover).collect()))
+        })
+        .collect();
+    (!lists.is_empty()).then(|| lists.into_iter().collect())
+}
+
+fn row_counts(replica: &Replica) -> [usize; 4] {
+    let state = &replica.state;
+    [
+        state.account_read.len(),
+        state.storage_read.len(),
+        state.code_read.len(),
+        state.blockhash_read.len(),
+    ]
+}

@@ -1,0 +1,119 @@
+//! Reading a replica in whichever form a file has it.
+
+use bsp_codec::{Profile, Replica, Segment, avro, json, rlp, snappy};
+use clap::ValueEnum;
+use eyre::Context;
+use std::{
+    fmt, fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// The largest file that is read, far above any real segment (3 to 4 MB).
+const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The forms of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// AVRO segment, as pinned and as in the agent's folder.
+    Avro,
+    /// RLP, as in a stream entry after decompression.
+    Rlp,
+    /// Snappy block, as in a stream entry's `data` field.
+    Snappy,
+    /// JSON segment, as `bsp inspect --json` writes it.
+    Json,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Avro => "AVRO",
+            Self::Rlp => "RLP",
+            Self::Snappy => "snappy",
+            Self::Json => "JSON",
+        })
+    }
+}
+
+impl Format {
+    /// Tells the form by the first bytes.
+    fn detect(bytes: &[u8]) -> Self {
+        match bytes {
+            // One replicaEvent, whose first field is a hash of 66 characters.
+            [0x02, 0x84, 0x01, b'0', b'x', ..] => Self::Avro,
+            // A list whose length takes two to four bytes.
+            [0xf8..=0xfb, ..] => Self::Rlp,
+            [b'{', ..] => Self::Json,
+            _ => Self::Snappy,
+        }
+    }
+}
+
+/// A file's content.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) path: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) segment: Segment,
+}
+
+impl Input {
+    /// Reads and decodes a file, `-` for standard input.
+    pub(crate) fn read(path: &Path, format: Option<Format>) -> eyre::Result<Self> {
+        let bytes = read_bounded(path)?;
+        let format = format.unwrap_or_else(|| Format::detect(&bytes));
+        let segment = decode(&bytes, format)
+            .wrap_err_with(|| format!("{} is not a replica in {format}", path.display()))?;
+        Ok(Self { path: path.to_owned(), format, bytes, segment })
+    }
+
+    /// The profile that the file was written in.
+    pub(crate) fn profile(&self) -> Profile {
+        avro::profile_of_label(self.segment.codec_version)
+            .unwrap_or_else(|| self.segment.replica.profile())
+    }
+
+    /// The AVRO segment: the file itself, or what the agent would make of it.
+    pub(crate) fn avro(&self) -> eyre::Result<Vec<u8>> {
+        if self.format == Format::Avro {
+            return Ok(self.bytes.clone());
+        }
+        Ok(avro::encode_segment(&self.segment, self.profile())?)
+    }
+}
+
+fn decode(bytes: &[u8], format: Format) -> eyre::Result<Segment> {
+    let from_rlp = |bytes: &[u8]| -> eyre::Result<Replica> { Ok(rlp::decode_replica(bytes)?) };
+    Ok(match format {
+        Format::Avro => avro::decode_segment(bytes)?,
+        Format::Json => json::read_segment_json(bytes)?,
+        Format::Rlp => Segment::of(from_rlp(bytes)?),
+        Format::Snappy => {
+            Segment::of(from_rlp(&snappy::decompress(bytes, snappy::MAX_DECOMPRESSED_BYTES)?)?)
+        }
+    })
+}
+
+/// Reads a file that need not be trusted: no more than [`MAX_FILE_BYTES`].
+pub(crate) fn read_bounded(path: &Path) -> eyre::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = |source: &mut dyn Read, bytes: &mut Vec<u8>| {
+        source.take(MAX_FILE_BYTES + 1).read_to_end(bytes)
+    };
+    let result = if path == Path::new("-") {
+        read(&mut std::io::stdin().lock(), &mut bytes)
+    } else {
+        fs::File::open(path).and_then(|mut file| read(&mut file, &mut bytes))
+    };
+    result.wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        eyre::bail!(
+            "{} has more than {} MiB, no segment is that large",
+            path.display(),
+            MAX_FILE_BYTES >> 20
+        );
+    }
+    Ok(bytes)
+}

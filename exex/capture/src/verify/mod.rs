@@ -1,0 +1,60 @@
+//! The way back: a verdict on a replica from its own content.
+//!
+//! The block is rebuilt from the replica, executed on a state that holds only the replica's read lists, by the
+//! same code that records a block in a node, and everything that comes out is compared with what the
+//! replica says.
+
+mod authorizations;
+mod block;
+mod execution;
+mod verdict;
+
+pub use authorizations::{AuthorizationsError, RecoveredAuthorizations};
+pub use verdict::{CheckName, CheckResult, Outcome, Verdict};
+
+use crate::ChainSpec;
+use bsp_codec::{Replica, Segment, avro};
+
+/// What a verification may use beside the replica.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions<'a> {
+    /// The chain's rules; by default those of the built-in chain with the replica's `NetworkId`.
+    pub spec: Option<&'a ChainSpec>,
+    /// Authorization lists that the format does not carry.
+    pub authorizations: Option<&'a RecoveredAuthorizations>,
+}
+
+/// Checks a replica: header, roots, senders, read lists, and by re-execution receipts, gas and the lists' rows and order.
+///
+/// Never fails as such: what cannot be checked is in the verdict, with the reason.
+pub fn verify(replica: &Replica, options: VerifyOptions<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let transactions = block::check(replica, &mut verdict);
+    execution::check(replica, transactions, options, &mut verdict);
+    verdict
+}
+
+/// Checks a segment that was read from `bytes`: its replica, and that encoding it again gives the same bytes.
+pub fn verify_segment(segment: &Segment, bytes: &[u8], options: VerifyOptions<'_>) -> Verdict {
+    let mut verdict = verify(&segment.replica, options);
+    verdict.push(CheckName::Bytes, check_bytes(segment, bytes));
+    verdict
+}
+
+fn check_bytes(segment: &Segment, bytes: &[u8]) -> CheckResult {
+    let profile =
+        avro::profile_of_label(segment.codec_version).unwrap_or_else(|| segment.replica.profile());
+    let again = match avro::encode_segment(segment, profile) {
+        Ok(again) => again,
+        Err(error) => return CheckResult::failed("the file's content can be encoded", error),
+    };
+    if again == bytes {
+        return CheckResult::OK;
+    }
+    let same = again.iter().zip(bytes).take_while(|(again, given)| again == given).count();
+    CheckResult::Failed {
+        expected: format!("{} bytes", again.len()),
+        got: format!("{} bytes", bytes.len()),
+        first_difference: Some(format!("byte {same}")),
+    }
+}
