@@ -10,8 +10,8 @@ use alloy_consensus::{
     constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS, EMPTY_WITHDRAWALS},
 };
 use alloy_eips::{
-    eip2935, eip4788, eip7002, eip7251, eip7685::EMPTY_REQUESTS_HASH, eip7702::constants,
-    eip7840::BlobParams,
+    eip2935, eip4788, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7002, eip7251,
+    eip7685::EMPTY_REQUESTS_HASH, eip7702::constants, eip7840::BlobParams,
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, address};
@@ -37,7 +37,7 @@ pub struct DevConfig {
     pub genesis_time: u64,
     /// Blob target, maximum and fee parameters (EIP-7840) of every block.
     pub blob_params: BlobParams,
-    /// How many transaction scenarios a block has at most; one scenario is one to three transactions.
+    /// How many transaction scenarios a block has at most, at least one; a scenario is one to three transactions.
     pub scenarios_per_block: usize,
 }
 
@@ -133,6 +133,7 @@ pub fn genesis(seed: u64, config: &DevConfig) -> Result<Genesis, AsmError> {
 pub const INITIAL_BASE_FEE: u64 = 1_000_000_000;
 
 fn chain_config(config: &DevConfig) -> ChainConfig {
+    // Forks before Osaka are never in force; readers of a genesis file want their entries nevertheless.
     let blob_schedule =
         ["cancun", "prague", "osaka"].map(|fork| (fork.to_owned(), config.blob_params));
     ChainConfig {
@@ -157,6 +158,7 @@ fn chain_config(config: &DevConfig) -> ChainConfig {
         osaka_time: Some(0),
         terminal_total_difficulty: Some(U256::ZERO),
         terminal_total_difficulty_passed: true,
+        deposit_contract_address: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
         blob_schedule: blob_schedule.into(),
         ..Default::default()
     }

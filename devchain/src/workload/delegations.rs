@@ -72,7 +72,7 @@ pub(super) fn delegation_unread(plan: &mut Plan<'_>) {
     let nonce = plan.nonce(key.address());
     let chain_id = plan.scene.config.chain_id;
     let void = vec![
-        Plan::raw_authorization(chain_id + 1, &key, SLOTS, nonce),
+        Plan::raw_authorization(chain_id.checked_add(1).unwrap_or(1), &key, SLOTS, nonce),
         Plan::raw_authorization(chain_id, &key, SLOTS, u64::MAX),
         plan.forged_authorization(&key, SLOTS),
     ];

@@ -288,6 +288,15 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Runs the scenario of a part that is next in the table, by the block's number.
+    pub(super) fn run_next(&mut self, part: Part) {
+        let of_part = || Scenario::ALL.iter().filter(|scenario| scenario.part == part);
+        let turn = usize::try_from(self.scene.number).unwrap_or_default();
+        if let Some(scenario) = of_part().nth(turn % of_part().count().max(1)) {
+            self.attempt(scenario);
+        }
+    }
+
     fn attempt(&mut self, scenario: &'static Scenario) {
         let before = self.draft.clone();
         self.scenario = scenario.name;
