@@ -12,6 +12,7 @@
 //! | long | up to 2^63 − 513 | nearest double, ties to even: 2^53 + 1 becomes 2^53 | the same |
 //! | long | 2^63 − 512 and above, which rounds to at least 2^63 | panics | [`EncodeFault::LongOverflow`] |
 //! | `BlockhashRead.BlockNumber` | 2^63 − 512 and above | panics | 2^63 − 1 |
+//! | `AuthList[].nonce` | any | never written | exact; from 2^63 on as a negative number |
 //!
 //! Any transaction can put any number into `BlockhashRead.BlockNumber`, by calling `BLOCKHASH` with it. An
 //! error there would let a stranger stop the exporter, and such a number is never that of a block:
@@ -53,6 +54,12 @@ pub fn blockhash_number_as_written(value: u64) -> u64 {
     blockhash_number(value).unsigned_abs()
 }
 
+/// The value of an authorization's nonce: all 64 bits, so that those from 2^63 on are negative. Anybody can put any nonce
+/// into an authorization, and it is signed, so it must neither fail nor change. The network never writes this field.
+pub(super) const fn all_bits(value: u64) -> i64 {
+    value.cast_signed()
+}
+
 /// A value as AVRO writes it: small magnitudes of either sign become small numbers.
 pub(super) const fn zig_zag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
@@ -86,6 +93,13 @@ mod tests {
         assert_eq!(long((1 << 53) + 1), Ok(1 << 53));
         assert_eq!(long((1 << 53) + 3), Ok((1 << 53) + 4));
         assert_eq!(long((1 << 63) - 513), Ok(i64::MAX - 1023));
+    }
+
+    #[test]
+    fn authorization_nonces_keep_all_bits() {
+        for value in [0, (1 << 53) + 1, 1 << 63, u64::MAX] {
+            assert_eq!(all_bits(value).cast_unsigned(), value);
+        }
     }
 
     #[test]

@@ -214,6 +214,10 @@ impl FieldSource for AvroSource<'_> {
         self.named(name, |source| source.at_most(i64::MAX))
     }
 
+    fn authorization_nonce(&mut self, name: &'static str) -> Result<u64, AvroDecodeError> {
+        self.named(name, |source| Ok(source.varint()?.cast_unsigned()))
+    }
+
     fn flag(&mut self, name: &'static str) -> Result<bool, AvroDecodeError> {
         self.named(name, |source| match source.take_array()? {
             [0] => Ok(false),

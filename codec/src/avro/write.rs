@@ -187,6 +187,11 @@ impl<O: Output> FieldSink for AvroSink<O> {
         Ok(())
     }
 
+    fn authorization_nonce(&mut self, _: &'static str, value: u64) -> Result<(), AvroEncodeError> {
+        self.varint(number::all_bits(value));
+        Ok(())
+    }
+
     fn flag(&mut self, _: &'static str, value: bool) -> Result<(), AvroEncodeError> {
         self.output.put_byte(value.into());
         Ok(())

@@ -170,6 +170,10 @@ impl FieldSource for JsonSource<'_> {
         self.value(name, |tree| at_most(&tree, u64::MAX))
     }
 
+    fn authorization_nonce(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
+        self.value(name, |tree| at_most(&tree, u64::MAX))
+    }
+
     fn flag(&mut self, name: &'static str) -> Result<bool, JsonReadError> {
         self.value(name, |tree| match tree {
             Tree::Flag(flag) => Ok(flag),

@@ -119,6 +119,14 @@ impl<W: io::Write, F: Formatter> FieldSink for JsonSink<W, F> {
         self.member(name, |sink| sink.unsigned(value))
     }
 
+    fn authorization_nonce(
+        &mut self,
+        name: &'static str,
+        value: u64,
+    ) -> Result<(), JsonWriteError> {
+        self.member(name, |sink| sink.unsigned(value))
+    }
+
     fn flag(&mut self, name: &'static str, value: bool) -> Result<(), JsonWriteError> {
         self.member(name, |sink| Ok(sink.formatter.write_bool(&mut sink.out, value)?))
     }

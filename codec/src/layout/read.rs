@@ -30,6 +30,8 @@ pub(crate) trait FieldSource: Sized {
     fn int(&mut self, name: &'static str) -> Result<u64, Self::Error>;
     /// A number that AVRO holds in 63 bits.
     fn long(&mut self, name: &'static str) -> Result<u64, Self::Error>;
+    /// The nonce of an authorization, any 64-bit number.
+    fn authorization_nonce(&mut self, name: &'static str) -> Result<u64, Self::Error>;
     /// A boolean.
     fn flag(&mut self, name: &'static str) -> Result<bool, Self::Error>;
     /// A text.
@@ -227,7 +229,7 @@ fn authorization<S: FieldSource>(source: &mut S) -> Result<ReplicaAuthorization,
     Ok(ReplicaAuthorization {
         chain_id: source.number("chainId")?,
         address: source.address("address")?,
-        nonce: source.long("nonce")?,
+        nonce: source.authorization_nonce("nonce")?,
         y_parity: source.number("yParity")?,
         r: source.number("r")?,
         s: source.number("s")?,

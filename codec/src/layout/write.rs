@@ -25,6 +25,8 @@ pub(crate) trait FieldSink: Sized {
     fn long(&mut self, name: &'static str, value: u64) -> Result<(), Self::Error>;
     /// The argument of a `BLOCKHASH`, any 64-bit number.
     fn blockhash_number(&mut self, name: &'static str, value: u64) -> Result<(), Self::Error>;
+    /// The nonce of an authorization, any 64-bit number.
+    fn authorization_nonce(&mut self, name: &'static str, value: u64) -> Result<(), Self::Error>;
     /// A boolean.
     fn flag(&mut self, name: &'static str, value: bool) -> Result<(), Self::Error>;
     /// A text.
@@ -206,7 +208,7 @@ fn access_list_item<S: FieldSink>(out: &mut S, item: &AccessListItem) -> Result<
 fn authorization<S: FieldSink>(out: &mut S, item: &ReplicaAuthorization) -> Result<(), S::Error> {
     out.number("chainId", &item.chain_id)?;
     out.address("address", &item.address)?;
-    out.long("nonce", item.nonce)?;
+    out.authorization_nonce("nonce", item.nonce)?;
     out.number("yParity", &item.y_parity)?;
     out.number("r", &item.r)?;
     out.number("s", &item.s)
