@@ -10,8 +10,8 @@ mod specimen;
 mod verify;
 
 pub use capture::{
-    BlockParts, Capture, Receipt, SignedTransaction, capture, capture_with_changes, evm_env,
-    execution_context,
+    BlockParts, Capture, Receipt, ReceiptMaker, SignedTransaction, capture, capture_with_changes,
+    evm_env, execution_context,
 };
 pub use chain::{ChainSpec, DEV_CHAIN_ID, ExecutionSpec};
 pub use error::{CaptureError, OutcomeMismatch, RecordError};
