@@ -2,6 +2,8 @@
 //!
 //! The blocks are read from `../shared/mainnet` beside the checkout; without them nothing is measured.
 
+#![allow(missing_docs)]
+
 use alloy_consensus::transaction::Recovered;
 use alloy_evm::{
     EvmFactory,
