@@ -204,8 +204,11 @@ where
     let failed =
         |transaction| move |error| CaptureError::from_execution(header.number, transaction, error);
 
-    let evm =
-        InspectingEvmFactory.create_evm_with_inspector(state, evm_env(spec, header), recorder);
+    let evm = InspectingEvmFactory::for_recorder().create_evm_with_inspector(
+        state,
+        evm_env(spec, header),
+        recorder,
+    );
     let mut executor = EthBlockExecutor::new(evm, execution_context(block), spec, ReceiptMaker);
 
     // Not `apply_pre_execution_changes`: it makes these two calls the other way round than geth, which shows in the lists.
