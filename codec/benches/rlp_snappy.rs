@@ -8,8 +8,9 @@ use alloy_primitives::{B256, Bytes};
 use bsp_codec::{
     Profile,
     chunk::{ChunkReader, encode_record},
+    limits::MAX_INPUT_BYTES,
     rlp::{decode_replica, decode_replica_bytes, encode_replica, encoded_replica_len},
-    snappy::{MAX_DECOMPRESSED_BYTES, compress, decompress},
+    snappy::{compress, decompress},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::{fs, hint::black_box};
@@ -42,7 +43,7 @@ fn rlp_snappy(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(rlp.len() as u64));
     group.bench_function("compress", |b| b.iter(|| compress(black_box(&rlp))));
     group.bench_function("decompress", |b| {
-        b.iter(|| decompress(black_box(&block), MAX_DECOMPRESSED_BYTES));
+        b.iter(|| decompress(black_box(&block), MAX_INPUT_BYTES));
     });
     group.finish();
 

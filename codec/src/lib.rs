@@ -12,6 +12,7 @@ pub mod dag;
 pub mod digest;
 pub mod json;
 mod layout;
+pub mod limits;
 pub mod path;
 pub mod replica;
 pub mod rlp;

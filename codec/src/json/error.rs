@@ -25,7 +25,7 @@ pub enum JsonReadError {
     TooLarge {
         /// Length of the input in bytes.
         len: usize,
-        /// The limit, [`MAX_JSON_LEN`](super::MAX_JSON_LEN).
+        /// The limit, [`DecodeLimits::max_input_bytes`](crate::limits::DecodeLimits).
         limit: usize,
     },
     /// Not JSON, or JSON that no field has room for. Says the line and column.

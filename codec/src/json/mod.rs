@@ -31,12 +31,6 @@ use std::io;
 use tree::Tree;
 use write::JsonSink;
 
-/// The longest JSON that is read, in bytes: 1 GiB, as for AVRO.
-///
-/// Reading builds a tree first, which takes up to about 50 bytes of memory for each byte of a hostile
-/// input and about two for each of a real one; who takes input from strangers bounds it further.
-pub const MAX_JSON_LEN: usize = crate::avro::MAX_SEGMENT_LEN;
-
 /// Writes a replica as one JSON object without a line break at the end; `pretty` indents by one blank.
 ///
 /// Every field is a small write: give it a buffered writer.
@@ -105,8 +99,11 @@ fn read<'a, T>(
     json: &'a [u8],
     fields: impl FnOnce(&mut JsonSource<'a>) -> Result<T, JsonReadError>,
 ) -> Result<T, JsonReadError> {
-    if json.len() > MAX_JSON_LEN {
-        return Err(JsonReadError::TooLarge { len: json.len(), limit: MAX_JSON_LEN });
+    if json.len() > crate::limits::MAX_INPUT_BYTES {
+        return Err(JsonReadError::TooLarge {
+            len: json.len(),
+            limit: crate::limits::MAX_INPUT_BYTES,
+        });
     }
     let tree: Tree<'a> = serde_json::from_slice(json)?;
     JsonSource::root(tree, fields)

@@ -1,6 +1,6 @@
 //! Why a replica could not be read or written, and where.
 
-use crate::UnknownReplicaKind;
+use crate::{UnknownReplicaKind, limits::RecordBudgetExceeded};
 use std::fmt;
 
 /// One step from a record to something in it.
@@ -110,6 +110,9 @@ pub enum RlpErrorKind {
         /// The limit.
         max: usize,
     },
+    /// The list's records would take more memory than is left for them.
+    #[error(transparent)]
+    RecordBudget(#[from] RecordBudgetExceeded),
     /// The input or the enclosing list ends before the item does.
     #[error("the item needs {needed} bytes, {available} are left")]
     Truncated {

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     Profile, Replica, ReplicaAuthorization, ReplicaKind, ReplicaTransaction, StateSpecimen,
     arbitrary,
+    limits::{DecodeLimits, MAX_INPUT_BYTES, MAX_RECORD_BYTES, RecordBudgetExceeded},
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -214,11 +215,54 @@ fn headers_of_later_forks_are_refused() {
 
 #[test]
 fn an_input_above_the_limit_is_refused_unread() {
-    let bytes = vec![0; MAX_REPLICA_BYTES + 1];
-    let expected =
-        RlpErrorKind::InputTooLong { len: MAX_REPLICA_BYTES + 1, max: MAX_REPLICA_BYTES };
+    // Zeroed memory that is never touched.
+    let bytes = vec![0; MAX_INPUT_BYTES + 1];
+    let expected = RlpErrorKind::InputTooLong { len: MAX_INPUT_BYTES + 1, max: MAX_INPUT_BYTES };
     assert_eq!(decode_replica(&bytes).unwrap_err().kind(), &expected);
     assert_eq!(decode_replica_bytes(&bytes.into()).unwrap_err().kind(), &expected);
+}
+
+#[test]
+fn smaller_limits_are_kept() {
+    let bytes = encode(&small_replica());
+    let input = DecodeLimits { max_input_bytes: bytes.len(), ..DecodeLimits::default() };
+    assert!(decode_replica_within(&bytes, input).is_ok());
+    let input = DecodeLimits { max_input_bytes: bytes.len() - 1, ..input };
+    let error = decode_replica_within(&bytes, input).unwrap_err();
+    let too_long = RlpErrorKind::InputTooLong { len: bytes.len(), max: bytes.len() - 1 };
+    assert_eq!(error.kind(), &too_long);
+
+    let records = DecodeLimits { max_record_bytes: 2000, ..DecodeLimits::default() };
+    assert!(decode_replica_within(&bytes, records).is_ok());
+    assert!(decode_replica_bytes_within(&bytes.clone().into(), records).is_ok());
+    for max_record_bytes in [0, 1000] {
+        let records = DecodeLimits { max_record_bytes, ..records };
+        let error = decode_replica_within(&bytes, records).unwrap_err();
+        assert!(matches!(error.kind(), RlpErrorKind::RecordBudget(_)), "{error}");
+        assert_eq!(decode_replica_bytes_within(&bytes.clone().into(), records), Err(error));
+    }
+}
+
+#[test]
+fn many_small_records_are_refused_before_there_is_room_for_them() {
+    let transaction = [&[0xd0][..], &[0xc0; 16]].concat();
+    let count = MAX_RECORD_BYTES / size_of::<ReplicaTransaction>() + 1;
+    let mut list = Vec::new();
+    alloy_rlp::Header { list: true, payload_length: count * transaction.len() }.encode(&mut list);
+    let offset = list.len();
+    list.extend(transaction.repeat(count));
+    let bytes = refusals::changed(|tree| *tree.at(&[5]) = tree::Node::Raw(list));
+    let error = decode_replica(&bytes).unwrap_err();
+    assert_eq!(error.path().to_string(), "Transactions");
+    let exceeded = RecordBudgetExceeded {
+        count,
+        size: size_of::<ReplicaTransaction>(),
+        left: MAX_RECORD_BYTES,
+        max: MAX_RECORD_BYTES,
+    };
+    assert_eq!(error.kind(), &RlpErrorKind::RecordBudget(exceeded));
+    let header = bytes.len() - offset - count * transaction.len();
+    assert!(error.offset() > offset && error.offset() < header + 2 * offset);
 }
 
 /// A file of the real data, or `None` and a word about it.

@@ -9,7 +9,7 @@ use alloy_consensus::Header;
 use alloy_primitives::U256;
 
 /// The small replica's items, changed by `change`.
-fn changed(change: impl FnOnce(&mut Node)) -> Vec<u8> {
+pub(super) fn changed(change: impl FnOnce(&mut Node)) -> Vec<u8> {
     let mut tree = Node::decode(&mut &encode(&small_replica())[..]);
     change(&mut tree);
     tree.encode()
