@@ -19,6 +19,11 @@ impl FieldPath {
         Self(format!("{list}[{index}]"))
     }
 
+    /// The path of a field that the input named, cut to 64 characters.
+    pub(crate) fn from_input(name: &str) -> Self {
+        Self(name.chars().take(64).collect())
+    }
+
     /// This path as seen from the record that holds `outer`, of which it is a part.
     pub(crate) fn inside(self, outer: Self) -> Self {
         match (outer.0.is_empty(), self.0.is_empty()) {

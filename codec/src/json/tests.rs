@@ -193,9 +193,13 @@ fn missing_unknown_and_repeated_fields_are_refused() {
     let unknown = json.replacen("\"parentHash\"", "\"more\":{},\"parentHash\"", 1);
     let expected = (FieldPath::field("Header.more"), JsonFault::Unknown);
     assert_eq!(field_error(unknown), expected);
-    let repeated = json.replacen("\"parentHash\"", "\"miner\":0,\"parentHash\"", 1);
-    let error = read_replica_json(repeated.as_bytes()).unwrap_err().to_string();
-    assert!(error.contains("\"miner\" twice at line 1 column"), "{error}");
+    let repeated = json.replacen("\"parentHash\"", "\"\\u006diner\":0,\"parentHash\"", 1);
+    let expected = (FieldPath::field("Header.miner"), JsonFault::Repeated);
+    assert_eq!(field_error(repeated), expected);
+    let many: String = (0..64).map(|i| format!("\"{i}\":[],")).collect();
+    let many = json.replacen("\"parentHash\"", &format!("{many}\"parentHash\""), 1);
+    let expected = (FieldPath::field("Header"), JsonFault::TooManyFields { max: 64 });
+    assert_eq!(field_error(many), expected);
 }
 
 #[test]
@@ -208,13 +212,85 @@ fn an_optional_field_must_be_there() {
 }
 
 #[test]
-fn json_that_no_field_can_hold_is_refused() {
-    let deep = "[".repeat(100_000);
-    let wide = format!("{{{}\"a\":0}}", (0..64).map(|i| format!("\"{i}\":0,")).collect::<String>());
-    for json in ["", "{", "{} {}", "-1", "0.5", "1e3", "18446744073709551616", &deep, &wide] {
+fn what_is_no_json_is_refused() {
+    let deep = format!("{{\"Type\":{}", "[".repeat(100_000));
+    let syntax = [
+        "{",
+        "{} {}",
+        "{\"Type\":}",
+        "{\"Type\":[1,]}",
+        "{\"Type\":01}",
+        "{\"Type\":\"\\x\"}",
+        "{\"Type\":\"\n\"}",
+        "{\"Type\":[{]}",
+        &deep,
+    ];
+    for json in syntax {
         let error = read_replica_json(json.as_bytes()).unwrap_err();
-        assert!(matches!(error, JsonReadError::Syntax(_)), "{error}");
+        assert!(matches!(error, JsonReadError::Syntax(_)), "{json:.20}: {error}");
     }
+    let error = read_replica_json(b"{\"Type\":\"\xff\"}").unwrap_err();
+    assert!(matches!(error, JsonReadError::Utf8(_)), "{error}");
+    for json in ["", "?", "[]", "0.5", "\"{}\""] {
+        let error = read_replica_json(json.as_bytes()).unwrap_err();
+        assert!(matches!(error, JsonReadError::Field { .. }), "{json}: {error}");
+    }
+}
+
+#[test]
+fn numbers_that_no_field_can_hold_are_refused() {
+    for number in ["-1", "-0", "0.5", "1e3", "1.0", "18446744073709551616"] {
+        let json = replica_json(&segment().replica, false);
+        let (before, after) = json.split_once("\"NetworkId\":").unwrap();
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let json = format!("{before}\"NetworkId\":{number}{after}");
+        let error = read_replica_json(json.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "NetworkId: expected a whole number from 0 to 2^64 - 1",
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn texts_may_have_escapes() {
+    let json = replica_json(&segment().replica, false);
+    let escaped = json.replacen("\"Type\":\"block", "\"\\u0054ype\":\"\\u0062lock", 1);
+    assert_ne!(escaped, json);
+    assert_eq!(read_replica_json(escaped.as_bytes()).unwrap(), segment().replica);
+    let half = json.replacen("\"Type\":\"block", "\"Type\":\"\\ud800lock", 1);
+    let JsonReadError::Field { path, fault } = read_replica_json(half.as_bytes()).unwrap_err()
+    else {
+        panic!("not a fault of a field")
+    };
+    assert_eq!((path.as_str(), fault), ("Type", JsonFault::Surrogate));
+}
+
+#[test]
+fn smaller_limits_are_kept() {
+    let mut replica = segment().replica;
+    replica.senders = vec![Default::default(); 10_000];
+    let json = replica_json(&replica, false);
+    let records = |max_record_bytes| {
+        let limits = DecodeLimits { max_record_bytes, ..DecodeLimits::default() };
+        read_replica_json_within(json.as_bytes(), limits)
+    };
+    assert_eq!(records(400_000).unwrap(), replica);
+    let JsonReadError::Field { path, fault } = records(200_000).unwrap_err() else {
+        panic!("not a fault of a field")
+    };
+    assert_eq!(path.as_str(), "Senders");
+    assert!(matches!(fault, JsonFault::RecordBudget(_)), "{fault}");
+
+    let len = json.len();
+    let input = |max_input_bytes| {
+        let limits = DecodeLimits { max_input_bytes, ..DecodeLimits::default() };
+        read_replica_json_within(json.as_bytes(), limits)
+    };
+    assert!(input(len).is_ok());
+    let error = input(len - 1).unwrap_err();
+    assert!(matches!(error, JsonReadError::TooLarge { limit, .. } if limit == len - 1), "{error}");
 }
 
 #[test]
