@@ -13,16 +13,13 @@ use bsp_codec::{
     snappy::{compress, decompress},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use std::{fs, hint::black_box};
+use std::hint::black_box;
 
-const MAINNET_RLP: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet/22433670.replica.rlp");
+#[path = "../src/test_data.rs"]
+mod test_data;
 
 fn rlp_snappy(criterion: &mut Criterion) {
-    let Ok(rlp) = fs::read(MAINNET_RLP).map(Bytes::from) else {
-        eprintln!("SKIPPED: no real data at {MAINNET_RLP}");
-        return;
-    };
+    let Some(rlp) = test_data::mainnet_rlp().map(Bytes::from) else { return };
     let replica = decode_replica(&rlp).expect("a real block decodes");
     let block = compress(&rlp).expect("a real block fits snappy");
     let record = encode_record(B256::ZERO, &rlp).expect("a real block fits snappy");
