@@ -19,8 +19,6 @@ pub mod rlp;
 pub mod snappy;
 #[cfg(test)]
 mod test_data;
-#[cfg(test)]
-mod testing;
 mod text;
 mod uvarint;
 

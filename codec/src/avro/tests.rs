@@ -1,12 +1,13 @@
 use super::{oracle, *};
 use crate::{
+    arbitrary::{self, one_of_each},
     layout::read::min_len,
     limits::{MAX_INPUT_BYTES, MAX_RECORD_BYTES},
     replica::{
         AccountRead, BlockhashRead, CodeRead, Replica, ReplicaAuthorization, ReplicaKind,
         ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, StateSpecimen, StorageRead,
     },
-    testing,
+    test_data,
     text::TextFault,
 };
 use alloy_consensus::Header;
@@ -17,7 +18,6 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use apache_avro::types::Value;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 /// A segment with no more than the layout requires.
 fn minimal() -> Segment {
@@ -91,21 +91,10 @@ fn fault_of(segment: &Segment, path: &str, value: Value) -> DecodeFault {
 // ---- Real segments ----
 
 #[test]
-fn real_segments_are_written_back_unchanged() {
-    for (bytes, sha256) in testing::mainnet() {
-        let segment = decode_segment(&bytes).unwrap();
-        let written = network(&segment);
-        assert_eq!(format!("{:x}", Sha256::digest(&written)), sha256);
-        assert!(written == bytes, "block {}", segment.start_block);
-        assert_eq!(segment, Segment::of(segment.replica.clone()));
-        assert_eq!(segment.replica.header.hash_slow(), segment.replica.hash);
-    }
-}
-
-#[test]
 fn real_segments_read_the_same_through_apache_avro() {
-    for (bytes, _) in testing::mainnet() {
-        assert!(oracle::decode(&bytes) == oracle::value(&decode_segment(&bytes).unwrap()));
+    for segment in test_data::mainnet_segments() {
+        let read = decode_segment(&segment.avro).unwrap();
+        assert!(oracle::decode(&segment.avro) == oracle::value(&read), "block {}", segment.block);
     }
 }
 
@@ -158,7 +147,7 @@ fn encode_in_sized_blocks(value: &Value, bytes: &mut Vec<u8>) {
 
 fn any_profile() -> impl Strategy<Value = (Profile, Segment)> {
     prop_oneof![Just(Profile::Network), Just(Profile::Complete)]
-        .prop_flat_map(|profile| (Just(profile), testing::segments(profile)))
+        .prop_flat_map(|profile| (Just(profile), arbitrary::segment(profile)))
 }
 
 proptest! {
@@ -196,14 +185,20 @@ proptest! {
 
 #[test]
 fn every_truncation_is_an_error() {
-    let bytes = encode_segment(&testing::segment(Profile::Complete, [7; 32]), Profile::Complete);
-    let bytes = bytes.unwrap();
+    let bytes = encode_segment(&Segment::of(one_of_each()), Profile::Complete).unwrap();
     for len in 0..bytes.len() {
         let error = decode_segment(&bytes[..len]).unwrap_err();
         if let AvroDecodeError::Field { offset, .. } = error {
             assert!(offset <= len, "{error}");
         }
     }
+}
+
+#[test]
+fn one_of_each_is_where_fuzzing_starts() {
+    let bytes = encode_segment(&Segment::of(one_of_each()), Profile::Complete).unwrap();
+    let seed = include_bytes!("../../fuzz/seeds/avro_segment/complete.avro");
+    assert!(bytes == seed);
 }
 
 // ---- Number limits ----

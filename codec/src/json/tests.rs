@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
-    avro::{decode_segment, oracle},
+    arbitrary::{self, one_of_each},
+    avro::{COMPLETE_CODEC_VERSION, decode_segment, oracle},
     path::FieldPath,
     replica::Profile,
-    testing,
+    test_data,
     text::TextFault,
 };
 use alloy_primitives::{B256, U256};
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn segment() -> Segment {
-    testing::segment(Profile::Complete, [3; 32])
+    Segment { codec_version: COMPLETE_CODEC_VERSION, ..Segment::of(one_of_each()) }
 }
 
 fn replica_json(replica: &Replica, pretty: bool) -> String {
@@ -53,14 +54,14 @@ fn print(value: &Value) -> String {
 
 proptest! {
     #[test]
-    fn segments_are_printed_as_avro_has_them(segment in testing::segments(Profile::Complete)) {
+    fn segments_are_printed_as_avro_has_them(segment in arbitrary::segment(Profile::Complete)) {
         prop_assert_eq!(segment_json(&segment), print(&oracle::value(&segment)));
     }
 
     #[test]
     fn what_is_written_reads_back_equal(
-        network in testing::segments(Profile::Network),
-        complete in testing::segments(Profile::Complete),
+        network in arbitrary::segment(Profile::Network),
+        complete in arbitrary::segment(Profile::Complete),
     ) {
         for segment in [network, complete] {
             prop_assert_eq!(&read_segment_json(segment_json(&segment).as_bytes()).unwrap(), &segment);
@@ -72,8 +73,11 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_byte_panics(seed: [u8; 32], changes: Vec<(usize, u8)>) {
-        let mut json = segment_json(&testing::segment(Profile::Complete, seed)).into_bytes();
+    fn no_changed_byte_panics(
+        segment in arbitrary::segment(Profile::Complete),
+        changes: Vec<(usize, u8)>,
+    ) {
+        let mut json = segment_json(&segment).into_bytes();
         for (position, byte) in changes {
             let position = position % json.len();
             json[position] = byte;
@@ -83,13 +87,17 @@ proptest! {
 }
 
 #[test]
-fn real_segments_round_trip() {
-    for (bytes, _) in testing::mainnet() {
-        let segment = decode_segment(&bytes).unwrap();
-        let json = segment_json(&segment);
-        assert!(json == print(&oracle::decode(&bytes)), "block {}", segment.start_block);
-        assert!(read_segment_json(json.as_bytes()).unwrap() == segment);
+fn real_segments_are_printed_as_avro_has_them() {
+    for segment in test_data::mainnet_segments() {
+        let json = segment_json(&decode_segment(&segment.avro).unwrap());
+        assert!(json == print(&oracle::decode(&segment.avro)), "block {}", segment.block);
     }
+}
+
+#[test]
+fn one_of_each_is_where_fuzzing_starts() {
+    let seed = include_str!("../../fuzz/seeds/json_replica/complete.json");
+    assert_eq!(replica_json(&one_of_each(), false), seed);
 }
 
 #[test]

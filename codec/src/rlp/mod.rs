@@ -30,7 +30,7 @@ pub use decode::{
     decode_replica_bytes_within, decode_replica_within,
 };
 pub use encode::{encode_replica, encoded_replica_len};
-pub use error::{FieldPath, PathSegment, RlpDecodeError, RlpEncodeError, RlpErrorKind};
+pub use error::{RlpDecodeError, RlpEncodeError, RlpErrorKind};
 
 pub(crate) use read::Items;
 pub(crate) use write::{Fields, Sink, encode_list};

@@ -1,7 +1,7 @@
 //! Reading RLP strictly: the shortest form of every length and integer, and nothing left over.
 
-use super::error::{PathSegment, RlpDecodeError, RlpErrorKind};
-use crate::limits::RecordBudget;
+use super::error::{RlpDecodeError, RlpErrorKind};
+use crate::{limits::RecordBudget, path::FieldPath};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::ops::Range;
 
@@ -216,7 +216,7 @@ impl<'a> Items<'a> {
             1 => Ok(true),
             other => {
                 let kind = RlpErrorKind::NotABool(other.to_be_bytes()[7]);
-                Err(RlpDecodeError::new(offset, kind).within(PathSegment::Field(name)))
+                Err(RlpDecodeError::new(offset, kind).inside(FieldPath::field(name)))
             }
         }
     }
@@ -273,7 +273,7 @@ impl<'a> Items<'a> {
         let mut values = Vec::new();
         self.reserve(&mut values, count)?;
         while !self.is_empty() {
-            let value = read(self).map_err(|e| e.within(PathSegment::Index(values.len())))?;
+            let value = read(self).map_err(|e| e.inside(FieldPath::element(values.len())))?;
             self.reserve(&mut values, 1)?;
             values.push(value);
         }
@@ -396,7 +396,7 @@ fn too_large(offset: usize, max: usize, found: usize) -> RlpDecodeError {
 }
 
 fn in_field(name: &'static str) -> impl FnOnce(RlpDecodeError) -> RlpDecodeError {
-    move |error| error.within(PathSegment::Field(name))
+    move |error| error.inside(FieldPath::field(name))
 }
 
 #[cfg(test)]
