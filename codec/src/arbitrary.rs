@@ -262,7 +262,7 @@ prop_compose! {
     }
 }
 
-/// A transaction of any known type, of [`Profile::Complete`](crate::Profile::Complete) in one case of four.
+/// A transaction of any known type, of [`Profile::Complete`] in one case of four.
 pub fn transaction() -> impl Strategy<Value = ReplicaTransaction> {
     let tail = prop_oneof![
         1 => Just(TransactionTail::default()),
