@@ -26,7 +26,7 @@ use std::{
 /// only then written to the data folder. The same seed gives the same chain and the same files, byte for byte.
 /// The network's format leaves EIP-7702 authorization lists out: they lie beside, for `bsp verify --authorizations`.
 ///
-/// Ctrl-C ends it after the block at hand.
+/// Ctrl-C, or a termination signal, ends it after the block at hand.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// How many blocks to make; without it, until Ctrl-C.
