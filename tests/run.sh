@@ -12,6 +12,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=$root/../shared
 cd "$root"
 
+# Backtraces would push the messages out of what is shown of a failure.
+export RUST_BACKTRACE=0
+
 passed=0 failed=0 skipped=0 tests_run=0
 
 # --- Requirements: one function each, which installs what is missing or says what to install -----------------
@@ -78,8 +81,8 @@ sum_of() {
 }
 
 show_failure() {
-    echo "   FAILED after $2 s; the end of $1, without the tests that passed:"
-    grep -v ' \.\.\. ok$' "$1" | tail -n 200 | sed 's/^/   | /' || true
+    echo "   FAILED after $2 s; the end of $1, without what went well:"
+    grep -Ev ' \.\.\. ok$|^ +(Compiling|Checking|Documenting) ' "$1" | tail -n 200 | sed 's/^/   | /' || true
 }
 
 # skip WHAT WHY
