@@ -204,8 +204,11 @@ where
     let failed =
         |transaction| move |error| CaptureError::from_execution(header.number, transaction, error);
 
-    let evm =
-        InspectingEvmFactory.create_evm_with_inspector(state, evm_env(spec, header), recorder);
+    let evm = InspectingEvmFactory::for_recorder().create_evm_with_inspector(
+        state,
+        evm_env(spec, header),
+        recorder,
+    );
     let mut executor = EthBlockExecutor::new(evm, execution_context(block), spec, ReceiptMaker);
 
     // Not `apply_pre_execution_changes`: it makes these two calls the other way round than geth, which shows in the lists.
@@ -263,7 +266,7 @@ fn rewarded_accounts<'a, S: ExecutionSpec>(
 
 /// Makes receipts without their blooms, which are only needed for checks.
 #[derive(Debug, Clone, Copy)]
-struct ReceiptMaker;
+pub struct ReceiptMaker;
 
 impl ReceiptBuilder for ReceiptMaker {
     type Transaction = SignedTransaction;
