@@ -1,5 +1,6 @@
 //! `bsp dev`: the whole pipeline on an embedded chain, with nothing installed.
 
+mod authorizations;
 mod display;
 mod folder;
 mod pipeline;
@@ -23,8 +24,9 @@ use std::{
 /// The chain lives in memory. Its blocks hold transactions of every type and make execution read state in every way that
 /// the read order knows. Each block is captured, encoded to an AVRO segment, re-executed from that segment's own bytes, and
 /// only then written to the data folder. The same seed gives the same chain and the same files, byte for byte.
+/// The network's format leaves EIP-7702 authorization lists out: they lie beside, for `bsp verify --authorizations`.
 ///
-/// Ctrl-C ends it after the block at hand.
+/// Ctrl-C, or a termination signal, ends it after the block at hand.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// How many blocks to make; without it, until Ctrl-C.

@@ -1,9 +1,6 @@
 //! `bsp encode`: what the agent makes of a stream entry.
 
-use crate::{
-    input::{Format, Input},
-    output,
-};
+use crate::{format::Format, input::Input, output};
 use bsp_codec::{Profile, avro};
 use clap::{Args, ValueEnum};
 use std::{

@@ -1,54 +1,16 @@
 //! Reading a replica in whichever form a file has it.
 
+use crate::format::Format;
 use bsp_codec::{Profile, Replica, Segment, avro, json, limits::MAX_INPUT_BYTES, rlp, snappy};
-use clap::ValueEnum;
 use eyre::Context;
 use std::{
-    fmt, fs,
+    fs,
     io::Read,
     path::{Path, PathBuf},
 };
 
 /// The largest file that is read: whatever the decoders take.
 const MAX_FILE_BYTES: u64 = MAX_INPUT_BYTES as u64;
-
-/// The forms of a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// AVRO segment, as pinned and as in the agent's folder.
-    Avro,
-    /// RLP, as in a stream entry after decompression.
-    Rlp,
-    /// Snappy block, as in a stream entry's `data` field.
-    Snappy,
-    /// JSON segment, as `bsp inspect --json` writes it.
-    Json,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Avro => "AVRO",
-            Self::Rlp => "RLP",
-            Self::Snappy => "snappy",
-            Self::Json => "JSON",
-        })
-    }
-}
-
-impl Format {
-    /// Tells the form by the first bytes.
-    fn detect(bytes: &[u8]) -> Self {
-        match bytes {
-            // One replicaEvent, whose first field is a hash of 66 characters.
-            [0x02, 0x84, 0x01, b'0', b'x', ..] => Self::Avro,
-            // A list whose length takes two to four bytes.
-            [0xf8..=0xfb, ..] => Self::Rlp,
-            [b'{', ..] => Self::Json,
-            _ => Self::Snappy,
-        }
-    }
-}
 
 /// A file's content.
 #[derive(Debug)]
@@ -63,9 +25,16 @@ impl Input {
     /// Reads and decodes a file, `-` for standard input.
     pub(crate) fn read(path: &Path, format: Option<Format>) -> eyre::Result<Self> {
         let bytes = read_bounded(path)?;
-        let format = format.unwrap_or_else(|| Format::detect(&bytes));
+        let name = path.display();
+        if bytes.is_empty() {
+            eyre::bail!("{name} is empty");
+        }
+        let (format, guessed) = match format {
+            Some(format) => (format, ""),
+            None => (Format::detect(&bytes), ", which its first bytes look like (see --format)"),
+        };
         let segment = decode(&bytes, format)
-            .wrap_err_with(|| format!("{} is not a replica in {format}", path.display()))?;
+            .wrap_err_with(|| format!("{name} is not a replica in {format}{guessed}"))?;
         Ok(Self { path: path.to_owned(), format, bytes, segment })
     }
 

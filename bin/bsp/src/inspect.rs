@@ -1,9 +1,6 @@
 //! `bsp inspect`: what a file holds.
 
-use crate::{
-    input::{Format, Input},
-    output,
-};
+use crate::{format::Format, input::Input, output};
 use bsp_codec::{Replica, dag, digest, json};
 use clap::Args;
 use std::{collections::BTreeMap, fmt::Write, path::PathBuf, process::ExitCode};

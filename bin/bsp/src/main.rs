@@ -3,6 +3,7 @@
 mod cid;
 mod dev;
 mod encode;
+mod format;
 mod input;
 mod inspect;
 mod output;

@@ -2,6 +2,8 @@
 
 use eyre::{Context, ContextCompat};
 use std::{
+    ffi::OsString,
+    fs,
     io::{self, ErrorKind, Write},
     path::Path,
 };
@@ -20,22 +22,89 @@ pub(crate) fn print(bytes: &[u8]) -> eyre::Result<()> {
     }
 }
 
-/// Writes a file whole or not at all: under a temporary name beside it, synced, then renamed.
+/// Writes a file whole or not at all.
+///
+/// A symbolic link is followed. What is there and is no regular file, a device or a pipe, is written to as it is:
+/// replacing it would destroy it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) => Path::new("."),
-        None => return Err(eyre::eyre!("{} is not the name of a file", path.display())),
-    };
-    let file_name = path.file_name().wrap_err("the output has no file name")?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(file_name);
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        std::fs::File::open(folder)?.sync_all()
+    let write = || match fs::metadata(path) {
+        Ok(present) if present.is_file() => Ok(replace_file(&fs::canonicalize(path)?, bytes)?),
+        Ok(_) => Ok(fs::OpenOptions::new().write(true).open(path)?.write_all(bytes)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => replace_file(path, bytes),
+        Err(error) => Err(error.into()),
     };
     write().wrap_err_with(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes under a temporary name beside the file, synced, then renamed.
+fn replace_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().wrap_err("it is not the name of a file")?);
+    let mut file = builder().prefix(&prefix).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(fs::File::open(folder)?.sync_all()?)
+}
+
+/// Files that others may read as far as the user's umask allows, as any program's output; a temporary file is its owner's.
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        write_file(&path, b"one").unwrap();
+        write_file(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_names_the_file_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_file(&folder.path().join("missing/out"), b"x").unwrap_err();
+        assert!(format!("{error:#}").contains("missing/out: No such file"), "{error:#}");
+        let occupied = folder.path().join("folder");
+        fs::create_dir(&occupied).unwrap();
+        assert!(write_file(&occupied, b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        write_file(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_file(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_may_be_read_by_others_as_the_umask_allows() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, usual) = (folder.path().join("ours"), folder.path().join("usual"));
+        write_file(&ours, b"x").unwrap();
+        fs::write(&usual, b"x").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&usual));
+    }
 }

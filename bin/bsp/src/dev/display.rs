@@ -4,13 +4,17 @@ use super::pipeline::{Made, Totals};
 use crate::output;
 use bsp_devchain::Coverage;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use std::{fmt::Write, path::Path, time::Instant};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// The bar goes to standard error, and only if that is a terminal; the lines go to standard output.
 #[derive(Debug)]
 pub(crate) struct Display {
     bar: ProgressBar,
-    folder: String,
+    folder: PathBuf,
     begun: Instant,
 }
 
@@ -23,7 +27,6 @@ impl Display {
             None => (ProgressBar::no_length(), "{spinner} {pos} blocks, {per_sec}, Ctrl-C ends"),
         };
         bar.set_style(ProgressStyle::with_template(template)?);
-        let folder = folder.display().to_string();
         output::print(
             format!(
                 "{:>6}  {:<66}  {:>3}  {:>10}  {:<15}  {:>9}  {:>7}  CID\n",
@@ -31,7 +34,7 @@ impl Display {
             )
             .as_bytes(),
         )?;
-        Ok(Self { bar, folder, begun: Instant::now() })
+        Ok(Self { bar, folder: folder.to_owned(), begun: Instant::now() })
     }
 
     /// Prints a block's line.
@@ -45,7 +48,7 @@ impl Display {
             made.gas_used,
             format!("{accounts}/{slots}/{codes}/{block_hashes}"),
             made.avro_bytes,
-            made.time.as_secs_f64() * 1000.0,
+            millis(made.time),
             made.cid,
         );
         let printed = self.bar.suspend(|| output::print(line.as_bytes()));
@@ -56,25 +59,40 @@ impl Display {
     /// Prints the summary.
     pub(crate) fn finish(&self, totals: &Totals, coverage: &Coverage) -> eyre::Result<()> {
         self.bar.finish_and_clear();
-        let elapsed = self.begun.elapsed().as_secs_f64();
         let mut text = String::new();
-        writeln!(
-            text,
-            "\n{} blocks, {} transactions, {} of segments in {elapsed:.1} s: every segment re-executed from its own bytes, all checks ok",
-            totals.blocks,
-            totals.transactions,
-            HumanBytes(totals.avro_bytes),
-        )?;
+        writeln!(text, "\n{}", sums(totals, self.begun.elapsed()))?;
+        if totals.blocks > 0 {
+            writeln!(text, "every segment was re-executed from its own bytes, all checks ok")?;
+        }
         if totals.with_authorizations > 0 {
             writeln!(
                 text,
-                "{} of them with EIP-7702 authorization lists from beside the segment, which the network's format leaves out",
-                totals.with_authorizations
+                "{} blocks needed their EIP-7702 authorization lists for that, which the network's format leaves out; they are in {}",
+                totals.with_authorizations,
+                self.folder.join("authorizations").display()
             )?;
         }
         let ran = coverage.iter().filter(|(_, runs)| *runs > 0).count();
         writeln!(text, "{ran} of {} scenarios ran", coverage.iter().count())?;
-        writeln!(text, "segments are in {}", Path::new(&self.folder).join("segments").display())?;
+        writeln!(text, "segments are in {}", self.folder.join("segments").display())?;
         output::print(text.as_bytes())
     }
+}
+
+fn sums(totals: &Totals, elapsed: Duration) -> String {
+    let average = match u32::try_from(totals.blocks) {
+        Ok(blocks @ 1..) => format!(", {:.1} ms a block", millis(totals.time / blocks)),
+        _ => String::new(),
+    };
+    format!(
+        "{} blocks, {} transactions, {} of segments in {:.1} s{average}",
+        totals.blocks,
+        totals.transactions,
+        HumanBytes(totals.avro_bytes),
+        elapsed.as_secs_f64(),
+    )
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

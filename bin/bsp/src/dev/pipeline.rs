@@ -1,13 +1,10 @@
 //! From a candidate block to a verified segment on disk.
 
-use super::folder::DevFolder;
-use alloy_consensus::Transaction as _;
-use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
+use super::{authorizations::recovered_authorizations, folder::DevFolder};
 use alloy_primitives::B256;
 use bsp_capture::{
     BlockParts, Capture, CaptureError, ChainSpec, CheckName, CheckResult, Outcome,
-    RecoveredAuthorizations, SignedTransaction, Verdict, VerifyOptions, capture_with_changes,
-    verify_segment,
+    RecoveredAuthorizations, Verdict, VerifyOptions, capture_with_changes, verify_segment,
 };
 use bsp_codec::{
     Profile, Replica, ReplicaKind, Segment, avro,
@@ -38,6 +35,8 @@ pub(crate) struct Made {
     pub(crate) avro_bytes: usize,
     pub(crate) cid: String,
     pub(crate) specimen_hash: B256,
+    /// Whether it has EIP-7702 authorization lists, which lie beside the segment.
+    pub(crate) has_authorizations: bool,
     /// From the proposal to the file on disk.
     pub(crate) time: Duration,
 }
@@ -74,9 +73,10 @@ impl Pipeline {
         let replica = export(&block, &captured, Profile::Network)?;
         let segment = Segment::of(replica);
         let avro = avro::encode_segment(&segment, Profile::Network)?;
-        self.verify(&block, &captured, &avro)
+        let authorizations = recovered_authorizations(&block.block.body.transactions)?;
+        verify(&block, &captured, &avro, authorizations.as_deref(), &self.spec)
             .wrap_err_with(|| format!("block {number} did not verify; please report this"))?;
-        self.folder.store(&segment.replica.segment_name(), &avro)?;
+        self.folder.store(&segment.replica.segment_name(), &avro, authorizations.as_deref())?;
         let made = Made {
             number,
             transactions: block.block.body.transactions.len(),
@@ -85,9 +85,10 @@ impl Pipeline {
             avro_bytes: avro.len(),
             cid: dag::cid_of(&avro).to_string(),
             specimen_hash: digest::specimen_hash(&avro),
+            has_authorizations: authorizations.is_some(),
             time: begun.elapsed(),
         };
-        self.count(&made);
+        self.totals.count(&made);
         Ok(made)
     }
 
@@ -99,27 +100,15 @@ impl Pipeline {
         captured.check(&block.block.header)?;
         Ok((block, captured))
     }
+}
 
-    /// Reads the segment back and re-executes it. The format leaves authorization lists out; a block that has some is
-    /// given them for its own segment, and proves in the complete profile that they are all that is missing.
-    fn verify(&mut self, block: &DevBlock, captured: &Capture, avro: &[u8]) -> eyre::Result<()> {
-        let authorizations = recovered_authorizations(&block.block.body.transactions);
-        let verdict = verify_bytes(avro, &self.spec, authorizations.as_ref())?;
-        if authorizations.is_none() {
-            return expect_ok(&verdict, &[]);
-        }
-        expect_ok(&verdict, &[CheckName::TransactionsRoot, CheckName::Senders])?;
-        let complete = Segment::of(export(block, captured, Profile::Complete)?);
-        let bytes = avro::encode_segment(&complete, Profile::Complete)?;
-        self.totals.with_authorizations += 1;
-        expect_ok(&verify_bytes(&bytes, &self.spec, None)?, &[])
-    }
-
+impl Totals {
     fn count(&mut self, made: &Made) {
-        self.totals.blocks += 1;
-        self.totals.transactions += made.transactions as u64;
-        self.totals.avro_bytes += made.avro_bytes as u64;
-        self.totals.time += made.time;
+        self.blocks += 1;
+        self.transactions += made.transactions as u64;
+        self.avro_bytes += made.avro_bytes as u64;
+        self.with_authorizations += u64::from(made.has_authorizations);
+        self.time += made.time;
     }
 }
 
@@ -158,6 +147,26 @@ fn export(block: &DevBlock, captured: &Capture, profile: Profile) -> eyre::Resul
     Ok(export_block(&source, captured.reads.lists.clone(), ReplicaKind::Replica, profile)?)
 }
 
+/// Reads the segment back and re-executes it. The format leaves authorization lists out; a block that has some is
+/// given them for its own segment, and proves in the complete profile that they are all that is missing.
+fn verify(
+    block: &DevBlock,
+    captured: &Capture,
+    avro: &[u8],
+    authorizations: Option<&[u8]>,
+    spec: &ChainSpec,
+) -> eyre::Result<()> {
+    let Some(authorizations) = authorizations else {
+        return expect_ok(&verify_bytes(avro, spec, None)?, &[]);
+    };
+    let lists = RecoveredAuthorizations::from_json(authorizations)?;
+    let verdict = verify_bytes(avro, spec, Some(&lists))?;
+    expect_ok(&verdict, &[CheckName::TransactionsRoot, CheckName::Senders])?;
+    let complete = Segment::of(export(block, captured, Profile::Complete)?);
+    let bytes = avro::encode_segment(&complete, Profile::Complete)?;
+    expect_ok(&verify_bytes(&bytes, spec, None)?, &[])
+}
+
 fn verify_bytes(
     avro: &[u8],
     spec: &ChainSpec,
@@ -180,25 +189,6 @@ fn expect_ok(verdict: &Verdict, impossible: &[CheckName]) -> eyre::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The block's authorizations with their authorities, by transaction; `None` if it has none.
-fn recovered_authorizations(transactions: &[SignedTransaction]) -> Option<RecoveredAuthorizations> {
-    let lists: Vec<_> = transactions
-        .iter()
-        .enumerate()
-        .filter_map(|(index, tx)| {
-            let list = tx.authorization_list()?;
-            let recover = |signed: &alloy_eips::eip7702::SignedAuthorization| {
-                let authority = signed
-                    .recover_authority()
-                    .map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
-                RecoveredAuthorization::new_unchecked(signed.inner().clone(), authority)
-            };
-            Some((index, list.iter().map(recover).collect()))
-        })
-        .collect();
-    (!lists.is_empty()).then(|| lists.into_iter().collect())
 }
 
 fn row_counts(replica: &Replica) -> [usize; 4] {

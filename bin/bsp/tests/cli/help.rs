@@ -1,0 +1,60 @@
+//! The help texts, which are the tool's manual.
+
+use crate::program::bsp;
+
+/// Every command with its arguments and flags.
+const COMMANDS: [(&str, &[&str]); 5] = [
+    ("verify", &["<FILE>...", "--authorizations", "--genesis", "--json", "--format"]),
+    ("inspect", &["<FILE>", "--json", "--format"]),
+    ("encode", &["<FILE>", "-o, --output", "--profile", "--format"]),
+    ("cid", &["<FILE>", "--json"]),
+    ("dev", &["--blocks", "--seed", "--block-time", "--data-dir"]),
+];
+
+#[test]
+fn the_overview_names_every_command() {
+    let run = bsp(["--help"]).expect(0);
+    for (command, _) in COMMANDS {
+        let line = format!("\n  {command} ");
+        assert!(run.text().contains(&line), "{command}:\n{}", run.text());
+    }
+}
+
+#[test]
+fn each_command_explains_its_flags() {
+    for (command, flags) in COMMANDS {
+        let run = bsp([command, "--help"]).expect(0);
+        let text = run.text();
+        assert!(text.contains(&format!("Usage: bsp {command} ")), "{text}");
+        for flag in flags {
+            assert!(text.contains(flag), "{command} {flag}:\n{text}");
+        }
+        // A flag more than listed here would be one that nothing tests.
+        let heads = text
+            .lines()
+            .map(str::trim_start)
+            .filter(|line| line.starts_with("--") || line.starts_with("-o"));
+        let listed = flags.iter().filter(|flag| flag.starts_with('-')).count();
+        assert_eq!(heads.count(), listed, "{command}:\n{text}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_told() {
+    let run = bsp(["verify", "--help"]).expect(0);
+    assert!(run.text().contains("Exits with 0"), "{}", run.text());
+}
+
+#[test]
+fn the_version_is_the_workspaces() {
+    let run = bsp(["--version"]).expect(0);
+    assert_eq!(run.text(), concat!("bsp ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn nothing_or_nonsense_is_a_usage_error() {
+    for args in [&[][..], &["prove"], &["cid", "file", "--nonsense"]] {
+        let run = bsp(args).expect(2);
+        assert!(run.stderr.contains("Usage: bsp"), "{}", run.stderr);
+    }
+}

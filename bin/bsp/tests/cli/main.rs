@@ -1,0 +1,12 @@
+//! The tool as its users have it: the built program, its files, what it prints, and its exit codes.
+
+mod cid;
+mod dev;
+mod encode;
+mod fixture;
+mod help;
+mod inspect;
+mod mainnet;
+mod program;
+mod tampering;
+mod verify;
