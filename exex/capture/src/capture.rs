@@ -2,7 +2,7 @@
 
 use crate::{
     CaptureError, ExecutionSpec, InspectingEvmFactory, OutcomeMismatch, ParentState, Reads,
-    Recorder,
+    Recorder, evm_parent::EvmParent,
 };
 use alloy_consensus::{
     BlockHeader, EthereumReceipt, EthereumTxEnvelope, Header, TxEip4844, TxReceipt, TxType,
@@ -138,8 +138,10 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let parent = ParentState::new(parent);
-    let mut state = State::builder().with_database(WrapDatabaseRef(&parent)).build();
-    record(spec, block, transactions, &parent, &mut state)
+    let evm_parent = EvmParent::new(&parent);
+    let mut state = State::builder().with_database(WrapDatabaseRef(&evm_parent)).build();
+    let capture = record(spec, block, transactions, &parent, &mut state);
+    evm_parent.settle(capture)
 }
 
 /// Like [`capture()`], and also returns the changes that the block makes to the state.
@@ -159,19 +161,24 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let parent = ParentState::new(parent);
+    let evm_parent = EvmParent::new(&parent);
     let mut state =
-        State::builder().with_database(WrapDatabaseRef(&parent)).with_bundle_update().build();
-    let capture = record(spec, block, transactions, &parent, &mut state)?;
+        State::builder().with_database(WrapDatabaseRef(&evm_parent)).with_bundle_update().build();
+    let capture = record(spec, block, transactions, &parent, &mut state);
+    let capture = evm_parent.settle(capture)?;
     state.merge_transitions(BundleRetention::PlainState);
     Ok((capture, state.take_bundle()))
 }
+
+/// The block's state in the EVM: its changes over the parent state.
+type BlockState<'a, 'p, DB> = State<WrapDatabaseRef<&'a EvmParent<'p, DB>>>;
 
 fn record<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
     parent: &'p ParentState<DB>,
-    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+    state: &mut BlockState<'_, 'p, DB>,
 ) -> Result<Capture, CaptureError<DB::Error>>
 where
     S: ExecutionSpec,
@@ -192,7 +199,7 @@ fn execute<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
-    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+    state: &mut BlockState<'_, 'p, DB>,
     recorder: &mut Recorder<'p, DB>,
 ) -> Result<BlockExecutionResult<Receipt>, CaptureError<DB::Error>>
 where
@@ -201,8 +208,9 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let header = block.header;
+    let number = header.number;
     let failed =
-        |transaction| move |error| CaptureError::from_execution(header.number, transaction, error);
+        |transaction| move |source| CaptureError::Execution { number, transaction, source };
 
     let evm =
         InspectingEvmFactory.create_evm_with_inspector(state, evm_env(spec, header), recorder);

@@ -4,6 +4,7 @@ mod capture;
 mod chain;
 mod error;
 mod evm;
+mod evm_parent;
 mod parent;
 mod recorder;
 mod specimen;

@@ -173,14 +173,3 @@ fn a_delegation_to_a_precompile_reads_its_account() {
         .expect(Rows::accounts(&[SENDER, B, sha256]).codes(&[B]));
     assert_eq!(statuses(&captured), [true]);
 }
-
-#[test]
-fn a_designator_is_ordinary_code_before_prague() {
-    let captured = Scene::new(Fork::Cancun)
-        .contract(A, &call("CALL", 9999, B, 0))
-        .account(B, delegation(C))
-        .contract(C, "STOP")
-        .transaction(Tx::call(A))
-        .expect(Rows::accounts(&[SENDER, A, B]).codes(&[A, B]));
-    assert_eq!(statuses(&captured), [true]);
-}
