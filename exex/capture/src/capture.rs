@@ -271,7 +271,7 @@ fn rewarded_accounts<'a, S: ExecutionSpec>(
 
 /// Makes receipts without their blooms, which are only needed for checks.
 #[derive(Debug, Clone, Copy)]
-struct ReceiptMaker;
+pub struct ReceiptMaker;
 
 impl ReceiptBuilder for ReceiptMaker {
     type Transaction = SignedTransaction;

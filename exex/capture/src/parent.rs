@@ -8,11 +8,11 @@ use revm::{
 };
 use std::{cell::RefCell, fmt};
 
-/// A read-only view of the parent state that asks the database behind it at most once for each thing.
+/// A read-only view of the parent state that asks the database behind it once for what two ask for.
 ///
-/// The EVM keeps its own cache, which mixes the block's changes in; the recorder needs the parent's values, often
-/// of something that the EVM has just loaded or is about to. Both read through here, so capture costs
-/// the database no second read.
+/// The EVM keeps its own cache, which mixes the block's changes in; the recorder needs the parent's values, nearly always
+/// of something that the EVM has just loaded or is about to. Both read through here, so that capture costs
+/// the database hardly any second read.
 pub struct ParentState<DB> {
     database: DB,
     memo: RefCell<Memo>,
@@ -21,7 +21,9 @@ pub struct ParentState<DB> {
 #[derive(Default)]
 struct Memo {
     accounts: HashMap<Address, Option<AccountInfo>>,
-    slots: HashMap<(Address, U256), U256>,
+    /// The slot that was read last. The EVM and the recorder read a slot right after one another, in either order, so
+    /// remembering one is enough for all but a few.
+    last_slot: Option<((Address, U256), U256)>,
     codes: HashMap<B256, Bytecode>,
     block_hashes: HashMap<u64, B256>,
 }
@@ -43,7 +45,6 @@ impl<DB> fmt::Debug for ParentState<DB> {
         let memo = self.memo.borrow();
         f.debug_struct("ParentState")
             .field("accounts", &memo.accounts.len())
-            .field("slots", &memo.slots.len())
             .field("codes", &memo.codes.len())
             .finish_non_exhaustive()
     }
@@ -71,7 +72,7 @@ impl<DB: DatabaseRef> DatabaseRef for ParentState<DB> {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, DB::Error> {
-        self.memoized_slot(address, slot, || self.database.storage_ref(address, slot))
+        self.remembered_slot(address, slot, || self.database.storage_ref(address, slot))
     }
 
     fn storage_by_account_id_ref(
@@ -80,7 +81,7 @@ impl<DB: DatabaseRef> DatabaseRef for ParentState<DB> {
         account_id: AccountId,
         slot: U256,
     ) -> Result<U256, DB::Error> {
-        self.memoized_slot(address, slot, || {
+        self.remembered_slot(address, slot, || {
             self.database.storage_by_account_id_ref(address, account_id, slot)
         })
     }
@@ -96,17 +97,19 @@ impl<DB: DatabaseRef> DatabaseRef for ParentState<DB> {
 }
 
 impl<DB: DatabaseRef> ParentState<DB> {
-    fn memoized_slot(
+    fn remembered_slot(
         &self,
         address: Address,
         slot: U256,
         read: impl FnOnce() -> Result<U256, DB::Error>,
     ) -> Result<U256, DB::Error> {
-        if let Some(known) = self.memo.borrow().slots.get(&(address, slot)) {
-            return Ok(*known);
+        if let Some((key, value)) = self.memo.borrow().last_slot
+            && key == (address, slot)
+        {
+            return Ok(value);
         }
         let value = read()?;
-        self.memo.borrow_mut().slots.insert((address, slot), value);
+        self.memo.borrow_mut().last_slot = Some(((address, slot), value));
         Ok(value)
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! One opcode goes through these stages in geth: stack check, constant gas, memory size, gas function, memory growth,
 //! execution. Reads of the gas function happen even if the opcode then fails; they are taken in `step`,
-//! before revm runs the opcode, with the same conditions. Reads of the execution happen when the opcode succeeds: they are
-//! taken in `step_end`. Calls and creations read at the entry of their frame.
+//! before revm runs the opcode, with the same conditions. Reads of the execution happen when the opcode succeeds, which
+//! shows when the frame goes on to another opcode: they are taken in the `step` of that one. Calls and creations
+//! read at the entry of their frame.
+//!
+//! Most opcodes read nothing, and there are millions in a block. All that `step` does for those is to look one byte
+//! up; there is no `step_end`.
 
 use super::{ObjectId, ReadLog, memory};
 use crate::{ParentState, RecordError, evm::EvmContext};
@@ -17,8 +21,7 @@ use revm::{
     handler::SYSTEM_ADDRESS,
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, InstructionResult,
-        Interpreter,
-        interpreter_types::{InputsTr, Jumps, LoopControl},
+        Interpreter, interpreter_types::Jumps,
     },
     primitives::{constants::CALL_STACK_LIMIT, hardfork::SpecId},
 };
@@ -41,10 +44,41 @@ const SELFDESTRUCT_GAS: u64 = 5000;
 pub struct Recorder<'p, DB: DatabaseRef<Error: Error + 'static>> {
     log: ReadLog<'p, DB>,
     frames: Vec<Frame>,
-    /// The opcode being executed if its reads are due on success, else 0 (`STOP`, which reads nothing).
+    /// Which opcodes `step` looks closer at: [`READING`], or [`ANY`] while a read is pending.
+    watched: &'static [bool; 256],
+    /// The opcode whose reads are due once it has succeeded; `STOP`, which reads nothing, if there is none.
     pending_opcode: u8,
     /// Its first stack operand.
     pending_operand: U256,
+}
+
+/// The opcodes that read state, by number.
+static READING: [bool; 256] = reading_opcodes();
+/// All of them.
+static ANY: [bool; 256] = [true; 256];
+
+const fn reading_opcodes() -> [bool; 256] {
+    let mut watched = [false; 256];
+    let reading = [
+        opcode::BALANCE,
+        opcode::EXTCODESIZE,
+        opcode::EXTCODECOPY,
+        opcode::EXTCODEHASH,
+        opcode::BLOCKHASH,
+        opcode::SLOAD,
+        opcode::SSTORE,
+        opcode::CALL,
+        opcode::CALLCODE,
+        opcode::DELEGATECALL,
+        opcode::STATICCALL,
+        opcode::SELFDESTRUCT,
+    ];
+    let mut index = 0;
+    while index < reading.len() {
+        watched[reading[index] as usize] = true;
+        index += 1;
+    }
+    watched
 }
 
 /// A call frame on the EVM's stack.
@@ -62,6 +96,7 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         Self {
             log: ReadLog::new(parent),
             frames: Vec::new(),
+            watched: &READING,
             pending_opcode: opcode::STOP,
             pending_operand: U256::ZERO,
         }
@@ -210,6 +245,7 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
     }
 
     fn leave_frame<S: Database>(&mut self, context: &EvmContext<S>, result: InstructionResult) {
+        self.end_pending(result);
         if let Some(frame) = self.frames.pop()
             && !result.is_ok()
         {
@@ -292,9 +328,52 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    fn after_selfdestruct(&mut self, interpreter: &Interpreter) {
-        self.log.touch_or_create(to_address(self.pending_operand));
-        self.log.mark_changed(interpreter.input.target_address());
+    /// Drops the reads of an opcode that ended its frame by failing. A self-destruct that ends it has succeeded.
+    fn end_pending(&mut self, result: InstructionResult) {
+        if self.pending_opcode == opcode::SELFDESTRUCT && result == InstructionResult::SelfDestruct
+        {
+            self.log.touch_or_create(to_address(self.pending_operand));
+            if let Some(id) = self.frames.last().and_then(|frame| frame.object) {
+                self.log.mark_changed(id);
+            }
+        }
+        self.set_pending(opcode::STOP, U256::ZERO);
+    }
+
+    fn set_pending(&mut self, opcode: u8, operand: U256) {
+        self.watched = if opcode == opcode::STOP { &READING } else { &ANY };
+        self.pending_opcode = opcode;
+        self.pending_operand = operand;
+    }
+
+    /// `step` of an opcode that reads, or of one that follows such an opcode.
+    #[inline(never)]
+    fn observe<S: Database>(
+        &mut self,
+        opcode: u8,
+        interpreter: &Interpreter,
+        context: &EvmContext<S>,
+    ) {
+        if self.pending_opcode != opcode::STOP {
+            self.after_success(interpreter);
+            self.set_pending(opcode::STOP, U256::ZERO);
+        }
+        match opcode {
+            opcode::SSTORE => self.before_sstore(interpreter),
+            opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
+                self.before_call(interpreter, context, opcode);
+            }
+            opcode::SELFDESTRUCT => {
+                self.before_selfdestruct(interpreter);
+                self.await_success(opcode, interpreter);
+            }
+            reading if READING[usize::from(reading)] => self.await_success(reading, interpreter),
+            _ => {}
+        }
+    }
+
+    fn await_success(&mut self, opcode: u8, interpreter: &Interpreter) {
+        self.set_pending(opcode, interpreter.stack.peek(0).unwrap_or_default());
     }
 }
 
@@ -303,43 +382,12 @@ where
     DB: DatabaseRef<Error: Error + 'static>,
     S: Database,
 {
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut EvmContext<S>) {
         let opcode = interpreter.bytecode.opcode();
-        match opcode {
-            opcode::SLOAD
-            | opcode::BALANCE
-            | opcode::EXTCODESIZE
-            | opcode::EXTCODECOPY
-            | opcode::EXTCODEHASH
-            | opcode::BLOCKHASH => {
-                self.pending_opcode = opcode;
-                self.pending_operand = interpreter.stack.peek(0).unwrap_or_default();
-            }
-            opcode::SSTORE => self.before_sstore(interpreter),
-            opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
-                self.before_call(interpreter, context, opcode);
-            }
-            opcode::SELFDESTRUCT => {
-                self.before_selfdestruct(interpreter);
-                self.pending_opcode = opcode;
-                self.pending_operand = interpreter.stack.peek(0).unwrap_or_default();
-            }
-            _ => {}
+        if self.watched[usize::from(opcode)] {
+            self.observe(opcode, interpreter, context);
         }
-    }
-
-    #[inline]
-    fn step_end(&mut self, interpreter: &mut Interpreter, _: &mut EvmContext<S>) {
-        if self.pending_opcode == opcode::STOP {
-            return;
-        }
-        match interpreter.bytecode.instruction_result() {
-            None => self.after_success(interpreter),
-            Some(InstructionResult::SelfDestruct) => self.after_selfdestruct(interpreter),
-            Some(_) => {}
-        }
-        self.pending_opcode = opcode::STOP;
     }
 
     fn call(

@@ -35,7 +35,7 @@ use bsp_codec::{AccountRead, BlockhashRead, CodeRead, StateSpecimen, StorageRead
 use revm::{DatabaseRef, primitives::KECCAK_EMPTY, state::AccountInfo};
 use std::error::Error;
 
-/// Index of an object in [`ReadLog::objects`].
+/// Index of an object in [`ReadLog::objects`]. Objects that are gone keep theirs.
 type ObjectId = usize;
 
 /// What geth keeps of one account object, as far as it decides on rows.
@@ -48,8 +48,6 @@ struct Object {
     in_parent: bool,
     /// Whether it existed there without nonce, balance and code: such an account vanishes at its next change (EIP-161).
     blank_in_parent: bool,
-    /// Keys that were asked for already, read or written.
-    asked_slots: HashSet<U256>,
 }
 
 /// An undoable change since the transaction began.
@@ -78,6 +76,8 @@ pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     live: AddressMap<ObjectId>,
     destructed: AddressSet,
     journal: Vec<JournalEntry>,
+    /// Slots that an object was asked for already, to read or to write.
+    asked_slots: HashSet<(ObjectId, U256)>,
     asked_block_hashes: HashSet<u64>,
     /// Accounts whose code size was asked for.
     sized_accounts: Vec<Address>,
@@ -91,9 +91,10 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
             parent,
             rows: StateSpecimen::default(),
             objects: Vec::with_capacity(512),
-            live: AddressMap::default(),
+            live: AddressMap::with_capacity_and_hasher(512, Default::default()),
             destructed: AddressSet::default(),
             journal: Vec::new(),
+            asked_slots: HashSet::with_capacity_and_hasher(2048, Default::default()),
             asked_block_hashes: HashSet::default(),
             sized_accounts: Vec::new(),
             error: None,
@@ -124,7 +125,6 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
             unread_code,
             in_parent: true,
             blank_in_parent: account.is_empty(),
-            asked_slots: HashSet::default(),
         }))
     }
 
@@ -151,13 +151,7 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
     /// Creates a blank object at an address that has none.
     fn create(&mut self, address: Address) -> ObjectId {
         self.journal.push(JournalEntry::Created(address));
-        self.insert(Object {
-            address,
-            unread_code: None,
-            in_parent: false,
-            blank_in_parent: false,
-            asked_slots: HashSet::default(),
-        })
+        self.insert(Object { address, unread_code: None, in_parent: false, blank_in_parent: false })
     }
 
     fn insert(&mut self, object: Object) -> ObjectId {
@@ -193,8 +187,11 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
     /// zero included; an object created in this block has zeros. Slots of an address that was destroyed
     /// earlier in the block leave none.
     fn read_slot(&mut self, id: ObjectId, slot: U256) {
-        let object = &mut self.objects[id];
-        if !object.asked_slots.insert(slot) || self.destructed.contains(&object.address) {
+        if !self.asked_slots.insert((id, slot)) {
+            return;
+        }
+        let object = &self.objects[id];
+        if self.destructed.contains(&object.address) {
             return;
         }
         let (account, in_parent) = (object.address, object.in_parent);
@@ -220,8 +217,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
     }
 
     /// Marks a self-destructed account, so that [`Self::finalise`] looks whether it is gone.
-    fn mark_changed(&mut self, address: Address) {
-        self.journal.push(JournalEntry::Changed(address));
+    fn mark_changed(&mut self, id: ObjectId) {
+        self.journal.push(JournalEntry::Changed(self.objects[id].address));
     }
 
     /// The point to which [`Self::revert`] can go back.

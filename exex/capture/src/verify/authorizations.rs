@@ -38,7 +38,7 @@ impl RecoveredAuthorizations {
     pub fn from_json(text: &[u8]) -> Result<Self, AuthorizationsError> {
         let lists: BTreeMap<usize, Vec<Item>> = serde_json::from_slice(text)?;
         let recovered =
-            |(index, items): (usize, Vec<Item>)| (index, items.into_iter().map(recover).collect());
+            |(index, items): (usize, Vec<Item>)| (index, items.iter().map(recover).collect());
         Ok(Self(lists.into_iter().map(recovered).collect()))
     }
 
@@ -54,8 +54,8 @@ impl FromIterator<(usize, Vec<RecoveredAuthorization>)> for RecoveredAuthorizati
     }
 }
 
-fn recover(item: Item) -> RecoveredAuthorization {
-    let Item { chain_id, authority, delegate: address, nonce } = item;
+fn recover(item: &Item) -> RecoveredAuthorization {
+    let &Item { chain_id, authority, delegate: address, nonce } = item;
     let authority = authority.map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
     RecoveredAuthorization::new_unchecked(Authorization { chain_id, address, nonce }, authority)
 }
