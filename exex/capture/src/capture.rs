@@ -2,7 +2,7 @@
 
 use crate::{
     CaptureError, ExecutionSpec, InspectingEvmFactory, OutcomeMismatch, ParentState, Reads,
-    Recorder, evm_parent::EvmParent,
+    Recorder, error::MAX_OMMER_DEPTH, evm_parent::EvmParent,
 };
 use alloy_consensus::{
     BlockHeader, EthereumReceipt, EthereumTxEnvelope, Header, TxEip4844, TxReceipt, TxType,
@@ -125,7 +125,8 @@ impl Capture {
 /// # Errors
 ///
 /// [`CaptureError::ParentState`] where the database fails, whoever asked it; [`CaptureError::Execution`] where a
-/// transaction or the block is invalid on this state.
+/// transaction or the block is invalid on this state; [`CaptureError::BeforeLondon`] and
+/// [`CaptureError::OmmerGeneration`] where the block is none that can be executed.
 pub fn capture<S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
@@ -188,11 +189,31 @@ where
     if !spec.is_london_active_at_block(block.header.number) {
         return Err(CaptureError::BeforeLondon { number: block.header.number });
     }
+    check_ommers(spec, block)?;
     let mut recorder = Recorder::new(parent);
     let executed = execute(spec, block, transactions, state, &mut recorder)?;
     let reads = recorder.finish(state, rewarded_accounts(spec, block))?;
     let BlockExecutionResult { receipts, requests, gas_used, blob_gas_used } = executed;
     Ok(Capture { receipts, requests, gas_used, blob_gas_used, reads })
+}
+
+/// The executor computes an uncle's reward from its generation and does not look whether there can be one.
+fn check_ommers<S: ExecutionSpec, E: Error>(
+    spec: &S,
+    block: BlockParts<'_>,
+) -> Result<(), CaptureError<E>> {
+    let number = block.header.number;
+    let has_rewards = base_block_reward(spec, number).is_some();
+    let is_possible = |ommer: &Header| {
+        let depth = number.checked_sub(ommer.number);
+        depth.is_some_and(|depth| (1..=MAX_OMMER_DEPTH).contains(&depth))
+    };
+    match block.ommers.iter().enumerate().find(|(_, ommer)| has_rewards && !is_possible(ommer)) {
+        Some((index, ommer)) => {
+            Err(CaptureError::OmmerGeneration { number, index, ommer: ommer.number })
+        }
+        None => Ok(()),
+    }
 }
 
 fn execute<'p, S, T, DB>(

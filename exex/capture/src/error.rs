@@ -4,6 +4,9 @@ use alloy_evm::block::BlockExecutionError;
 use alloy_primitives::{B256, Bloom};
 use std::error::Error;
 
+/// How many generations before its block an uncle can be (yellow paper, section 11.1).
+pub(crate) const MAX_OMMER_DEPTH: u64 = 6;
+
 /// The recorder could not look something up. `E` is the error of the parent state's database.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError<E: Error + 'static> {
@@ -33,6 +36,18 @@ pub enum CaptureError<E: Error + 'static> {
         transaction: Option<usize>,
         /// What the executor says.
         source: BlockExecutionError,
+    },
+    /// An uncle that no block of this number can have, for whose miner there is no reward.
+    #[error(
+        "ommers[{index}] has number {ommer}; the uncles of block {number} are of the {MAX_OMMER_DEPTH} generations before it"
+    )]
+    OmmerGeneration {
+        /// Block number.
+        number: u64,
+        /// Position of the uncle.
+        index: usize,
+        /// Number of the uncle.
+        ommer: u64,
     },
     /// The read order is only known from London on.
     #[error("block {number} is older than the London fork, from which on read lists are defined")]
