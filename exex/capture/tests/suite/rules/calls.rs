@@ -161,17 +161,22 @@ fn a_transfer_creates_a_missing_account_for_good() {
 #[test]
 fn a_blank_account_of_the_parent_state_becomes_destructed() {
     let created = SENDER.create(1);
-    let scene = |end: &str| {
+    let scene = |touch: &str, end: &str| {
         Scene::new(Fork::Cancun)
             .account(created, Account::default())
-            .contract(A, &format!("{} {end}", call("CALL", 9999, created, 0)))
+            .contract(A, &format!("{touch} {end}"))
             .transaction(Tx::call(A))
             .transaction(Tx::create("0x01 SLOAD"))
     };
     let accounts = [SENDER, A, created];
     let rows = Rows::accounts(&accounts).codes(&[A]);
-    scene("STOP").expect(rows);
-    scene("0x00 0x00 REVERT").expect(rows.slots(&[(created, 1, 0)]));
+    for opcode in ["CALL", "STATICCALL"] {
+        let touch = call(opcode, 9999, created, 0);
+        scene(&touch, "STOP").expect(rows);
+        scene(&touch, "0x00 0x00 REVERT").expect(rows.slots(&[(created, 1, 0)]));
+    }
+    // Looking changes nothing.
+    scene(&format!("{created} BALANCE"), "STOP").expect(rows.slots(&[(created, 1, 0)]));
 }
 
 /// A program that calls itself until it is refused, and reads the slot of its depth each time. The call data is the depth.
