@@ -83,14 +83,14 @@ fn a_failed_read_is_reported_as_such_whichever_it_is() {
         let (captured, reads) = capture_failing(&block, Failing::Once(usize::MAX));
         assert!(captured.is_ok() && reads > 0);
         for read in 0..reads {
-            assert_eq!(reported(&block, Failing::Once(read)), read);
-            assert!(reported(&block, Failing::From(read..)) >= read);
+            assert_eq!(reported(&block, &Failing::Once(read)), read);
+            assert!(reported(&block, &Failing::From(read..)) >= read);
         }
     }
 }
 
 /// The read that the capture reports as failed.
-fn reported(block: &CapturedBlock, failing: Failing) -> usize {
+fn reported(block: &CapturedBlock, failing: &Failing) -> usize {
     match capture_failing(block, failing.clone()).0 {
         Err(CaptureError::ParentState(ReadFailed(read))) => read,
         other => panic!("{failing:?} in {}: {other:?}", block.name()),

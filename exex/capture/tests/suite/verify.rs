@@ -481,7 +481,7 @@ fn bytes_that_are_not_the_segments() {
     assert_eq!(got, format!("{} bytes", longer.len()));
     assert_eq!(position, format!("byte {}", bytes.len()));
 
-    let mut other = bytes.clone();
+    let mut other = bytes;
     other[100] ^= 1;
     let verdict = verify_segment(&segment, &other, VerifyOptions::default());
     assert_eq!(failure(&verdict, CheckName::Bytes).2, "byte 100");
