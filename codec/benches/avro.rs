@@ -8,32 +8,18 @@ use bsp_codec::{
     avro::{SCHEMA, decode_segment, encode_segment},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::{fs, hint::black_box, path::Path};
+use std::hint::black_box;
+use test_data::{MainnetSegment, mainnet_segments};
 
-/// The real segments by name, or nothing and a warning if they are not there.
-fn mainnet() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet"));
-    let Ok(entries) = fs::read_dir(folder) else {
-        eprintln!("SKIPPED: no real segments in {}", folder.display());
-        return vec![];
-    };
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let name = path.file_name()?.to_str()?.strip_suffix(".replica.avro")?.to_owned();
-            Some((name, fs::read(path).ok()?))
-        })
-        .collect();
-    files.sort();
-    files
-}
+#[path = "../src/test_data.rs"]
+mod test_data;
 
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("avro/encode");
-    for (name, bytes) in mainnet() {
+    for MainnetSegment { block, avro: bytes, .. } in mainnet_segments() {
         let segment = decode_segment(&bytes).expect("a real segment");
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(name), &segment, |b, segment| {
+        group.bench_with_input(BenchmarkId::from_parameter(block), &segment, |b, segment| {
             b.iter(|| encode_segment(black_box(segment), Profile::Network));
         });
     }
@@ -41,9 +27,9 @@ fn encode(c: &mut Criterion) {
 
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("avro/decode");
-    for (name, bytes) in mainnet() {
+    for MainnetSegment { block, avro: bytes, .. } in mainnet_segments() {
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(name), &bytes, |b, bytes| {
+        group.bench_with_input(BenchmarkId::from_parameter(block), &bytes, |b, bytes| {
             b.iter(|| decode_segment(black_box(bytes)));
         });
     }
@@ -51,20 +37,20 @@ fn decode(c: &mut Criterion) {
 
 /// The generic library on one segment, its value tree made beforehand: AVRO alone, without any text form.
 fn apache(c: &mut Criterion) {
-    let Some((name, bytes)) = mainnet().pop() else { return };
+    let Some(MainnetSegment { block, avro: bytes, .. }) = mainnet_segments().pop() else { return };
     let schema = Schema::parse_str(SCHEMA).expect("the schema");
     let reader = GenericDatumReader::builder(&schema).build().expect("a reader");
     let writer = GenericDatumWriter::builder(&schema).build().expect("a writer");
     let value = reader.read_value(&mut bytes.as_slice()).expect("a real segment");
     let mut group = c.benchmark_group("apache-avro");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
-    group.bench_function(BenchmarkId::new("encode", &name), |b| {
+    group.bench_function(BenchmarkId::new("encode", block), |b| {
         b.iter(|| {
             let mut out = Vec::with_capacity(bytes.len());
             writer.write_value_ref(&mut out, black_box(&value)).map(|_| out)
         });
     });
-    group.bench_function(BenchmarkId::new("decode", &name), |b| {
+    group.bench_function(BenchmarkId::new("decode", block), |b| {
         b.iter(|| reader.read_value(&mut black_box(bytes.as_slice())));
     });
 }

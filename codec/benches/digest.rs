@@ -5,45 +5,28 @@
 
 use bsp_codec::{dag, digest};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_main};
-use std::{hint::black_box, path::Path};
+use std::hint::black_box;
+use test_data::{MainnetSegment, mainnet_segments};
 
-/// Names and bytes of the mainnet segments, none and a line on stderr where they are absent.
-fn segments() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet"));
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        eprintln!("SKIPPED: no mainnet segments in {}", folder.display());
-        return Vec::new();
-    };
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.expect("a readable folder").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "avro"))
-        .collect();
-    files.sort();
-    files
-        .into_iter()
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, std::fs::read(&path).expect("a readable file"))
-        })
-        .collect()
-}
+#[path = "../src/test_data.rs"]
+mod test_data;
 
 fn digests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("digest");
-    for (name, avro) in segments() {
+    for MainnetSegment { block, avro, .. } in mainnet_segments() {
         // As long as the quoted base64 text; its content does not matter to SHA-256.
         let text = vec![b'A'; avro.len().div_ceil(3) * 4 + 2];
         group.throughput(Throughput::Bytes(avro.len() as u64));
-        group.bench_function(BenchmarkId::new("sha256_of_base64_length", &name), |bencher| {
+        group.bench_function(BenchmarkId::new("sha256_of_base64_length", block), |bencher| {
             bencher.iter(|| digest::sha256(black_box(&text)));
         });
-        group.bench_function(BenchmarkId::new("specimen_hash", &name), |bencher| {
+        group.bench_function(BenchmarkId::new("specimen_hash", block), |bencher| {
             bencher.iter(|| digest::specimen_hash(black_box(&avro)));
         });
-        group.bench_function(BenchmarkId::new("sha256", &name), |bencher| {
+        group.bench_function(BenchmarkId::new("sha256", block), |bencher| {
             bencher.iter(|| digest::sha256(black_box(&avro)));
         });
-        group.bench_function(BenchmarkId::new("cid", &name), |bencher| {
+        group.bench_function(BenchmarkId::new("cid", block), |bencher| {
             bencher.iter(|| dag::cid_of(black_box(&avro)));
         });
     }

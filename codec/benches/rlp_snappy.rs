@@ -8,20 +8,18 @@ use alloy_primitives::{B256, Bytes};
 use bsp_codec::{
     Profile,
     chunk::{ChunkReader, encode_record},
+    limits::MAX_INPUT_BYTES,
     rlp::{decode_replica, decode_replica_bytes, encode_replica, encoded_replica_len},
-    snappy::{MAX_DECOMPRESSED_BYTES, compress, decompress},
+    snappy::{compress, decompress},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use std::{fs, hint::black_box};
+use std::hint::black_box;
 
-const MAINNET_RLP: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet/22433670.replica.rlp");
+#[path = "../src/test_data.rs"]
+mod test_data;
 
 fn rlp_snappy(criterion: &mut Criterion) {
-    let Ok(rlp) = fs::read(MAINNET_RLP).map(Bytes::from) else {
-        eprintln!("SKIPPED: no real data at {MAINNET_RLP}");
-        return;
-    };
+    let Some(rlp) = test_data::mainnet_rlp().map(Bytes::from) else { return };
     let replica = decode_replica(&rlp).expect("a real block decodes");
     let block = compress(&rlp).expect("a real block fits snappy");
     let record = encode_record(B256::ZERO, &rlp).expect("a real block fits snappy");
@@ -42,7 +40,7 @@ fn rlp_snappy(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(rlp.len() as u64));
     group.bench_function("compress", |b| b.iter(|| compress(black_box(&rlp))));
     group.bench_function("decompress", |b| {
-        b.iter(|| decompress(black_box(&block), MAX_DECOMPRESSED_BYTES));
+        b.iter(|| decompress(black_box(&block), MAX_INPUT_BYTES));
     });
     group.finish();
 

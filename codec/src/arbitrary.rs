@@ -1,4 +1,4 @@
-//! Generators of replicas, for property tests.
+//! Generators of replicas and segments, for property tests.
 //!
 //! [`replica`] generates what RLP gives back unchanged: of the values that RLP can't tell apart it has
 //! those that [`decode_replica`](crate::rlp::decode_replica) returns (see [`rlp`](crate::rlp)). That is:
@@ -10,12 +10,14 @@
 //! - `data` is not the empty text where an authorization list follows it;
 //! - `withdrawals` and `blob_sidecars` are `Some`.
 //!
-//! Numbers are of any size that their type holds, so forms with narrower numbers have to expect
-//! errors or cut them.
+//! Its numbers are of any size that their type holds. [`segment`] generates what AVRO and JSON give back
+//! unchanged: the same with numbers as narrow as AVRO's, and with fields absent that RLP can't leave out.
 
 use crate::{
-    AccountRead, BlockhashRead, CodeRead, Replica, ReplicaAuthorization, ReplicaKind, ReplicaLog,
-    ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, StateSpecimen, StorageRead,
+    AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaAuthorization, ReplicaKind,
+    ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, Segment, StateSpecimen,
+    StorageRead,
+    avro::label_of_profile,
     rlp::{BLOB_BYTES, COMMITMENT_BYTES, PROOF_BYTES},
 };
 use alloy_consensus::Header;
@@ -57,6 +59,158 @@ prop_compose! {
             withdrawals: Some(withdrawals),
             blob_sidecars: Some(blob_sidecars),
         }
+    }
+}
+
+/// The same replica every time: one of each record, with a few fields filled, that every form gives back unchanged.
+pub fn one_of_each() -> Replica {
+    let transaction = ReplicaTransaction {
+        tx_type: 4,
+        chain_id: U256::from(1),
+        from: Some(Address::repeat_byte(1)),
+        input: Bytes::from_static(&[1, 2, 3]),
+        blob_fee_cap: Some(U256::ZERO),
+        blob_hashes: Some(vec![B256::repeat_byte(2)]),
+        blob_gas: Some(131_072),
+        authorization_list: Some(vec![ReplicaAuthorization::default()]),
+        ..ReplicaTransaction::default()
+    };
+    Replica {
+        kind: ReplicaKind::Replica,
+        network_id: 1,
+        hash: B256::repeat_byte(3),
+        total_difficulty: U256::ZERO,
+        header: Header {
+            base_fee_per_gas: Some(7),
+            withdrawals_root: Some(B256::repeat_byte(4)),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(B256::repeat_byte(5)),
+            requests_hash: Some(B256::repeat_byte(6)),
+            ..Header::default()
+        },
+        transactions: vec![transaction],
+        uncles: Vec::new(),
+        receipts: vec![ReplicaReceipt {
+            logs: vec![ReplicaLog { topics: vec![B256::ZERO], ..ReplicaLog::default() }],
+            ..ReplicaReceipt::default()
+        }],
+        senders: vec![Address::repeat_byte(1)],
+        state: StateSpecimen {
+            account_read: vec![AccountRead::default()],
+            storage_read: vec![StorageRead::default()],
+            code_read: vec![CodeRead { hash: B256::ZERO, code: Bytes::from_static(&[0x60; 60]) }],
+            blockhash_read: vec![BlockhashRead::default()],
+        },
+        withdrawals: Some(vec![Withdrawal::default()]),
+        blob_sidecars: Some(vec![ReplicaSidecar::default()]),
+    }
+}
+
+prop_compose! {
+    /// A segment of `profile`.
+    pub fn segment(profile: Profile)(
+        mut replica in replica(),
+        absent in any::<[bool; 9]>(),
+        authorization in authorization(),
+        (event_hash, positions) in (hash(), any::<[u64; 3]>()),
+    ) -> Segment {
+        leave_out(&mut replica, absent);
+        keep_to_profile(&mut replica, profile, authorization);
+        narrow(&mut replica);
+        let [start_block, end_block, elements] = positions.map(long);
+        let codec_version = label_of_profile(profile);
+        Segment { event_hash, start_block, end_block, elements, codec_version, replica }
+    }
+}
+
+/// Removes fields that AVRO and JSON know as absent, and RLP does not.
+fn leave_out(replica: &mut Replica, absent: [bool; 9]) {
+    fn keep<T>(field: &mut Option<T>, absent: bool) {
+        field.take_if(|_| absent);
+    }
+    let [withdrawals, sidecars, fee, hashes, gas, used, excess, beacon_root, requests] = absent;
+    keep(&mut replica.withdrawals, withdrawals);
+    keep(&mut replica.blob_sidecars, sidecars);
+    for transaction in &mut replica.transactions {
+        keep(&mut transaction.blob_fee_cap, fee);
+        keep(&mut transaction.blob_hashes, hashes);
+        keep(&mut transaction.blob_gas, gas);
+    }
+    let header = &mut replica.header;
+    keep(&mut header.blob_gas_used, used);
+    keep(&mut header.excess_blob_gas, excess);
+    keep(&mut header.parent_beacon_block_root, beacon_root);
+    keep(&mut header.requests_hash, requests);
+}
+
+/// Cuts numbers to what AVRO holds of them.
+fn narrow(replica: &mut Replica) {
+    replica.network_id = int(replica.network_id);
+    narrow_header(&mut replica.header);
+    replica.uncles.iter_mut().for_each(narrow_header);
+    for transaction in &mut replica.transactions {
+        transaction.nonce = long(transaction.nonce);
+        transaction.gas = long(transaction.gas);
+        transaction.blob_gas = transaction.blob_gas.map(int);
+        for authorization in transaction.authorization_list.iter_mut().flatten() {
+            // AVRO holds the upper half too, as negative numbers, which JSON writes in another way.
+            authorization.nonce &= i64::MAX.cast_unsigned();
+        }
+    }
+    for receipt in &mut replica.receipts {
+        receipt.cumulative_gas_used = int(receipt.cumulative_gas_used);
+        receipt.gas_used = int(receipt.gas_used);
+        for log in &mut receipt.logs {
+            log.block_number = long(log.block_number);
+            log.tx_index = int(log.tx_index);
+            log.log_index = int(log.log_index);
+        }
+    }
+    for account in &mut replica.state.account_read {
+        account.nonce = long(account.nonce);
+    }
+    for blockhash in &mut replica.state.blockhash_read {
+        blockhash.block_number = long(blockhash.block_number);
+    }
+    for withdrawal in replica.withdrawals.iter_mut().flatten() {
+        withdrawal.index = long(withdrawal.index);
+        withdrawal.validator_index = long(withdrawal.validator_index);
+        withdrawal.amount = long(withdrawal.amount);
+    }
+}
+
+fn narrow_header(header: &mut Header) {
+    header.gas_limit = int(header.gas_limit);
+    header.gas_used = int(header.gas_used);
+    header.timestamp = int(header.timestamp);
+    header.blob_gas_used = header.blob_gas_used.map(int);
+    header.excess_blob_gas = header.excess_blob_gas.map(int);
+}
+
+/// The bits of an AVRO int that is not negative.
+const fn int(value: u64) -> u64 {
+    value & ((1 << 31) - 1)
+}
+
+/// The bits of an AVRO long that a double holds too.
+const fn long(value: u64) -> u64 {
+    value & ((1 << 53) - 1)
+}
+
+/// Makes the replica one of `profile`, by removing what the other has or adding an authorization.
+fn keep_to_profile(replica: &mut Replica, profile: Profile, authorization: ReplicaAuthorization) {
+    match profile {
+        Profile::Network => {
+            for transaction in &mut replica.transactions {
+                transaction.data = None;
+                transaction.authorization_list = None;
+            }
+        }
+        Profile::Complete => replica.transactions.push(ReplicaTransaction {
+            authorization_list: Some(vec![authorization]),
+            ..ReplicaTransaction::default()
+        }),
     }
 }
 
@@ -108,7 +262,7 @@ prop_compose! {
     }
 }
 
-/// A transaction of any known type, of [`Profile::Complete`](crate::Profile::Complete) in one case of four.
+/// A transaction of any known type, of [`Profile::Complete`] in one case of four.
 pub fn transaction() -> impl Strategy<Value = ReplicaTransaction> {
     let tail = prop_oneof![
         1 => Just(TransactionTail::default()),
@@ -178,7 +332,7 @@ prop_compose! {
 
 prop_compose! {
     fn complete_fields()(
-        data in option::of("[ -~é]{0,8}"),
+        data in option::of("[ -~é\n]{0,8}"),
         authorization_list in option::of(vec(authorization(), 0..3)),
     ) -> TransactionTail {
         let data = data.filter(|data| authorization_list.is_none() || !data.is_empty());

@@ -45,7 +45,6 @@ pub fn sha256(bytes: &[u8]) -> B256 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_data;
     use alloy_primitives::b256;
     use data_encoding::BASE64;
     use proptest::prelude::*;
@@ -76,19 +75,6 @@ mod tests {
         for len in [1, 2, 3, BLOCK_LEN - 1, BLOCK_LEN, BLOCK_LEN + 1, 2 * BLOCK_LEN, 20_000] {
             let bytes: Vec<u8> = (0..len).map(|i| (i * 31 % 251) as u8).collect();
             assert_eq!(specimen_hash(&bytes), specimen_hash_at_once(&bytes), "{len} bytes");
-        }
-    }
-
-    #[test]
-    fn mainnet_segments_have_the_hashes_of_the_manifest() {
-        for segment in test_data::mainnet_segments() {
-            assert_eq!(sha256(&segment.avro), segment.avro_sha256, "block {}", segment.block);
-            assert_eq!(
-                specimen_hash(&segment.avro),
-                segment.specimen_hash,
-                "block {}",
-                segment.block
-            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading a replica in whichever form a file has it.
 
 use crate::format::Format;
-use bsp_codec::{Profile, Replica, Segment, avro, json, rlp, snappy};
+use bsp_codec::{Profile, Replica, Segment, avro, json, limits::MAX_INPUT_BYTES, rlp, snappy};
 use eyre::Context;
 use std::{
     fs,
@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The largest file that is read, far above any real segment (3 to 4 MB).
-const MAX_FILE_BYTES: u64 = 256 << 20;
+/// The largest file that is read: whatever the decoders take.
+const MAX_FILE_BYTES: u64 = MAX_INPUT_BYTES as u64;
 
 /// A file's content.
 #[derive(Debug)]
@@ -59,9 +59,7 @@ fn decode(bytes: &[u8], format: Format) -> eyre::Result<Segment> {
         Format::Avro => avro::decode_segment(bytes)?,
         Format::Json => json::read_segment_json(bytes)?,
         Format::Rlp => Segment::of(from_rlp(bytes)?),
-        Format::Snappy => {
-            Segment::of(from_rlp(&snappy::decompress(bytes, snappy::MAX_DECOMPRESSED_BYTES)?)?)
-        }
+        Format::Snappy => Segment::of(from_rlp(&snappy::decompress(bytes, MAX_INPUT_BYTES)?)?),
     })
 }
 

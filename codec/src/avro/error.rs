@@ -1,6 +1,8 @@
 //! What can be wrong with a segment to write or with bytes to read.
 
-use crate::{path::FieldPath, replica::UnknownReplicaKind, text::TextFault};
+use crate::{
+    limits::RecordBudgetExceeded, path::FieldPath, replica::UnknownReplicaKind, text::TextFault,
+};
 
 /// A segment that the layout cannot carry.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -49,7 +51,7 @@ pub enum AvroDecodeError {
     TooLarge {
         /// Length of the input in bytes.
         len: usize,
-        /// The limit, [`MAX_SEGMENT_LEN`](super::MAX_SEGMENT_LEN).
+        /// The limit, [`DecodeLimits::max_input_bytes`](crate::limits::DecodeLimits).
         limit: usize,
     },
     /// A field is not what the layout requires.
@@ -122,6 +124,9 @@ pub enum DecodeFault {
         /// Bytes that there are.
         remaining: usize,
     },
+    /// A list whose records would take more memory than is left for them.
+    #[error(transparent)]
+    RecordBudget(#[from] RecordBudgetExceeded),
     /// A list's block that gives its size in bytes, but ends elsewhere.
     #[error("a block of {declared} bytes that ends after {used}")]
     BlockSize {

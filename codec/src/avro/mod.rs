@@ -38,6 +38,7 @@ pub use number::blockhash_number_as_written;
 
 use crate::{
     layout,
+    limits::{DecodeLimits, RecordBudget},
     replica::{CODEC_VERSION, Profile, Segment},
 };
 use read::AvroSource;
@@ -56,15 +57,6 @@ pub const SCHEMA: &str = include_str!("../../block-ethereum.avsc");
 /// more to get here. A reader that ignores labels still reads the file, and its specimen hash differs
 /// from the network's for every block, so that it can't pass for the network's by chance.
 pub const COMPLETE_CODEC_VERSION: f64 = 100.38;
-
-/// The longest segment that is read, in bytes: 1 GiB.
-///
-/// Real segments have a few megabytes. A block that did nothing but load contracts of the largest size
-/// could need 33 kilobytes for each 2600 gas, some 760 megabytes at a limit of 60 million gas.
-///
-/// Reading takes up to about 50 bytes of memory for each byte of a hostile input and about one for
-/// each of a real one; who takes input from strangers bounds it further.
-pub const MAX_SEGMENT_LEN: usize = 1 << 30;
 
 /// Writes a segment: in [`Profile::Network`] byte for byte what bsp-agent v1.9.2 writes.
 ///
@@ -92,10 +84,23 @@ pub fn encode_segment(segment: &Segment, profile: Profile) -> Result<Vec<u8>, Av
 /// An [`AvroDecodeError`] names the first field that is not as the layout requires, and where it is. Bytes
 /// that end in the label of another layout are reported as such.
 pub fn decode_segment(bytes: &[u8]) -> Result<Segment, AvroDecodeError> {
-    if bytes.len() > MAX_SEGMENT_LEN {
-        return Err(AvroDecodeError::TooLarge { len: bytes.len(), limit: MAX_SEGMENT_LEN });
+    decode_segment_within(bytes, DecodeLimits::default())
+}
+
+/// [`decode_segment`] with other limits than the default.
+///
+/// # Errors
+///
+/// As [`decode_segment`].
+pub fn decode_segment_within(
+    bytes: &[u8],
+    limits: DecodeLimits,
+) -> Result<Segment, AvroDecodeError> {
+    let (len, limit) = (bytes.len(), limits.max_input_bytes);
+    if len > limit {
+        return Err(AvroDecodeError::TooLarge { len, limit });
     }
-    let mut source = AvroSource::new(bytes);
+    let mut source = AvroSource::new(bytes, RecordBudget::new(limits.max_record_bytes));
     layout::read::segment(&mut source)
         .and_then(|segment| source.finish().map(|()| segment))
         .map_err(|error| other_layout(bytes).unwrap_or(error))

@@ -1,6 +1,7 @@
 //! Fields from AVRO bytes.
 //!
-//! Nothing is reserved because a length says so: a length is first held against the bytes that remain.
+//! Nothing is reserved because a length says so: a length is first held against the bytes that remain, and a
+//! list's against the record budget too.
 
 use super::{
     error::{AvroDecodeError, DecodeFault},
@@ -8,6 +9,7 @@ use super::{
 };
 use crate::{
     layout::{FieldSource, read::min_len},
+    limits::RecordBudget,
     path::FieldPath,
     replica::{Replica, ReplicaKind},
     text::{TextFault, parse_base64, parse_fixed, parse_hex, parse_number},
@@ -21,11 +23,13 @@ pub(super) struct AvroSource<'a> {
     rest: &'a [u8],
     /// How much has been read.
     offset: usize,
+    /// What is left for the elements of lists.
+    budget: RecordBudget,
 }
 
 impl<'a> AvroSource<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, offset: 0 }
+    pub(super) const fn new(bytes: &'a [u8], budget: RecordBudget) -> Self {
+        Self { rest: bytes, offset: 0, budget }
     }
 
     /// An error unless everything has been read.
@@ -137,11 +141,14 @@ impl<'a> AvroSource<'a> {
     ) -> Result<Vec<T>, AvroDecodeError> {
         let mut items = Vec::new();
         loop {
-            let (count, size) = self.named(name, |source| source.block_head(min_len))?;
+            let (count, size) = self.named(name, |source| {
+                let (count, size) = source.block_head(min_len)?;
+                source.budget.reserve(&mut items, count)?;
+                Ok((count, size))
+            })?;
             if count == 0 {
                 return Ok(items);
             }
-            items.reserve(count);
             let start = self.offset;
             for _ in 0..count {
                 items.push(read(self, items.len())?);

@@ -1,11 +1,13 @@
 use super::{oracle, *};
 use crate::{
+    arbitrary::{self, one_of_each},
     layout::read::min_len,
+    limits::{MAX_INPUT_BYTES, MAX_RECORD_BYTES},
     replica::{
         AccountRead, BlockhashRead, CodeRead, Replica, ReplicaAuthorization, ReplicaKind,
         ReplicaLog, ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, StateSpecimen, StorageRead,
     },
-    testing,
+    test_data,
     text::TextFault,
 };
 use alloy_consensus::Header;
@@ -16,7 +18,6 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use apache_avro::types::Value;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 /// A segment with no more than the layout requires.
 fn minimal() -> Segment {
@@ -90,21 +91,10 @@ fn fault_of(segment: &Segment, path: &str, value: Value) -> DecodeFault {
 // ---- Real segments ----
 
 #[test]
-fn real_segments_are_written_back_unchanged() {
-    for (bytes, sha256) in testing::mainnet() {
-        let segment = decode_segment(&bytes).unwrap();
-        let written = network(&segment);
-        assert_eq!(format!("{:x}", Sha256::digest(&written)), sha256);
-        assert!(written == bytes, "block {}", segment.start_block);
-        assert_eq!(segment, Segment::of(segment.replica.clone()));
-        assert_eq!(segment.replica.header.hash_slow(), segment.replica.hash);
-    }
-}
-
-#[test]
 fn real_segments_read_the_same_through_apache_avro() {
-    for (bytes, _) in testing::mainnet() {
-        assert!(oracle::decode(&bytes) == oracle::value(&decode_segment(&bytes).unwrap()));
+    for segment in test_data::mainnet_segments() {
+        let read = decode_segment(&segment.avro).unwrap();
+        assert!(oracle::decode(&segment.avro) == oracle::value(&read), "block {}", segment.block);
     }
 }
 
@@ -157,7 +147,7 @@ fn encode_in_sized_blocks(value: &Value, bytes: &mut Vec<u8>) {
 
 fn any_profile() -> impl Strategy<Value = (Profile, Segment)> {
     prop_oneof![Just(Profile::Network), Just(Profile::Complete)]
-        .prop_flat_map(|profile| (Just(profile), testing::segments(profile)))
+        .prop_flat_map(|profile| (Just(profile), arbitrary::segment(profile)))
 }
 
 proptest! {
@@ -195,14 +185,20 @@ proptest! {
 
 #[test]
 fn every_truncation_is_an_error() {
-    let bytes = encode_segment(&testing::segment(Profile::Complete, [7; 32]), Profile::Complete);
-    let bytes = bytes.unwrap();
+    let bytes = encode_segment(&Segment::of(one_of_each()), Profile::Complete).unwrap();
     for len in 0..bytes.len() {
         let error = decode_segment(&bytes[..len]).unwrap_err();
         if let AvroDecodeError::Field { offset, .. } = error {
             assert!(offset <= len, "{error}");
         }
     }
+}
+
+#[test]
+fn one_of_each_is_where_fuzzing_starts() {
+    let bytes = encode_segment(&Segment::of(one_of_each()), Profile::Complete).unwrap();
+    let seed = include_bytes!("../../fuzz/seeds/avro_segment/complete.avro");
+    assert!(bytes == seed);
 }
 
 // ---- Number limits ----
@@ -526,19 +522,56 @@ fn inner_records_take_at_least_the_bytes_that_lists_count_on() {
     assert_eq!(len(vec![ReplicaLog::default()]), len(vec![]) + 1 + min_len::LOG);
 }
 
+/// A segment's bytes with many empty sidecars, three bytes each, in blocks of `per_block`.
+fn with_sidecars(count: usize, per_block: usize) -> Vec<u8> {
+    let mut bytes = network(&minimal());
+    // The last of the replica's fields, followed by the list's end, three longs and the label.
+    let tail = bytes.split_off(bytes.len() - 8 - 3 - 1 - 1);
+    bytes.push(2);
+    for _ in 0..count / per_block {
+        crate::uvarint::write(2 * per_block as u64, &mut bytes);
+        bytes.extend([0; 3].repeat(per_block));
+    }
+    bytes.push(0);
+    bytes.extend(&tail[1..]);
+    bytes
+}
+
 #[test]
-fn memory_stays_in_proportion_to_the_input() {
-    let ratios = [
-        size_of::<ReplicaTransaction>() / min_len::TRANSACTION,
-        size_of::<ReplicaReceipt>() / min_len::RECEIPT,
-        size_of::<Header>() / min_len::HEADER,
-        size_of::<ReplicaLog>() / min_len::LOG,
-        size_of::<ReplicaAuthorization>() / min_len::AUTHORIZATION,
-        size_of::<ReplicaSidecar>() / min_len::SIDECAR,
-        size_of::<Bytes>() / min_len::HEX,
-    ];
-    // Twice that while a list grows from block to block: the 50 that MAX_SEGMENT_LEN speaks of.
-    assert!(ratios.into_iter().all(|ratio| ratio < 25), "{ratios:?}");
+fn many_small_records_are_refused_before_there_is_room_for_them() {
+    let size = size_of::<ReplicaSidecar>();
+    let count = MAX_RECORD_BYTES / size + 1;
+    let bytes = with_sidecars(count, count);
+    let error = decode_segment(&bytes).unwrap_err();
+    let AvroDecodeError::Field { path, offset, fault } = error else { panic!("{error}") };
+    assert_eq!(path.to_string(), "replicaEvent[0].data.BlobTxSidecars");
+    assert_eq!(offset, network(&minimal()).len() - 8 - 3 - 1);
+    let DecodeFault::RecordBudget(exceeded) = fault else { panic!("{fault}") };
+    assert_eq!((exceeded.count, exceeded.size, exceeded.max), (count, size, MAX_RECORD_BYTES));
+}
+
+#[test]
+fn smaller_limits_are_kept() {
+    let size = size_of::<ReplicaSidecar>();
+    let bytes = with_sidecars(100, 10);
+    // What the event and its header's lists of bytes take, and what a list that grows twofold does.
+    let enough = size_of::<(B256, Replica)>() + 256 + 8 + 160 * size;
+    let records = |max_record_bytes| {
+        let limits = DecodeLimits { max_record_bytes, ..DecodeLimits::default() };
+        decode_segment_within(&bytes, limits)
+    };
+    assert_eq!(records(enough).unwrap().replica.blob_sidecars.unwrap().len(), 100);
+    let error = records(enough - 1).unwrap_err();
+    let AvroDecodeError::Field { fault, .. } = error else { panic!("{error}") };
+    assert!(matches!(fault, DecodeFault::RecordBudget(_)), "{fault}");
+
+    let len = bytes.len();
+    let input = |max_input_bytes| {
+        let limits = DecodeLimits { max_input_bytes, ..DecodeLimits::default() };
+        decode_segment_within(&bytes, limits)
+    };
+    assert!(input(len).is_ok());
+    assert_eq!(input(len - 1), Err(AvroDecodeError::TooLarge { len, limit: len - 1 }));
 }
 
 #[test]
@@ -575,7 +608,7 @@ fn a_union_has_two_branches() {
 #[test]
 fn too_much_is_refused_unread() {
     // Zeroed memory that is never touched.
-    let bytes = vec![0; MAX_SEGMENT_LEN + 1];
+    let bytes = vec![0; MAX_INPUT_BYTES + 1];
     let error = decode_segment(&bytes).unwrap_err();
-    assert_eq!(error, AvroDecodeError::TooLarge { len: bytes.len(), limit: MAX_SEGMENT_LEN });
+    assert_eq!(error, AvroDecodeError::TooLarge { len: bytes.len(), limit: MAX_INPUT_BYTES });
 }

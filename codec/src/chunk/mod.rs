@@ -26,5 +26,8 @@ pub use stream::ChunkStream;
 /// after each batch of records, so its chunks are up to a batch longer.
 pub const CHUNK_ROTATE_BYTES: u64 = 5 * 1024 * 1024;
 
-/// The longest record that is decompressed: the longest replica, and its hash.
-pub const MAX_RECORD_BYTES: usize = crate::rlp::MAX_REPLICA_BYTES + 128;
+/// The longest record whose replica has at most `max_replica_bytes`: there is a hash's text beside it, and the
+/// prefixes of three items.
+const fn max_record_bytes(max_replica_bytes: usize) -> usize {
+    max_replica_bytes.saturating_add(128)
+}

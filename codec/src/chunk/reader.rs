@@ -1,7 +1,7 @@
 //! Reading a chunk that is in memory.
 
-use super::{ChunkError, ChunkErrorKind, LocatedRecord, MAX_RECORD_BYTES, record::decode_record};
-use crate::snappy::Extent;
+use super::{ChunkError, ChunkErrorKind, LocatedRecord, max_record_bytes, record::decode_record};
+use crate::{limits::MAX_INPUT_BYTES, snappy::Extent};
 
 /// The records of a chunk, in order, up to the chunk's end or the first that can't be read.
 #[derive(Debug, Clone)]
@@ -9,20 +9,28 @@ pub struct ChunkReader<'a> {
     chunk: &'a [u8],
     /// Where the next record starts.
     position: usize,
+    max_record_bytes: usize,
     failed: bool,
 }
 
 impl<'a> ChunkReader<'a> {
-    /// Reads `chunk` from its start.
+    /// Reads `chunk` from its start. Replicas may have up to [`MAX_INPUT_BYTES`].
     pub const fn new(chunk: &'a [u8]) -> Self {
-        Self { chunk, position: 0, failed: false }
+        let max_record_bytes = max_record_bytes(MAX_INPUT_BYTES);
+        Self { chunk, position: 0, max_record_bytes, failed: false }
+    }
+
+    /// Refuses longer replicas.
+    #[must_use]
+    pub const fn with_max_replica_bytes(self, max_replica_bytes: usize) -> Self {
+        Self { max_record_bytes: max_record_bytes(max_replica_bytes), ..self }
     }
 
     fn read(&mut self, rest: &[u8]) -> Result<LocatedRecord, ChunkErrorKind> {
-        let len = Extent::new(MAX_RECORD_BYTES)
+        let len = Extent::new(self.max_record_bytes)
             .advance(rest)?
             .ok_or(ChunkErrorKind::Torn { len: rest.len() as u64 })?;
-        let record = decode_record(rest.get(..len).unwrap_or_default())?;
+        let record = decode_record(rest.get(..len).unwrap_or_default(), self.max_record_bytes)?;
         let offset = self.position as u64;
         self.position += len;
         Ok(LocatedRecord { offset, len: len as u64, record })
@@ -49,7 +57,10 @@ impl std::iter::FusedIterator for ChunkReader<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::{ChunkRecord, encode_record};
+    use crate::{
+        chunk::{ChunkRecord, encode_record},
+        snappy::SnappyError,
+    };
     use alloy_primitives::{B256, Bytes};
 
     fn chunk() -> (Vec<ChunkRecord>, Vec<u8>) {
@@ -78,6 +89,18 @@ mod tests {
         }
         assert_eq!(read.len(), records.len());
         assert_eq!(offset, chunk.len() as u64);
+    }
+
+    #[test]
+    fn longer_replicas_than_wanted_are_refused() {
+        let (_, chunk) = chunk();
+        let limited = |max| ChunkReader::new(&chunk).with_max_replica_bytes(max);
+        assert!(limited(200).all(|record| record.is_ok()));
+        let error = limited(0).find_map(Result::err).unwrap();
+        assert!(matches!(
+            error.kind,
+            ChunkErrorKind::Snappy(SnappyError::TooLong { max: 128, .. })
+        ));
     }
 
     #[test]

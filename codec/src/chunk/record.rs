@@ -1,7 +1,8 @@
 //! One record of a chunk.
 
-use super::{ChunkErrorKind, MAX_RECORD_BYTES};
+use super::ChunkErrorKind;
 use crate::{
+    limits::RecordBudget,
     rlp::{Fields, Items, RlpErrorKind, Sink, encode_list},
     snappy::{self, SnappyError},
 };
@@ -39,9 +40,11 @@ pub fn encode_record(hash: B256, replica_rlp: &[u8]) -> Result<Vec<u8>, SnappyEr
 }
 
 /// Reads the record that `block`, a whole snappy block, holds.
-pub(super) fn decode_record(block: &[u8]) -> Result<ChunkRecord, ChunkErrorKind> {
-    let rlp = Bytes::from(snappy::decompress(block, MAX_RECORD_BYTES)?);
-    let record = Items::of_shared(&rlp).only_list(|items| {
+pub(super) fn decode_record(block: &[u8], max_bytes: usize) -> Result<ChunkRecord, ChunkErrorKind> {
+    let rlp = Bytes::from(snappy::decompress(block, max_bytes)?);
+    // There are no lists in the list.
+    let no_budget = RecordBudget::new(0);
+    let record = Items::of_shared(&rlp, &no_budget).only_list(|items| {
         Ok(ChunkRecord {
             hash: items.text_as("Hash", parse_hash)?,
             replica_rlp: items.bytes("Replica")?,
@@ -78,7 +81,7 @@ mod tests {
 
     fn record_of(hash_text: &str) -> Result<ChunkRecord, ChunkErrorKind> {
         let fields = RecordFields { hash_text, replica_rlp: b"rlp" };
-        decode_record(&snappy::compress(&encode_list(&fields)).unwrap())
+        decode_record(&snappy::compress(&encode_list(&fields)).unwrap(), 1000)
     }
 
     #[test]
@@ -89,7 +92,7 @@ mod tests {
         let expected = alloy_rlp::encode(items.to_vec());
         assert_eq!(snappy::decompress(&block, 1000).unwrap(), expected);
         assert_eq!(
-            decode_record(&block).unwrap(),
+            decode_record(&block, 1000).unwrap(),
             ChunkRecord { hash: HASH, replica_rlp: Bytes::from_static(b"not looked into") }
         );
     }
@@ -116,7 +119,7 @@ mod tests {
     #[test]
     fn a_block_with_other_content_is_refused() {
         let block = snappy::compress(&[0xc0]).unwrap();
-        let missing: RlpDecodeError = match decode_record(&block) {
+        let missing: RlpDecodeError = match decode_record(&block, 1000) {
             Err(ChunkErrorKind::Rlp(error)) => error,
             other => panic!("{other:?}"),
         };

@@ -1,7 +1,7 @@
 //! Reading a chunk piece by piece.
 
-use super::{ChunkError, ChunkErrorKind, LocatedRecord, MAX_RECORD_BYTES, record::decode_record};
-use crate::snappy::Extent;
+use super::{ChunkError, ChunkErrorKind, LocatedRecord, max_record_bytes, record::decode_record};
+use crate::{limits::MAX_INPUT_BYTES, snappy::Extent};
 
 /// Reads a chunk that comes in pieces of any size.
 ///
@@ -21,8 +21,7 @@ use crate::snappy::Extent;
 /// ```
 ///
 /// It holds the pieces of at most one record, as long as all records there are get taken between two pieces:
-/// usually less than twice what that record compresses to, and at most 5 times [`MAX_RECORD_BYTES`] for one
-/// that is made to be long.
+/// usually less than twice what that record compresses to.
 #[derive(Debug, Clone)]
 pub struct ChunkStream {
     buffer: Vec<u8>,
@@ -31,6 +30,7 @@ pub struct ChunkStream {
     /// Where in the chunk the next record starts.
     offset: u64,
     extent: Extent,
+    max_record_bytes: usize,
     failed: Option<ChunkError>,
 }
 
@@ -48,8 +48,18 @@ impl ChunkStream {
 
     /// Starts at `offset`, where a record starts.
     pub const fn resume_at(offset: u64) -> Self {
-        let extent = Extent::new(MAX_RECORD_BYTES);
-        Self { buffer: Vec::new(), taken: 0, offset, extent, failed: None }
+        let max_record_bytes = max_record_bytes(MAX_INPUT_BYTES);
+        let extent = Extent::new(max_record_bytes);
+        Self { buffer: Vec::new(), taken: 0, offset, extent, max_record_bytes, failed: None }
+    }
+
+    /// Refuses replicas longer than that; without it, longer than [`MAX_INPUT_BYTES`]. To be called before the
+    /// first piece.
+    #[must_use]
+    pub fn with_max_replica_bytes(mut self, max_replica_bytes: usize) -> Self {
+        self.max_record_bytes = max_record_bytes(max_replica_bytes);
+        self.extent = Extent::new(self.max_record_bytes);
+        self
     }
 
     /// Takes the chunk's next piece. It is dropped if an error was found before.
@@ -82,11 +92,11 @@ impl ChunkStream {
     fn read(&mut self) -> Result<Option<LocatedRecord>, ChunkErrorKind> {
         let pending = self.buffer.get(self.taken..).unwrap_or_default();
         let Some(len) = self.extent.advance(pending)? else { return Ok(None) };
-        let record = decode_record(pending.get(..len).unwrap_or_default())?;
+        let record = decode_record(pending.get(..len).unwrap_or_default(), self.max_record_bytes)?;
         let located = LocatedRecord { offset: self.offset, len: len as u64, record };
         self.taken += len;
         self.offset += located.len;
-        self.extent = Extent::new(MAX_RECORD_BYTES);
+        self.extent = Extent::new(self.max_record_bytes);
         Ok(Some(located))
     }
 
@@ -113,7 +123,10 @@ impl ChunkStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::{ChunkReader, encode_record};
+    use crate::{
+        chunk::{ChunkReader, encode_record},
+        snappy::SnappyError,
+    };
     use alloy_primitives::B256;
     use proptest::prelude::*;
 
@@ -161,6 +174,18 @@ mod tests {
             }
             prop_assert_eq!(read_in_pieces(&chunk, step), read_at_once(&chunk));
         }
+    }
+
+    #[test]
+    fn a_record_longer_than_wanted_is_refused_at_its_first_byte() {
+        let record = encode_record(B256::ZERO, &[1; 1000]).unwrap();
+        let mut stream = ChunkStream::new().with_max_replica_bytes(999 - 128);
+        stream.feed(&record[..2]);
+        let error = stream.next_record().unwrap_err();
+        assert!(matches!(
+            error.kind,
+            ChunkErrorKind::Snappy(SnappyError::TooLong { max: 999, .. })
+        ));
     }
 
     #[test]

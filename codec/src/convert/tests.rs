@@ -674,7 +674,8 @@ prop_compose! {
         value in any::<[u64; 4]>(),
         input in vec(any::<u8>(), 0..40),
         access_list in any_access_list(),
-        blobs in vec(any::<[u8; 32]>(), 0..4),
+        // Without a blob none of this type is valid, and none can be told from one that lost them.
+        blobs in vec(any::<[u8; 32]>(), 1..4),
         authorization_list in vec(any_authorization(), 0..3),
         (r, s, parity) in any::<([u64; 4], [u64; 4], bool)>(),
     ) -> SignedTransaction {

@@ -1,7 +1,9 @@
 //! What can be wrong with JSON to write or to read.
 
-use crate::{path::FieldPath, replica::UnknownReplicaKind, text::TextFault};
-use std::io;
+use crate::{
+    limits::RecordBudgetExceeded, path::FieldPath, replica::UnknownReplicaKind, text::TextFault,
+};
+use std::{io, str::Utf8Error};
 
 /// A segment or replica that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +27,13 @@ pub enum JsonReadError {
     TooLarge {
         /// Length of the input in bytes.
         len: usize,
-        /// The limit, [`MAX_JSON_LEN`](super::MAX_JSON_LEN).
+        /// The limit, [`DecodeLimits::max_input_bytes`](crate::limits::DecodeLimits).
         limit: usize,
     },
-    /// Not JSON, or JSON that no field has room for. Says the line and column.
+    /// Not UTF-8, as JSON is.
+    #[error("not JSON: {0}")]
+    Utf8(#[from] Utf8Error),
+    /// Not JSON. Says the line and column.
     #[error(transparent)]
     Syntax(#[from] serde_json::Error),
     /// A field is not what the form requires.
@@ -41,6 +46,20 @@ pub enum JsonReadError {
     },
 }
 
+impl JsonReadError {
+    pub(super) const fn at(path: FieldPath, fault: JsonFault) -> Self {
+        Self::Field { path, fault }
+    }
+
+    /// The same error as seen from the record that holds `outer`.
+    pub(super) fn inside(self, outer: FieldPath) -> Self {
+        match self {
+            Self::Field { path, fault } => Self::at(path.inside(outer), fault),
+            other => other,
+        }
+    }
+}
+
 /// What is wrong with a field that is read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
@@ -50,6 +69,15 @@ pub enum JsonFault {
     /// The record has no such field.
     #[error("unknown field")]
     Unknown,
+    /// The record has two such fields.
+    #[error("there twice")]
+    Repeated,
+    /// A record with far more fields than any has.
+    #[error("more than {max} fields")]
+    TooManyFields {
+        /// The most fields that are looked at.
+        max: usize,
+    },
     /// A value of another kind.
     #[error("{found}, expected {expected}")]
     Kind {
@@ -58,6 +86,15 @@ pub enum JsonFault {
         /// The kind that the field has.
         expected: &'static str,
     },
+    /// A number that no field can hold.
+    #[error("expected a whole number from 0 to 2^64 - 1")]
+    NotWhole,
+    /// A text with an escape that stands for half a character.
+    #[error("the text has an escaped surrogate without its other half")]
+    Surrogate,
+    /// A list that would take more memory than is left for records.
+    #[error(transparent)]
+    RecordBudget(#[from] RecordBudgetExceeded),
     /// A number outside of the field's range.
     #[error("{found}, expected 0 to {max}")]
     Range {

@@ -12,8 +12,8 @@
 //! that object fills receipt and log positions, holds a state root in `Hash`, and comes from another program.
 
 mod error;
+mod raw;
 mod read;
-mod tree;
 mod write;
 
 #[cfg(test)]
@@ -23,19 +23,14 @@ pub use error::{JsonFault, JsonReadError, JsonWriteError};
 
 use crate::{
     layout,
+    limits::{DecodeLimits, RecordBudget},
     replica::{Replica, Segment},
 };
+use raw::Value;
 use read::JsonSource;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use std::io;
-use tree::Tree;
 use write::JsonSink;
-
-/// The longest JSON that is read, in bytes: 1 GiB, as for AVRO.
-///
-/// Reading builds a tree first, which takes up to about 50 bytes of memory for each byte of a hostile
-/// input and about two for each of a real one; who takes input from strangers bounds it further.
-pub const MAX_JSON_LEN: usize = crate::avro::MAX_SEGMENT_LEN;
 
 /// Writes a replica as one JSON object without a line break at the end; `pretty` indents by one blank.
 ///
@@ -80,7 +75,19 @@ pub fn write_segment_json(
 /// A [`JsonReadError`] for anything that is not JSON, and for the first field that is missing, repeated,
 /// unknown or in the wrong form.
 pub fn read_replica_json(json: &[u8]) -> Result<Replica, JsonReadError> {
-    read(json, layout::read::replica)
+    read_replica_json_within(json, DecodeLimits::default())
+}
+
+/// [`read_replica_json`] with other limits than the default.
+///
+/// # Errors
+///
+/// As [`read_replica_json`].
+pub fn read_replica_json_within(
+    json: &[u8],
+    limits: DecodeLimits,
+) -> Result<Replica, JsonReadError> {
+    read(json, limits, |source| layout::read::replica(source))
 }
 
 /// Reads what [`write_segment_json`] writes. As the form has no label, the segment gets that of
@@ -90,7 +97,19 @@ pub fn read_replica_json(json: &[u8]) -> Result<Replica, JsonReadError> {
 ///
 /// As [`read_replica_json`].
 pub fn read_segment_json(json: &[u8]) -> Result<Segment, JsonReadError> {
-    read(json, layout::read::segment)
+    read_segment_json_within(json, DecodeLimits::default())
+}
+
+/// [`read_segment_json`] with other limits than the default.
+///
+/// # Errors
+///
+/// As [`read_replica_json`].
+pub fn read_segment_json_within(
+    json: &[u8],
+    limits: DecodeLimits,
+) -> Result<Segment, JsonReadError> {
+    read(json, limits, |source| layout::read::segment(source))
 }
 
 fn write<W: io::Write, F: Formatter>(
@@ -101,13 +120,15 @@ fn write<W: io::Write, F: Formatter>(
     JsonSink::new(out, formatter).object(fields)
 }
 
-fn read<'a, T>(
-    json: &'a [u8],
-    fields: impl FnOnce(&mut JsonSource<'a>) -> Result<T, JsonReadError>,
+fn read<T>(
+    json: &[u8],
+    limits: DecodeLimits,
+    fields: impl FnOnce(&mut JsonSource<'_>) -> Result<T, JsonReadError>,
 ) -> Result<T, JsonReadError> {
-    if json.len() > MAX_JSON_LEN {
-        return Err(JsonReadError::TooLarge { len: json.len(), limit: MAX_JSON_LEN });
+    let (len, limit) = (json.len(), limits.max_input_bytes);
+    if len > limit {
+        return Err(JsonReadError::TooLarge { len, limit });
     }
-    let tree: Tree<'a> = serde_json::from_slice(json)?;
-    JsonSource::root(tree, fields)
+    let budget = RecordBudget::new(limits.max_record_bytes);
+    JsonSource::object(Value::document(str::from_utf8(json)?), &budget, fields)
 }

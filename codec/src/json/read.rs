@@ -2,11 +2,12 @@
 
 use super::{
     error::{JsonFault, JsonReadError},
-    tree::Tree,
+    raw::{Fields, Value},
 };
 use crate::{
     avro::label_of_profile,
     layout::FieldSource,
+    limits::RecordBudget,
     path::FieldPath,
     replica::{Replica, ReplicaKind},
     text::{TextFault, parse_base64, parse_fixed, parse_hex, parse_number},
@@ -17,32 +18,23 @@ use std::borrow::Cow;
 /// Takes fields out of an object until nothing is left.
 #[derive(Debug)]
 pub(super) struct JsonSource<'a> {
-    fields: Vec<(Cow<'a, str>, Tree<'a>)>,
+    fields: Fields<'a>,
+    /// What is left for the elements of lists, shared by the whole document.
+    budget: &'a RecordBudget,
 }
 
 impl<'a> JsonSource<'a> {
-    /// Reads the fields of the document's outermost object.
-    pub(super) fn root<T>(
-        tree: Tree<'a>,
+    /// Reads the fields of an object, of which none may be left over. Errors are as seen from the object.
+    pub(super) fn object<T>(
+        value: Value<'a>,
+        budget: &'a RecordBudget,
         read: impl FnOnce(&mut Self) -> Result<T, JsonReadError>,
     ) -> Result<T, JsonReadError> {
-        Self::object(tree, FieldPath::default, read)
-    }
-
-    /// Reads the fields of an object, of which none may be left over.
-    fn object<T>(
-        tree: Tree<'a>,
-        path: impl Fn() -> FieldPath,
-        read: impl FnOnce(&mut Self) -> Result<T, JsonReadError>,
-    ) -> Result<T, JsonReadError> {
-        let fields = match tree {
-            Tree::Record(fields) => fields,
-            other => return Err(at(path(), wrong_kind(&other, "an object"))),
-        };
-        let mut source = JsonSource { fields };
-        let value = read(&mut source).map_err(|error| inside(error, path()))?;
+        let object = value.object().map_err(|fault| at(FieldPath::default(), fault))?;
+        let mut source = Self { fields: object.fields()?, budget };
+        let value = read(&mut source)?;
         match source.fields.first() {
-            Some((name, _)) => Err(at(unknown(name).inside(path()), JsonFault::Unknown)),
+            Some((name, _)) => Err(at(FieldPath::from_input(name), JsonFault::Unknown)),
             None => Ok(value),
         }
     }
@@ -51,7 +43,7 @@ impl<'a> JsonSource<'a> {
         self.fields.iter().position(|(field, _)| field == name)
     }
 
-    fn take(&mut self, name: &str) -> Result<Tree<'a>, JsonReadError> {
+    fn take(&mut self, name: &str) -> Result<Value<'a>, JsonReadError> {
         let position = self.position(name);
         let position = position.ok_or_else(|| at(FieldPath::field(name), JsonFault::Missing))?;
         Ok(self.fields.swap_remove(position).1)
@@ -61,81 +53,55 @@ impl<'a> JsonSource<'a> {
     fn value<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(Tree<'a>) -> Result<T, JsonFault>,
+        read: impl FnOnce(Value<'a>) -> Result<T, JsonFault>,
     ) -> Result<T, JsonReadError> {
         read(self.take(name)?).map_err(|fault| at(FieldPath::field(name), fault))
+    }
+
+    /// Reads a list, whose items `read` reports errors about as seen from the item.
+    fn items<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(Value<'a>) -> Result<T, JsonReadError>,
+    ) -> Result<Vec<T>, JsonReadError> {
+        let list = self.value(name, Value::list)?;
+        let mut items = Vec::new();
+        list.for_each(|item| {
+            self.budget
+                .reserve(&mut items, 1)
+                .map_err(|exceeded| at(FieldPath::field(name), exceeded.into()))?;
+            let index = items.len();
+            items.push(read(item).map_err(|error| error.inside(FieldPath::item(name, index)))?);
+            Ok(())
+        })?;
+        Ok(items)
     }
 
     /// Reads a list of values that are not records.
     fn values<T>(
         &mut self,
         name: &str,
-        read: impl Fn(Tree<'a>) -> Result<T, JsonFault>,
+        read: impl Fn(Value<'a>) -> Result<T, JsonFault>,
     ) -> Result<Vec<T>, JsonReadError> {
-        let items = self.value(name, list)?.into_iter().enumerate();
-        items
-            .map(|(index, item)| {
-                read(item).map_err(|fault| at(FieldPath::item(name, index), fault))
-            })
-            .collect()
+        self.items(name, |item| read(item).map_err(|fault| at(FieldPath::default(), fault)))
     }
 }
 
 fn at(path: FieldPath, fault: JsonFault) -> JsonReadError {
-    JsonReadError::Field { path, fault }
+    JsonReadError::at(path, fault)
 }
 
-/// The same error as seen from the record that holds `outer`.
-fn inside(error: JsonReadError, outer: FieldPath) -> JsonReadError {
-    match error {
-        JsonReadError::Field { path, fault } => at(path.inside(outer), fault),
-        other => other,
-    }
+fn octet(value: Value<'_>) -> Result<u8, JsonFault> {
+    let found = value.number()?;
+    u8::try_from(found).map_err(|_| JsonFault::Range { found, max: u8::MAX.into() })
 }
 
-/// The path of a field that the input named, cut to 64 characters.
-fn unknown(name: &str) -> FieldPath {
-    FieldPath::field(&name.chars().take(64).collect::<String>())
+fn fixed_hex<const N: usize>(value: Value<'_>) -> Result<FixedBytes<N>, JsonFault> {
+    Ok(parse_fixed(value.text()?.as_bytes())?)
 }
 
-const fn wrong_kind(tree: &Tree<'_>, expected: &'static str) -> JsonFault {
-    JsonFault::Kind { found: tree.kind(), expected }
-}
-
-fn list(tree: Tree<'_>) -> Result<Vec<Tree<'_>>, JsonFault> {
-    match tree {
-        Tree::List(items) => Ok(items),
-        other => Err(wrong_kind(&other, "a list")),
-    }
-}
-
-fn text(tree: Tree<'_>) -> Result<Cow<'_, str>, JsonFault> {
-    match tree {
-        Tree::Text(text) => Ok(text),
-        other => Err(wrong_kind(&other, "a text")),
-    }
-}
-
-fn at_most(tree: &Tree<'_>, max: u64) -> Result<u64, JsonFault> {
-    match tree {
-        Tree::Number(found) if *found <= max => Ok(*found),
-        Tree::Number(found) => Err(JsonFault::Range { found: *found, max }),
-        other => Err(wrong_kind(other, "a number")),
-    }
-}
-
-fn octet(tree: &Tree<'_>) -> Result<u8, JsonFault> {
-    let max = u8::MAX.into();
-    let found = at_most(tree, max)?;
-    u8::try_from(found).map_err(|_| JsonFault::Range { found, max })
-}
-
-fn fixed_hex<const N: usize>(tree: Tree<'_>) -> Result<FixedBytes<N>, JsonFault> {
-    Ok(parse_fixed(text(tree)?.as_bytes())?)
-}
-
-fn narrow_number(tree: Tree<'_>) -> Result<u64, JsonFault> {
-    let number = parse_number(text(tree)?.as_bytes())?;
+fn narrow_number(value: Value<'_>) -> Result<u64, JsonFault> {
+    let number = parse_number(value.text()?.as_bytes())?;
     Ok(u64::try_from(number).map_err(|_| TextFault::NumberTooWide)?)
 }
 
@@ -151,7 +117,7 @@ impl FieldSource for JsonSource<'_> {
     }
 
     fn number(&mut self, name: &'static str) -> Result<U256, JsonReadError> {
-        self.value(name, |tree| Ok(parse_number(text(tree)?.as_bytes())?))
+        self.value(name, |value| Ok(parse_number(value.text()?.as_bytes())?))
     }
 
     fn number_u64(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
@@ -159,42 +125,39 @@ impl FieldSource for JsonSource<'_> {
     }
 
     fn byte(&mut self, name: &'static str) -> Result<u8, JsonReadError> {
-        self.value(name, |tree| octet(&tree))
+        self.value(name, octet)
     }
 
     fn int(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, |tree| at_most(&tree, u64::MAX))
+        self.value(name, Value::number)
     }
 
     fn long(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, |tree| at_most(&tree, u64::MAX))
+        self.value(name, Value::number)
     }
 
     fn authorization_nonce(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, |tree| at_most(&tree, u64::MAX))
+        self.value(name, Value::number)
     }
 
     fn flag(&mut self, name: &'static str) -> Result<bool, JsonReadError> {
-        self.value(name, |tree| match tree {
-            Tree::Flag(flag) => Ok(flag),
-            other => Err(wrong_kind(&other, "a boolean")),
-        })
+        self.value(name, Value::flag)
     }
 
     fn text(&mut self, name: &'static str) -> Result<String, JsonReadError> {
-        self.value(name, text).map(Cow::into_owned)
+        self.value(name, |value| value.text().map(Cow::into_owned))
     }
 
     fn kind(&mut self, name: &'static str) -> Result<ReplicaKind, JsonReadError> {
-        self.value(name, |tree| Ok(text(tree)?.parse()?))
+        self.value(name, |value| Ok(value.text()?.parse()?))
     }
 
     fn base64(&mut self, name: &'static str) -> Result<Bytes, JsonReadError> {
-        self.value(name, |tree| Ok(parse_base64(text(tree)?.as_bytes())?.into()))
+        self.value(name, |value| Ok(parse_base64(value.text()?.as_bytes())?.into()))
     }
 
     fn octets<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], JsonReadError> {
-        let items = self.values(name, |tree| octet(&tree))?;
+        let items = self.values(name, octet)?;
         let fault = JsonFault::ItemCount { found: items.len(), expected: N };
         items.try_into().map_err(|_| at(FieldPath::field(name), fault))
     }
@@ -204,11 +167,11 @@ impl FieldSource for JsonSource<'_> {
     }
 
     fn addresses(&mut self, name: &'static str) -> Result<Vec<Address>, JsonReadError> {
-        self.values(name, |tree| fixed_hex(tree).map(Address))
+        self.values(name, |value| fixed_hex(value).map(Address))
     }
 
     fn hex_list(&mut self, name: &'static str) -> Result<Vec<Bytes>, JsonReadError> {
-        self.values(name, |tree| Ok(parse_hex(text(tree)?.as_bytes())?.into()))
+        self.values(name, |value| Ok(parse_hex(value.text()?.as_bytes())?.into()))
     }
 
     fn record<T>(
@@ -216,7 +179,8 @@ impl FieldSource for JsonSource<'_> {
         name: &'static str,
         read: impl FnOnce(&mut Self) -> Result<T, JsonReadError>,
     ) -> Result<T, JsonReadError> {
-        Self::object(self.take(name)?, || FieldPath::field(name), read)
+        Self::object(self.take(name)?, self.budget, read)
+            .map_err(|error| error.inside(FieldPath::field(name)))
     }
 
     fn list<T>(
@@ -225,10 +189,8 @@ impl FieldSource for JsonSource<'_> {
         _: usize,
         read: impl Fn(&mut Self) -> Result<T, JsonReadError>,
     ) -> Result<Vec<T>, JsonReadError> {
-        let items = self.value(name, list)?.into_iter().enumerate();
-        items
-            .map(|(index, item)| Self::object(item, || FieldPath::item(name, index), &read))
-            .collect()
+        let budget = self.budget;
+        self.items(name, |item| Self::object(item, budget, &read))
     }
 
     /// `uncles`: a missing list is an empty one.
@@ -259,7 +221,8 @@ impl FieldSource for JsonSource<'_> {
         read: impl FnOnce(&mut Self, &'static str) -> Result<T, JsonReadError>,
     ) -> Result<Option<T>, JsonReadError> {
         let position = self.position(name);
-        if let Some((_, Tree::Null)) = position.and_then(|position| self.fields.get(position)) {
+        let value = position.and_then(|position| self.fields.get(position));
+        if value.is_some_and(|(_, value)| value.is_null()) {
             self.take(name)?;
             return Ok(None);
         }

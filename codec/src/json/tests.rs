@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
-    avro::{decode_segment, oracle},
+    arbitrary::{self, one_of_each},
+    avro::{COMPLETE_CODEC_VERSION, decode_segment, oracle},
     path::FieldPath,
     replica::Profile,
-    testing,
+    test_data,
     text::TextFault,
 };
 use alloy_primitives::{B256, U256};
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn segment() -> Segment {
-    testing::segment(Profile::Complete, [3; 32])
+    Segment { codec_version: COMPLETE_CODEC_VERSION, ..Segment::of(one_of_each()) }
 }
 
 fn replica_json(replica: &Replica, pretty: bool) -> String {
@@ -53,14 +54,14 @@ fn print(value: &Value) -> String {
 
 proptest! {
     #[test]
-    fn segments_are_printed_as_avro_has_them(segment in testing::segments(Profile::Complete)) {
+    fn segments_are_printed_as_avro_has_them(segment in arbitrary::segment(Profile::Complete)) {
         prop_assert_eq!(segment_json(&segment), print(&oracle::value(&segment)));
     }
 
     #[test]
     fn what_is_written_reads_back_equal(
-        network in testing::segments(Profile::Network),
-        complete in testing::segments(Profile::Complete),
+        network in arbitrary::segment(Profile::Network),
+        complete in arbitrary::segment(Profile::Complete),
     ) {
         for segment in [network, complete] {
             prop_assert_eq!(&read_segment_json(segment_json(&segment).as_bytes()).unwrap(), &segment);
@@ -72,8 +73,11 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_byte_panics(seed: [u8; 32], changes: Vec<(usize, u8)>) {
-        let mut json = segment_json(&testing::segment(Profile::Complete, seed)).into_bytes();
+    fn no_changed_byte_panics(
+        segment in arbitrary::segment(Profile::Complete),
+        changes: Vec<(usize, u8)>,
+    ) {
+        let mut json = segment_json(&segment).into_bytes();
         for (position, byte) in changes {
             let position = position % json.len();
             json[position] = byte;
@@ -83,13 +87,17 @@ proptest! {
 }
 
 #[test]
-fn real_segments_round_trip() {
-    for (bytes, _) in testing::mainnet() {
-        let segment = decode_segment(&bytes).unwrap();
-        let json = segment_json(&segment);
-        assert!(json == print(&oracle::decode(&bytes)), "block {}", segment.start_block);
-        assert!(read_segment_json(json.as_bytes()).unwrap() == segment);
+fn real_segments_are_printed_as_avro_has_them() {
+    for segment in test_data::mainnet_segments() {
+        let json = segment_json(&decode_segment(&segment.avro).unwrap());
+        assert!(json == print(&oracle::decode(&segment.avro)), "block {}", segment.block);
     }
+}
+
+#[test]
+fn one_of_each_is_where_fuzzing_starts() {
+    let seed = include_str!("../../fuzz/seeds/json_replica/complete.json");
+    assert_eq!(replica_json(&one_of_each(), false), seed);
 }
 
 #[test]
@@ -193,9 +201,13 @@ fn missing_unknown_and_repeated_fields_are_refused() {
     let unknown = json.replacen("\"parentHash\"", "\"more\":{},\"parentHash\"", 1);
     let expected = (FieldPath::field("Header.more"), JsonFault::Unknown);
     assert_eq!(field_error(unknown), expected);
-    let repeated = json.replacen("\"parentHash\"", "\"miner\":0,\"parentHash\"", 1);
-    let error = read_replica_json(repeated.as_bytes()).unwrap_err().to_string();
-    assert!(error.contains("\"miner\" twice at line 1 column"), "{error}");
+    let repeated = json.replacen("\"parentHash\"", "\"\\u006diner\":0,\"parentHash\"", 1);
+    let expected = (FieldPath::field("Header.miner"), JsonFault::Repeated);
+    assert_eq!(field_error(repeated), expected);
+    let many: String = (0..64).map(|i| format!("\"{i}\":[],")).collect();
+    let many = json.replacen("\"parentHash\"", &format!("{many}\"parentHash\""), 1);
+    let expected = (FieldPath::field("Header"), JsonFault::TooManyFields { max: 64 });
+    assert_eq!(field_error(many), expected);
 }
 
 #[test]
@@ -208,13 +220,85 @@ fn an_optional_field_must_be_there() {
 }
 
 #[test]
-fn json_that_no_field_can_hold_is_refused() {
-    let deep = "[".repeat(100_000);
-    let wide = format!("{{{}\"a\":0}}", (0..64).map(|i| format!("\"{i}\":0,")).collect::<String>());
-    for json in ["", "{", "{} {}", "-1", "0.5", "1e3", "18446744073709551616", &deep, &wide] {
+fn what_is_no_json_is_refused() {
+    let deep = format!("{{\"Type\":{}", "[".repeat(100_000));
+    let syntax = [
+        "{",
+        "{} {}",
+        "{\"Type\":}",
+        "{\"Type\":[1,]}",
+        "{\"Type\":01}",
+        "{\"Type\":\"\\x\"}",
+        "{\"Type\":\"\n\"}",
+        "{\"Type\":[{]}",
+        &deep,
+    ];
+    for json in syntax {
         let error = read_replica_json(json.as_bytes()).unwrap_err();
-        assert!(matches!(error, JsonReadError::Syntax(_)), "{error}");
+        assert!(matches!(error, JsonReadError::Syntax(_)), "{json:.20}: {error}");
     }
+    let error = read_replica_json(b"{\"Type\":\"\xff\"}").unwrap_err();
+    assert!(matches!(error, JsonReadError::Utf8(_)), "{error}");
+    for json in ["", "?", "[]", "0.5", "\"{}\""] {
+        let error = read_replica_json(json.as_bytes()).unwrap_err();
+        assert!(matches!(error, JsonReadError::Field { .. }), "{json}: {error}");
+    }
+}
+
+#[test]
+fn numbers_that_no_field_can_hold_are_refused() {
+    for number in ["-1", "-0", "0.5", "1e3", "1.0", "18446744073709551616"] {
+        let json = replica_json(&segment().replica, false);
+        let (before, after) = json.split_once("\"NetworkId\":").unwrap();
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let json = format!("{before}\"NetworkId\":{number}{after}");
+        let error = read_replica_json(json.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "NetworkId: expected a whole number from 0 to 2^64 - 1",
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn texts_may_have_escapes() {
+    let json = replica_json(&segment().replica, false);
+    let escaped = json.replacen("\"Type\":\"block", "\"\\u0054ype\":\"\\u0062lock", 1);
+    assert_ne!(escaped, json);
+    assert_eq!(read_replica_json(escaped.as_bytes()).unwrap(), segment().replica);
+    let half = json.replacen("\"Type\":\"block", "\"Type\":\"\\ud800lock", 1);
+    let JsonReadError::Field { path, fault } = read_replica_json(half.as_bytes()).unwrap_err()
+    else {
+        panic!("not a fault of a field")
+    };
+    assert_eq!((path.as_str(), fault), ("Type", JsonFault::Surrogate));
+}
+
+#[test]
+fn smaller_limits_are_kept() {
+    let mut replica = segment().replica;
+    replica.senders = vec![Default::default(); 10_000];
+    let json = replica_json(&replica, false);
+    let records = |max_record_bytes| {
+        let limits = DecodeLimits { max_record_bytes, ..DecodeLimits::default() };
+        read_replica_json_within(json.as_bytes(), limits)
+    };
+    assert_eq!(records(400_000).unwrap(), replica);
+    let JsonReadError::Field { path, fault } = records(200_000).unwrap_err() else {
+        panic!("not a fault of a field")
+    };
+    assert_eq!(path.as_str(), "Senders");
+    assert!(matches!(fault, JsonFault::RecordBudget(_)), "{fault}");
+
+    let len = json.len();
+    let input = |max_input_bytes| {
+        let limits = DecodeLimits { max_input_bytes, ..DecodeLimits::default() };
+        read_replica_json_within(json.as_bytes(), limits)
+    };
+    assert!(input(len).is_ok());
+    let error = input(len - 1).unwrap_err();
+    assert!(matches!(error, JsonReadError::TooLarge { limit, .. } if limit == len - 1), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     AccountRead, BlockhashRead, CodeRead, Replica, ReplicaAuthorization, ReplicaLog,
     ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, StateSpecimen, StorageRead,
+    limits::{DecodeLimits, RecordBudget},
 };
 use alloy_consensus::Header;
 use alloy_eips::{
@@ -16,13 +17,6 @@ use alloy_eips::{
 use alloy_primitives::{B64, Bloom, Bytes};
 
 type Result<T> = std::result::Result<T, RlpDecodeError>;
-
-/// The longest input that is read, 64 MiB.
-///
-/// Mainnet's replicas have 2.4 to 3 MB, and some more where blob sidecars are included. The limit bounds
-/// memory: a decoded value takes at most 40 times the bytes of its input (a transaction of empty fields
-/// does), a genuine one about the same as its input.
-pub const MAX_REPLICA_BYTES: usize = 64 << 20;
 
 /// Length of a blob: 4096 field elements of 32 bytes (EIP-4844).
 pub const BLOB_BYTES: usize = 131_072;
@@ -46,8 +40,18 @@ pub const PROOF_BYTES: usize = 48;
 ///
 /// [`RlpDecodeError`] with the field's path and offset.
 pub fn decode_replica(bytes: &[u8]) -> Result<Replica> {
-    check_input_len(bytes.len())?;
-    Items::of(bytes).only_list(read_replica)
+    decode_replica_within(bytes, DecodeLimits::default())
+}
+
+/// [`decode_replica`] with other limits than the default.
+///
+/// # Errors
+///
+/// The same as [`decode_replica`].
+pub fn decode_replica_within(bytes: &[u8], limits: DecodeLimits) -> Result<Replica> {
+    check_input_len(bytes.len(), limits)?;
+    let budget = RecordBudget::new(limits.max_record_bytes);
+    Items::of(bytes, &budget).only_list(read_replica)
 }
 
 /// [`decode_replica`] without copying code, call data and logs: they are slices of `bytes` and keep all of it
@@ -57,14 +61,24 @@ pub fn decode_replica(bytes: &[u8]) -> Result<Replica> {
 ///
 /// The same as [`decode_replica`].
 pub fn decode_replica_bytes(bytes: &Bytes) -> Result<Replica> {
-    check_input_len(bytes.len())?;
-    Items::of_shared(bytes).only_list(read_replica)
+    decode_replica_bytes_within(bytes, DecodeLimits::default())
 }
 
-fn check_input_len(len: usize) -> Result<()> {
-    if len > MAX_REPLICA_BYTES {
-        let kind = RlpErrorKind::InputTooLong { len, max: MAX_REPLICA_BYTES };
-        return Err(RlpDecodeError::new(0, kind));
+/// [`decode_replica_bytes`] with other limits than the default.
+///
+/// # Errors
+///
+/// The same as [`decode_replica`].
+pub fn decode_replica_bytes_within(bytes: &Bytes, limits: DecodeLimits) -> Result<Replica> {
+    check_input_len(bytes.len(), limits)?;
+    let budget = RecordBudget::new(limits.max_record_bytes);
+    Items::of_shared(bytes, &budget).only_list(read_replica)
+}
+
+fn check_input_len(len: usize, limits: DecodeLimits) -> Result<()> {
+    let max = limits.max_input_bytes;
+    if len > max {
+        return Err(RlpDecodeError::new(0, RlpErrorKind::InputTooLong { len, max }));
     }
     Ok(())
 }
@@ -310,16 +324,10 @@ mod tests {
 
     fn check<T: Record + Fields>(least: &T) {
         assert_eq!(encoded_list_len(least), T::MIN_BYTES);
-        assert_amplification::<T>();
-    }
-
-    /// The promise of [`MAX_REPLICA_BYTES`]: what a record takes in memory, against its least bytes.
-    fn assert_amplification<T: Record>() {
-        assert!(size_of::<T>() <= 40 * T::MIN_BYTES, "{}", size_of::<T>());
     }
 
     #[test]
-    fn no_record_takes_more_than_forty_times_its_bytes() {
+    fn no_record_has_fewer_than_its_least_bytes() {
         check(&Header { base_fee_per_gas: Some(0), ..Header::default() });
         check(&AccessListItem::default());
         check(&ReplicaAuthorization::default());
@@ -333,6 +341,5 @@ mod tests {
         check(&ReplicaSidecar::default());
         // 16 items of one byte each, and the prefix.
         assert_eq!(ReplicaTransaction::MIN_BYTES, 17);
-        assert_amplification::<ReplicaTransaction>();
     }
 }

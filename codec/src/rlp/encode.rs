@@ -1,10 +1,11 @@
 //! A replica to RLP: the layout of each record.
 
-use super::error::{PathSegment, RlpEncodeError};
+use super::error::RlpEncodeError;
 use super::write::{Fields, Sink, Strings, encode_list, encoded_list_len};
 use crate::{
     AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaAuthorization, ReplicaLog,
     ReplicaReceipt, ReplicaSidecar, ReplicaTransaction, StateSpecimen, StorageRead,
+    path::FieldPath,
 };
 use alloy_consensus::Header;
 use alloy_eips::{eip2930::AccessListItem, eip4895::Withdrawal};
@@ -17,7 +18,7 @@ use alloy_primitives::B256;
 ///
 /// # Errors
 ///
-/// [`RlpEncodeError::HeaderField`] if a header has a field of a later fork than Prague.
+/// [`RlpEncodeError::NotInLayout`] if a header has a field of a later fork than Prague.
 pub fn encode_replica(replica: &Replica, profile: Profile) -> Result<Vec<u8>, RlpEncodeError> {
     check_headers(replica)?;
     Ok(encode_list(&ReplicaFields { replica, profile }))
@@ -34,21 +35,22 @@ pub fn encoded_replica_len(replica: &Replica, profile: Profile) -> Result<usize,
 }
 
 fn check_headers(replica: &Replica) -> Result<(), RlpEncodeError> {
-    check_header(&replica.header, &[PathSegment::Field("Header")])?;
+    check_header(&replica.header, || FieldPath::field("Header"))?;
     for (index, uncle) in replica.uncles.iter().enumerate() {
-        check_header(uncle, &[PathSegment::Field("uncles"), PathSegment::Index(index)])?;
+        check_header(uncle, || FieldPath::item("uncles", index))?;
     }
     Ok(())
 }
 
-fn check_header(header: &Header, path: &[PathSegment]) -> Result<(), RlpEncodeError> {
-    if header.block_access_list_hash.is_some() {
-        return Err(RlpEncodeError::header_field(path, "blockAccessListHash"));
-    }
-    if header.slot_number.is_some() {
-        return Err(RlpEncodeError::header_field(path, "slotNumber"));
-    }
-    Ok(())
+fn check_header(header: &Header, path: impl FnOnce() -> FieldPath) -> Result<(), RlpEncodeError> {
+    let field = if header.block_access_list_hash.is_some() {
+        "blockAccessListHash"
+    } else if header.slot_number.is_some() {
+        "slotNumber"
+    } else {
+        return Ok(());
+    };
+    Err(RlpEncodeError::NotInLayout { path: FieldPath::field(field).inside(path()) })
 }
 
 struct ReplicaFields<'a> {

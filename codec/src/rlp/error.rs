@@ -1,46 +1,7 @@
 //! Why a replica could not be read or written, and where.
 
-use crate::UnknownReplicaKind;
+use crate::{UnknownReplicaKind, limits::RecordBudgetExceeded, path::FieldPath};
 use std::fmt;
-
-/// One step from a record to something in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PathSegment {
-    /// A field, by its name in the agent's JSON and AVRO forms.
-    Field(&'static str),
-    /// An element of a list, counted from zero.
-    Index(usize),
-}
-
-/// Where in a replica an error is, for instance `State.CodeRead[7].Hash`. Empty for the outermost list itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct FieldPath {
-    /// Innermost first: that is the order in which an error meets them on its way out.
-    inner_first: Vec<PathSegment>,
-}
-
-impl FieldPath {
-    /// The steps, outermost first.
-    pub fn segments(&self) -> impl Iterator<Item = PathSegment> + '_ {
-        self.inner_first.iter().rev().copied()
-    }
-}
-
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.inner_first.is_empty() {
-            return f.write_str("the outermost list");
-        }
-        for (depth, segment) in self.segments().enumerate() {
-            match segment {
-                PathSegment::Field(name) if depth == 0 => f.write_str(name)?,
-                PathSegment::Field(name) => write!(f, ".{name}")?,
-                PathSegment::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Bytes that are not a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +22,9 @@ impl RlpDecodeError {
         Self { details: Box::new(Details { path: FieldPath::default(), offset, kind }) }
     }
 
-    /// Puts the error one step further in, as seen from the caller.
-    pub(crate) fn within(mut self, segment: PathSegment) -> Self {
-        self.details.path.inner_first.push(segment);
+    /// The same error as seen from the record or list that holds `outer`.
+    pub(crate) fn inside(mut self, outer: FieldPath) -> Self {
+        self.details.path = std::mem::take(&mut self.details.path).inside(outer);
         self
     }
 
@@ -110,6 +71,9 @@ pub enum RlpErrorKind {
         /// The limit.
         max: usize,
     },
+    /// The list's records would take more memory than is left for them.
+    #[error(transparent)]
+    RecordBudget(#[from] RecordBudgetExceeded),
     /// The input or the enclosing list ends before the item does.
     #[error("the item needs {needed} bytes, {available} are left")]
     Truncated {
@@ -183,19 +147,9 @@ pub enum RlpErrorKind {
 pub enum RlpEncodeError {
     /// The layout's header ends with `requestsHash`; this one goes on, and would no longer hash to
     /// the block's hash if it were cut there.
-    #[error("{header}.{field} has no place in the layout, whose header ends with requestsHash")]
-    HeaderField {
-        /// `Header`, or `uncles[i]`.
-        header: FieldPath,
-        /// The field's JSON name.
-        field: &'static str,
+    #[error("{path}: has a value, but the layout's header ends with requestsHash")]
+    NotInLayout {
+        /// The field, from the root of the replica.
+        path: FieldPath,
     },
-}
-
-impl RlpEncodeError {
-    /// An error about a field of the header at `path`, given outermost first.
-    pub(crate) fn header_field(path: &[PathSegment], field: &'static str) -> Self {
-        let inner_first = path.iter().rev().copied().collect();
-        Self::HeaderField { header: FieldPath { inner_first }, field }
-    }
 }

@@ -26,11 +26,11 @@ mod read;
 mod write;
 
 pub use decode::{
-    BLOB_BYTES, COMMITMENT_BYTES, MAX_REPLICA_BYTES, PROOF_BYTES, decode_replica,
-    decode_replica_bytes,
+    BLOB_BYTES, COMMITMENT_BYTES, PROOF_BYTES, decode_replica, decode_replica_bytes,
+    decode_replica_bytes_within, decode_replica_within,
 };
 pub use encode::{encode_replica, encoded_replica_len};
-pub use error::{FieldPath, PathSegment, RlpDecodeError, RlpEncodeError, RlpErrorKind};
+pub use error::{RlpDecodeError, RlpEncodeError, RlpErrorKind};
 
 pub(crate) use read::Items;
 pub(crate) use write::{Fields, Sink, encode_list};

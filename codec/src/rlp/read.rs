@@ -1,6 +1,7 @@
 //! Reading RLP strictly: the shortest form of every length and integer, and nothing left over.
 
-use super::error::{PathSegment, RlpDecodeError, RlpErrorKind};
+use super::error::{RlpDecodeError, RlpErrorKind};
+use crate::{limits::RecordBudget, path::FieldPath};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ type Result<T> = std::result::Result<T, RlpDecodeError>;
 /// A record whose form is a list.
 pub(crate) trait Record: Sized {
     /// The least number of bytes such a list has, prefix included. It bounds how many there can be
-    /// in what is left of the input, hence what may be reserved for them.
+    /// in what is left of the input.
     const MIN_BYTES: usize;
 
     /// Reads the list's items.
@@ -25,6 +26,8 @@ pub(crate) struct Items<'a> {
     input: &'a [u8],
     /// The owner of `input`, if byte strings may share its memory.
     owner: Option<&'a Bytes>,
+    /// What is left for the elements of lists, shared by the whole input.
+    budget: &'a RecordBudget,
     position: usize,
     end: usize,
 }
@@ -63,13 +66,13 @@ impl Prefix {
 
 impl<'a> Items<'a> {
     /// The item that `input` consists of.
-    pub(crate) fn of(input: &'a [u8]) -> Self {
-        Self { input, owner: None, position: 0, end: input.len() }
+    pub(crate) fn of(input: &'a [u8], budget: &'a RecordBudget) -> Self {
+        Self { input, owner: None, budget, position: 0, end: input.len() }
     }
 
     /// The same; byte strings will be slices of `input` that share its memory.
-    pub(crate) fn of_shared(input: &'a Bytes) -> Self {
-        Self { owner: Some(input), ..Self::of(input) }
+    pub(crate) fn of_shared(input: &'a Bytes, budget: &'a RecordBudget) -> Self {
+        Self { owner: Some(input), ..Self::of(input, budget) }
     }
 
     /// Whether there are no more items.
@@ -98,8 +101,8 @@ impl<'a> Items<'a> {
     /// A list of one kind of record.
     pub(crate) fn list_of<T: Record>(&mut self, name: &'static str) -> Result<Vec<T>> {
         self.list(name, |items| {
-            let capacity = items.count_lists(T::MIN_BYTES);
-            items.each(capacity, |items| items.read_list(T::read))
+            let count = items.count_lists(T::MIN_BYTES);
+            items.each(count, |items| items.read_list(T::read))
         })
     }
 
@@ -109,16 +112,16 @@ impl<'a> Items<'a> {
         name: &'static str,
     ) -> Result<Vec<T>> {
         self.list(name, |items| {
-            let capacity = (items.end - items.position) / (1 + N);
-            items.each(capacity, |items| items.read_fixed().map(T::from))
+            let count = (items.end - items.position) / (1 + N);
+            items.each(count, |items| items.read_fixed().map(T::from))
         })
     }
 
     /// A list of strings of `len` bytes each, too long for arrays.
     pub(crate) fn list_of_bytes(&mut self, name: &'static str, len: usize) -> Result<Vec<Bytes>> {
         self.list(name, |items| {
-            let capacity = (items.end - items.position) / (1 + len);
-            items.each(capacity, |items| {
+            let count = (items.end - items.position) / (1 + len);
+            items.each(count, |items| {
                 let string = items.next_string()?;
                 check_len(&string, len)?;
                 Ok(items.to_bytes(string.payload))
@@ -213,7 +216,7 @@ impl<'a> Items<'a> {
             1 => Ok(true),
             other => {
                 let kind = RlpErrorKind::NotABool(other.to_be_bytes()[7]);
-                Err(RlpDecodeError::new(offset, kind).within(PathSegment::Field(name)))
+                Err(RlpDecodeError::new(offset, kind).inside(FieldPath::field(name)))
             }
         }
     }
@@ -265,18 +268,22 @@ impl<'a> Items<'a> {
         Ok(bytes)
     }
 
-    /// All items, each as `read` takes it.
-    fn each<T>(
-        &mut self,
-        capacity: usize,
-        read: impl Fn(&mut Self) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut values = Vec::with_capacity(capacity);
+    /// All items, each as `read` takes it. If there are more than `count`, reading one of them fails.
+    fn each<T>(&mut self, count: usize, read: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut values = Vec::new();
+        self.reserve(&mut values, count)?;
         while !self.is_empty() {
-            let value = read(self).map_err(|e| e.within(PathSegment::Index(values.len())))?;
+            let value = read(self).map_err(|e| e.inside(FieldPath::element(values.len())))?;
+            self.reserve(&mut values, 1)?;
             values.push(value);
         }
         Ok(values)
+    }
+
+    fn reserve<T>(&self, values: &mut Vec<T>, additional: usize) -> Result<()> {
+        self.budget
+            .reserve(values, additional)
+            .map_err(|exceeded| RlpDecodeError::new(self.position, exceeded.into()))
     }
 
     /// How many of the next items can be records of at least `min_bytes`.
@@ -389,7 +396,7 @@ fn too_large(offset: usize, max: usize, found: usize) -> RlpDecodeError {
 }
 
 fn in_field(name: &'static str) -> impl FnOnce(RlpDecodeError) -> RlpDecodeError {
-    move |error| error.within(PathSegment::Field(name))
+    move |error| error.inside(FieldPath::field(name))
 }
 
 #[cfg(test)]
@@ -399,10 +406,11 @@ mod tests {
     #[test]
     fn only_lists_that_can_be_records_are_counted() {
         let input = [0xc2, 1, 2, 0xc3, 1, 2, 3, 0xc1, 1, 0xc2, 1, 2];
-        let items = Items::of(&input);
+        let budget = RecordBudget::new(0);
+        let items = Items::of(&input, &budget);
         assert_eq!(items.count_lists(3), 2, "up to the one of two bytes");
         assert_eq!(items.count_lists(2), 4, "up to the end");
-        assert_eq!(Items::of(&[0xc0; 1000]).count_lists(17), 0);
-        assert_eq!(Items::of(&[0xc2, 1, 2, 7]).count_lists(1), 1, "up to the string");
+        assert_eq!(Items::of(&[0xc0; 1000], &budget).count_lists(17), 0);
+        assert_eq!(Items::of(&[0xc2, 1, 2, 7], &budget).count_lists(1), 1, "up to the string");
     }
 }

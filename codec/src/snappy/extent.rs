@@ -1,10 +1,11 @@
 //! Where a block ends, when other bytes follow it.
 
-use super::{SnappyError, check_announced, read_header};
+use super::{SnappyError, check_announced, max_block_len, read_header};
 
 /// Walks the tags of one block, adding up what they make, until that is what the block announced.
 ///
-/// It reads lengths only: whether the copies point anywhere is for the decompression to find out.
+/// It reads lengths only: whether the copies point anywhere is for the decompression to find out. A block that
+/// takes more bytes than it has to is refused, so that what is held of it stays in proportion to what was announced.
 #[derive(Debug, Clone)]
 pub(crate) struct Extent {
     max_len: usize,
@@ -34,21 +35,24 @@ impl Extent {
     ///
     /// # Errors
     ///
-    /// [`SnappyError::Header`] and [`SnappyError::TooLong`] for a bad announcement, and
-    /// [`SnappyError::Overrun`] if no tag ends where it should.
+    /// [`SnappyError::Header`] and [`SnappyError::TooLong`] for a bad announcement,
+    /// [`SnappyError::Overrun`] if no tag ends where it should, and [`SnappyError::Wasteful`].
     pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, SnappyError> {
         let Some(announced) = self.announced(bytes)? else { return Ok(None) };
-        while self.produced < announced {
-            let Some(tag) = bytes.get(self.position..).and_then(Tag::read) else {
-                return Ok(None);
-            };
+        let max_taken = usize::try_from(max_block_len(announced)).unwrap_or(usize::MAX);
+        while self.produced < announced && self.position <= max_taken {
+            let Some(tag) = bytes.get(self.position..).and_then(Tag::read) else { break };
             self.position = self.position.saturating_add(tag.takes);
             self.produced = self.produced.saturating_add(tag.makes);
         }
         if self.produced > announced {
             return Err(SnappyError::Overrun { announced, produced: self.produced });
         }
-        Ok((self.position <= bytes.len()).then_some(self.position))
+        if self.position > max_taken {
+            return Err(SnappyError::Wasteful { announced, taken: self.position });
+        }
+        let complete = self.produced == announced && self.position <= bytes.len();
+        Ok(complete.then_some(self.position))
     }
 
     fn announced(&mut self, bytes: &[u8]) -> Result<Option<u64>, SnappyError> {
@@ -107,7 +111,10 @@ impl Tag {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::compress, *};
+    use super::{
+        super::{compress, decompress},
+        *,
+    };
     use proptest::prelude::*;
 
     fn extent(bytes: &[u8]) -> Result<Option<usize>, SnappyError> {
@@ -162,6 +169,18 @@ mod tests {
             extent(&[2, 0x08, b'a', b'b', b'c']),
             Err(SnappyError::Overrun { announced: 2, produced: 3 })
         );
+    }
+
+    #[test]
+    fn tags_that_take_more_than_they_have_to() {
+        // 1000 bytes by copies that make one byte and take five.
+        let block = [&[0xe8, 0x07, 0x00, b'a'][..], &[0x03, 1, 0, 0, 0].repeat(999)].concat();
+        let mut extent = Extent::new(usize::MAX);
+        assert_eq!(extent.advance(&block[..1100]), Ok(None));
+        // 32 + 1000 + 166 is the most.
+        let wasteful = SnappyError::Wasteful { announced: 1000, taken: 4 + 5 * 239 };
+        assert_eq!(extent.advance(&block), Err(wasteful));
+        assert_eq!(decompress(&block, 1000).unwrap(), [b'a'; 1000], "it is a block nevertheless");
     }
 
     #[test]

@@ -7,11 +7,6 @@ mod extent;
 
 pub(crate) use extent::Extent;
 
-/// The longest block that is decompressed where nothing else is said: 64 MiB, as long as the longest
-/// replica that is decoded ([`MAX_REPLICA_BYTES`](crate::rlp::MAX_REPLICA_BYTES)), about 20 times what mainnet's
-/// blocks have.
-pub const MAX_DECOMPRESSED_BYTES: usize = crate::rlp::MAX_REPLICA_BYTES;
-
 /// A copy tag makes at most this many bytes…
 const MAX_COPY_BYTES: u64 = 64;
 /// …out of at least this many, where it makes that many. Shorter copies make fewer in proportion.
@@ -53,6 +48,14 @@ pub enum SnappyError {
         /// What the tags make, up to the one that is too much.
         produced: u64,
     },
+    /// The tags take more bytes than those of any encoder. Only looked for where a block's length is not known.
+    #[error("the snappy block announces {announced} bytes, but takes at least {taken}")]
+    Wasteful {
+        /// The announced length.
+        announced: u64,
+        /// What the block takes, up to the tag that is too much.
+        taken: usize,
+    },
     /// The block's tags are broken.
     #[error("broken snappy block: {0}")]
     Corrupt(#[from] snap::Error),
@@ -72,7 +75,7 @@ pub fn compress(bytes: &[u8]) -> Result<Vec<u8>, SnappyError> {
 /// Decompresses one block, which has to end where `block` does.
 ///
 /// Nothing is reserved before the announced length is known to be within `max_len` (usually
-/// [`MAX_DECOMPRESSED_BYTES`]) and within what so many bytes can hold.
+/// [`MAX_INPUT_BYTES`](crate::limits::MAX_INPUT_BYTES)) and within what so many bytes can hold.
 ///
 /// # Errors
 ///
@@ -97,6 +100,11 @@ fn check_announced(announced: u64, max: usize) -> Result<(), SnappyError> {
     }
 }
 
+/// The most bytes that the format's encoders take for `announced` bytes, if they are all one literal after the other.
+fn max_block_len(announced: u64) -> u64 {
+    32 + announced + announced / 6
+}
+
 /// The announced length and the number of bytes that it is written in; `None` if `block` ends inside of them.
 fn read_header(block: &[u8]) -> Option<Result<(u64, usize), SnappyError>> {
     const MAX_HEADER_BYTES: usize = 5;
@@ -114,6 +122,7 @@ fn read_header(block: &[u8]) -> Option<Result<(u64, usize), SnappyError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_INPUT_BYTES;
     use proptest::prelude::*;
 
     proptest! {
@@ -153,7 +162,7 @@ mod tests {
         // 32 MiB announced, three bytes of tags.
         let block = [0x80, 0x80, 0x80, 0x10, 0xfe, 0x01, 0x00];
         assert_eq!(
-            decompress(&block, MAX_DECOMPRESSED_BYTES),
+            decompress(&block, MAX_INPUT_BYTES),
             Err(SnappyError::Implausible { announced: 32 << 20, possible: 64 })
         );
     }

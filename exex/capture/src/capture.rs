@@ -2,7 +2,7 @@
 
 use crate::{
     CaptureError, ExecutionSpec, InspectingEvmFactory, OutcomeMismatch, ParentState, Reads,
-    Recorder,
+    Recorder, error::MAX_OMMER_DEPTH, evm_parent::EvmParent,
 };
 use alloy_consensus::{
     BlockHeader, EthereumReceipt, EthereumTxEnvelope, Header, TxEip4844, TxReceipt, TxType,
@@ -125,7 +125,8 @@ impl Capture {
 /// # Errors
 ///
 /// [`CaptureError::ParentState`] where the database fails, whoever asked it; [`CaptureError::Execution`] where a
-/// transaction or the block is invalid on this state.
+/// transaction or the block is invalid on this state; [`CaptureError::BeforeLondon`] and
+/// [`CaptureError::OmmerGeneration`] where the block is none that can be executed.
 pub fn capture<S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
@@ -138,8 +139,10 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let parent = ParentState::new(parent);
-    let mut state = State::builder().with_database(WrapDatabaseRef(&parent)).build();
-    record(spec, block, transactions, &parent, &mut state)
+    let evm_parent = EvmParent::new(&parent);
+    let mut state = State::builder().with_database(WrapDatabaseRef(&evm_parent)).build();
+    let capture = record(spec, block, transactions, &parent, &mut state);
+    evm_parent.settle(capture)
 }
 
 /// Like [`capture()`], and also returns the changes that the block makes to the state.
@@ -159,19 +162,24 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let parent = ParentState::new(parent);
+    let evm_parent = EvmParent::new(&parent);
     let mut state =
-        State::builder().with_database(WrapDatabaseRef(&parent)).with_bundle_update().build();
-    let capture = record(spec, block, transactions, &parent, &mut state)?;
+        State::builder().with_database(WrapDatabaseRef(&evm_parent)).with_bundle_update().build();
+    let capture = record(spec, block, transactions, &parent, &mut state);
+    let capture = evm_parent.settle(capture)?;
     state.merge_transitions(BundleRetention::PlainState);
     Ok((capture, state.take_bundle()))
 }
+
+/// The block's state in the EVM: its changes over the parent state.
+type BlockState<'a, 'p, DB> = State<WrapDatabaseRef<&'a EvmParent<'p, DB>>>;
 
 fn record<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
     parent: &'p ParentState<DB>,
-    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+    state: &mut BlockState<'_, 'p, DB>,
 ) -> Result<Capture, CaptureError<DB::Error>>
 where
     S: ExecutionSpec,
@@ -181,6 +189,7 @@ where
     if !spec.is_london_active_at_block(block.header.number) {
         return Err(CaptureError::BeforeLondon { number: block.header.number });
     }
+    check_ommers(spec, block)?;
     let mut recorder = Recorder::new(parent);
     let executed = execute(spec, block, transactions, state, &mut recorder)?;
     let reads = recorder.finish(state, rewarded_accounts(spec, block))?;
@@ -188,11 +197,30 @@ where
     Ok(Capture { receipts, requests, gas_used, blob_gas_used, reads })
 }
 
+/// The executor computes an uncle's reward from its generation and does not look whether there can be one.
+fn check_ommers<S: ExecutionSpec, E: Error>(
+    spec: &S,
+    block: BlockParts<'_>,
+) -> Result<(), CaptureError<E>> {
+    let number = block.header.number;
+    let has_rewards = base_block_reward(spec, number).is_some();
+    let is_possible = |ommer: &Header| {
+        let depth = number.checked_sub(ommer.number);
+        depth.is_some_and(|depth| (1..=MAX_OMMER_DEPTH).contains(&depth))
+    };
+    match block.ommers.iter().enumerate().find(|(_, ommer)| has_rewards && !is_possible(ommer)) {
+        Some((index, ommer)) => {
+            Err(CaptureError::OmmerGeneration { number, index, ommer: ommer.number })
+        }
+        None => Ok(()),
+    }
+}
+
 fn execute<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
-    state: &mut State<WrapDatabaseRef<&'p ParentState<DB>>>,
+    state: &mut BlockState<'_, 'p, DB>,
     recorder: &mut Recorder<'p, DB>,
 ) -> Result<BlockExecutionResult<Receipt>, CaptureError<DB::Error>>
 where
@@ -201,8 +229,9 @@ where
     DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
 {
     let header = block.header;
+    let number = header.number;
     let failed =
-        |transaction| move |error| CaptureError::from_execution(header.number, transaction, error);
+        |transaction| move |source| CaptureError::Execution { number, transaction, source };
 
     let evm = InspectingEvmFactory::for_recorder().create_evm_with_inspector(
         state,

@@ -1,12 +1,11 @@
 //! What can go wrong while a block is captured.
 
-use alloy_evm::block::{BlockExecutionError, InternalBlockExecutionError};
+use alloy_evm::block::BlockExecutionError;
 use alloy_primitives::{B256, Bloom};
-use revm::{
-    context::{DBErrorMarker, result::EVMError},
-    database_interface::bal::EvmDatabaseError,
-};
 use std::error::Error;
+
+/// How many generations before its block an uncle can be (yellow paper, section 11.1).
+pub(crate) const MAX_OMMER_DEPTH: u64 = 6;
 
 /// The recorder could not look something up. `E` is the error of the parent state's database.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +37,18 @@ pub enum CaptureError<E: Error + 'static> {
         /// What the executor says.
         source: BlockExecutionError,
     },
+    /// An uncle that no block of this number can have, for whose miner there is no reward.
+    #[error(
+        "ommers[{index}] has number {ommer}; the uncles of block {number} are of the {MAX_OMMER_DEPTH} generations before it"
+    )]
+    OmmerGeneration {
+        /// Block number.
+        number: u64,
+        /// Position of the uncle.
+        index: usize,
+        /// Number of the uncle.
+        ommer: u64,
+    },
     /// The read order is only known from London on.
     #[error("block {number} is older than the London fork, from which on read lists are defined")]
     BeforeLondon {
@@ -50,51 +61,13 @@ fn at_transaction(index: &Option<usize>) -> String {
     index.map(|index| format!(" (transaction {index})")).unwrap_or_default()
 }
 
-impl<E: Error + DBErrorMarker + 'static> CaptureError<E> {
-    /// Sorts an executor's error: one that only passes on a database error is a [`Self::ParentState`].
-    pub(crate) fn from_execution(
-        number: u64,
-        transaction: Option<usize>,
-        source: BlockExecutionError,
-    ) -> Self {
-        match database_error(source) {
-            Ok(error) => Self::ParentState(error),
-            Err(source) => Self::Execution { number, transaction, source },
-        }
-    }
-}
-
-impl<E: Error + DBErrorMarker + 'static> From<RecordError<E>> for CaptureError<E> {
+impl<E: Error + 'static> From<RecordError<E>> for CaptureError<E> {
     fn from(error: RecordError<E>) -> Self {
         match error {
             RecordError::ParentState(error) => Self::ParentState(error),
-            RecordError::BlockState(error) => match error.downcast::<EvmDatabaseError<E>>() {
-                Ok(error) => match *error {
-                    EvmDatabaseError::Database(error) => Self::ParentState(error),
-                    other => Self::BlockState(Box::new(other)),
-                },
-                Err(error) => Self::BlockState(error),
-            },
+            RecordError::BlockState(error) => Self::BlockState(error),
         }
     }
-}
-
-/// Digs the parent state's error out of an executor's error, or gives that one back.
-fn database_error<E: Error + DBErrorMarker + 'static>(
-    error: BlockExecutionError,
-) -> Result<E, BlockExecutionError> {
-    let BlockExecutionError::Internal(InternalBlockExecutionError::EVM { hash, error }) = error
-    else {
-        return Err(error);
-    };
-    let other = match error.downcast::<EVMError<EvmDatabaseError<E>>>() {
-        Ok(error) => match *error {
-            EVMError::Database(EvmDatabaseError::Database(error)) => return Ok(error),
-            other => Box::new(other) as Box<dyn Error + Send + Sync>,
-        },
-        Err(other) => other,
-    };
-    Err(InternalBlockExecutionError::EVM { hash, error: other }.into())
 }
 
 /// The outcome of an execution is not what the block's header promises: wrong parent state, or a wrong block.

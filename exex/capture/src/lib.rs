@@ -32,6 +32,7 @@ mod capture;
 mod chain;
 mod error;
 mod evm;
+mod evm_parent;
 mod parent;
 mod recorder;
 mod specimen;

@@ -6,64 +6,13 @@ mod tree;
 
 use super::*;
 use crate::{
-    Profile, Replica, ReplicaAuthorization, ReplicaKind, ReplicaTransaction, StateSpecimen,
-    arbitrary,
+    Profile, Replica, ReplicaTransaction,
+    arbitrary::{self, one_of_each},
+    limits::{DecodeLimits, MAX_INPUT_BYTES, MAX_RECORD_BYTES, RecordBudgetExceeded},
 };
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{B256, Bytes};
 use proptest::prelude::*;
-use std::{fs, path::Path};
-
-/// A replica with one of everything that is short.
-fn small_replica() -> Replica {
-    let transaction = ReplicaTransaction {
-        tx_type: 4,
-        chain_id: U256::from(1),
-        from: Some(Address::repeat_byte(1)),
-        input: Bytes::from_static(&[1, 2, 3]),
-        blob_fee_cap: Some(U256::ZERO),
-        blob_hashes: Some(vec![B256::repeat_byte(2)]),
-        blob_gas: Some(131_072),
-        authorization_list: Some(vec![ReplicaAuthorization::default()]),
-        ..ReplicaTransaction::default()
-    };
-    Replica {
-        kind: ReplicaKind::Replica,
-        network_id: 1,
-        hash: B256::repeat_byte(3),
-        total_difficulty: U256::ZERO,
-        header: Header {
-            base_fee_per_gas: Some(7),
-            withdrawals_root: Some(B256::repeat_byte(4)),
-            blob_gas_used: Some(0),
-            excess_blob_gas: Some(0),
-            parent_beacon_block_root: Some(B256::repeat_byte(5)),
-            requests_hash: Some(B256::repeat_byte(6)),
-            ..Header::default()
-        },
-        transactions: vec![transaction],
-        uncles: Vec::new(),
-        receipts: vec![crate::ReplicaReceipt {
-            logs: vec![crate::ReplicaLog {
-                topics: vec![B256::ZERO],
-                ..crate::ReplicaLog::default()
-            }],
-            ..crate::ReplicaReceipt::default()
-        }],
-        senders: vec![Address::repeat_byte(1)],
-        state: StateSpecimen {
-            account_read: vec![crate::AccountRead::default()],
-            storage_read: vec![crate::StorageRead::default()],
-            code_read: vec![crate::CodeRead {
-                hash: B256::ZERO,
-                code: Bytes::from_static(&[0x60; 60]),
-            }],
-            blockhash_read: vec![crate::BlockhashRead::default()],
-        },
-        withdrawals: Some(vec![alloy_eips::eip4895::Withdrawal::default()]),
-        blob_sidecars: Some(vec![crate::ReplicaSidecar::default()]),
-    }
-}
 
 fn encode(replica: &Replica) -> Vec<u8> {
     encode_replica(replica, replica.profile()).unwrap()
@@ -135,7 +84,7 @@ proptest! {
     fn flipped_bytes_never_panic_and_stay_readable_if_read(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mut bytes = encode(&small_replica());
+        let mut bytes = encode(&one_of_each());
         for (at, byte) in flips {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -152,20 +101,20 @@ proptest! {
 }
 
 #[test]
-fn the_small_replica_is_valid() {
-    let replica = small_replica();
+fn one_of_each_is_valid() {
+    let replica = one_of_each();
     assert_eq!(decode_replica(&encode(&replica)).unwrap(), replica);
 }
 
 #[test]
-fn the_small_replica_is_where_fuzzing_starts() {
+fn one_of_each_is_where_fuzzing_starts() {
     let seed = include_bytes!("../../../fuzz/seeds/rlp_replica/small.rlp");
-    assert_eq!(encode(&small_replica()), seed);
+    assert_eq!(encode(&one_of_each()), seed);
 }
 
 #[test]
 fn an_input_cut_at_any_byte_is_refused() {
-    let bytes = encode(&small_replica());
+    let bytes = encode(&one_of_each());
     for cut in 0..bytes.len() {
         let error = decode_replica(&bytes[..cut]).unwrap_err();
         assert!(
@@ -177,19 +126,16 @@ fn an_input_cut_at_any_byte_is_refused() {
 
 #[test]
 fn absent_and_empty_lists_are_written_alike() {
-    let some = Replica {
-        withdrawals: Some(Vec::new()),
-        blob_sidecars: Some(Vec::new()),
-        ..small_replica()
-    };
-    let none = Replica { withdrawals: None, blob_sidecars: None, ..small_replica() };
+    let some =
+        Replica { withdrawals: Some(Vec::new()), blob_sidecars: Some(Vec::new()), ..one_of_each() };
+    let none = Replica { withdrawals: None, blob_sidecars: None, ..one_of_each() };
     assert_eq!(encode(&none), encode(&some));
     assert_eq!(decode_replica(&encode(&none)).unwrap(), some);
 }
 
 #[test]
 fn shared_bytes_are_slices_of_the_input() {
-    let bytes = Bytes::from(encode(&small_replica()));
+    let bytes = Bytes::from(encode(&one_of_each()));
     let replica = decode_replica_bytes(&bytes).unwrap();
     let code = &replica.state.code_read[0].code;
     assert!(bytes.as_ptr_range().contains(&code.as_ptr()));
@@ -197,68 +143,69 @@ fn shared_bytes_are_slices_of_the_input() {
 
 #[test]
 fn headers_of_later_forks_are_refused() {
-    let mut replica = small_replica();
+    let mut replica = one_of_each();
     replica.header.slot_number = Some(1);
     assert_eq!(
         encode_replica(&replica, Profile::Network).unwrap_err().to_string(),
-        "Header.slotNumber has no place in the layout, whose header ends with requestsHash"
+        "Header.slotNumber: has a value, but the layout's header ends with requestsHash"
     );
-    let mut replica = small_replica();
+    let mut replica = one_of_each();
     replica.uncles = vec![Header::default(); 2];
     replica.uncles[1].block_access_list_hash = Some(B256::ZERO);
     assert_eq!(
         encoded_replica_len(&replica, Profile::Network).unwrap_err().to_string(),
-        "uncles[1].blockAccessListHash has no place in the layout, whose header ends with requestsHash"
+        "uncles[1].blockAccessListHash: has a value, but the layout's header ends with requestsHash"
     );
 }
 
 #[test]
 fn an_input_above_the_limit_is_refused_unread() {
-    let bytes = vec![0; MAX_REPLICA_BYTES + 1];
-    let expected =
-        RlpErrorKind::InputTooLong { len: MAX_REPLICA_BYTES + 1, max: MAX_REPLICA_BYTES };
+    // Zeroed memory that is never touched.
+    let bytes = vec![0; MAX_INPUT_BYTES + 1];
+    let expected = RlpErrorKind::InputTooLong { len: MAX_INPUT_BYTES + 1, max: MAX_INPUT_BYTES };
     assert_eq!(decode_replica(&bytes).unwrap_err().kind(), &expected);
     assert_eq!(decode_replica_bytes(&bytes.into()).unwrap_err().kind(), &expected);
 }
 
-/// A file of the real data, or `None` and a word about it.
-fn mainnet(name: &str) -> Option<Vec<u8>> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/mainnet")).join(name);
-    let bytes = fs::read(&path).ok();
-    if bytes.is_none() {
-        eprintln!("SKIPPED: no real data at {}", path.display());
+#[test]
+fn smaller_limits_are_kept() {
+    let bytes = encode(&one_of_each());
+    let input = DecodeLimits { max_input_bytes: bytes.len(), ..DecodeLimits::default() };
+    assert!(decode_replica_within(&bytes, input).is_ok());
+    let input = DecodeLimits { max_input_bytes: bytes.len() - 1, ..input };
+    let error = decode_replica_within(&bytes, input).unwrap_err();
+    let too_long = RlpErrorKind::InputTooLong { len: bytes.len(), max: bytes.len() - 1 };
+    assert_eq!(error.kind(), &too_long);
+
+    let records = DecodeLimits { max_record_bytes: 2000, ..DecodeLimits::default() };
+    assert!(decode_replica_within(&bytes, records).is_ok());
+    assert!(decode_replica_bytes_within(&bytes.clone().into(), records).is_ok());
+    for max_record_bytes in [0, 1000] {
+        let records = DecodeLimits { max_record_bytes, ..records };
+        let error = decode_replica_within(&bytes, records).unwrap_err();
+        assert!(matches!(error.kind(), RlpErrorKind::RecordBudget(_)), "{error}");
+        assert_eq!(decode_replica_bytes_within(&bytes.clone().into(), records), Err(error));
     }
-    bytes
 }
 
 #[test]
-fn a_mainnet_block_is_read_and_written_identically() {
-    let Some(bytes) = mainnet("22433670.replica.rlp") else { return };
-    let replica = decode_replica(&bytes).unwrap();
-    assert_eq!(replica.kind, ReplicaKind::Replica);
-    assert_eq!(replica.network_id, 1);
-    assert_eq!(replica.header.number, 22_433_670);
-    assert_eq!(replica.header.gas_used, 11_583_658);
-    assert_eq!(replica.transactions.len(), 132);
-    let of_type = |tx_type| replica.transactions.iter().filter(|tx| tx.tx_type == tx_type).count();
-    assert_eq!([0, 1, 2, 3, 4].map(of_type), [12, 3, 116, 0, 1]);
-    let state = &replica.state;
-    assert_eq!(state.account_read.len(), 393);
-    assert_eq!(state.storage_read.len(), 1168);
-    assert_eq!(state.code_read.len(), 223);
-    assert_eq!(state.blockhash_read.len(), 0);
-
-    assert_eq!(encode_replica(&replica, replica.profile()).unwrap(), bytes);
-    assert_eq!(replica.profile(), Profile::Network);
-    assert_eq!(decode_replica_bytes(&bytes.into()).unwrap(), replica);
-}
-
-#[test]
-fn a_mainnet_header_hashes_to_its_block_hash() {
-    let Some(bytes) = mainnet("22433670.replica.rlp") else { return };
-    let replica = decode_replica(&bytes).unwrap();
-    assert_eq!(keccak256(encode_list(&replica.header)), replica.hash);
-    for code in &replica.state.code_read {
-        assert_eq!(keccak256(&code.code), code.hash);
-    }
+fn many_small_records_are_refused_before_there_is_room_for_them() {
+    let transaction = [&[0xd0][..], &[0xc0; 16]].concat();
+    let count = MAX_RECORD_BYTES / size_of::<ReplicaTransaction>() + 1;
+    let mut list = Vec::new();
+    alloy_rlp::Header { list: true, payload_length: count * transaction.len() }.encode(&mut list);
+    let offset = list.len();
+    list.extend(transaction.repeat(count));
+    let bytes = refusals::changed(|tree| *tree.at(&[5]) = tree::Node::Raw(list));
+    let error = decode_replica(&bytes).unwrap_err();
+    assert_eq!(error.path().to_string(), "Transactions");
+    let exceeded = RecordBudgetExceeded {
+        count,
+        size: size_of::<ReplicaTransaction>(),
+        left: MAX_RECORD_BYTES,
+        max: MAX_RECORD_BYTES,
+    };
+    assert_eq!(error.kind(), &RlpErrorKind::RecordBudget(exceeded));
+    let header = bytes.len() - offset - count * transaction.len();
+    assert!(error.offset() > offset && error.offset() < header + 2 * offset);
 }

@@ -1,21 +1,22 @@
 //! What is refused, and where the errors say it is; and the odd forms that are not.
 
-use super::{encode, small_replica, tree::Node};
+use super::{encode, tree::Node};
 use crate::{
     ReplicaTransaction, UnknownReplicaKind,
+    arbitrary::one_of_each,
     rlp::{RlpDecodeError, RlpErrorKind, decode_replica},
 };
 use alloy_consensus::Header;
 use alloy_primitives::U256;
 
-/// The small replica's items, changed by `change`.
-fn changed(change: impl FnOnce(&mut Node)) -> Vec<u8> {
-    let mut tree = Node::decode(&mut &encode(&small_replica())[..]);
+/// The items of a replica that has one of each, changed by `change`.
+pub(super) fn changed(change: impl FnOnce(&mut Node)) -> Vec<u8> {
+    let mut tree = Node::decode(&mut &encode(&one_of_each())[..]);
     change(&mut tree);
     tree.encode()
 }
 
-/// The error for the small replica with one item replaced, as path and kind.
+/// The error for that replica with one item replaced, as path and kind.
 fn error_with(path: &[usize], item: Node) -> (String, RlpErrorKind) {
     let error = decode_replica(&changed(|tree| *tree.at(path) = item)).unwrap_err();
     (error.path().to_string(), error.kind().clone())
@@ -129,7 +130,7 @@ fn lying_lengths_are_refused_without_reserving_them() {
         error_with(&[TRANSACTIONS], raw(&huge)).1,
         RlpErrorKind::Truncated {
             needed: 0x7fff_ffff_ffff_ffff,
-            available: encode(&small_replica()).len()
+            available: encode(&one_of_each()).len()
                 - changed(|tree| tree.items().truncate(TRANSACTIONS)).len()
                 - changed(|tree| *tree = tree.at(&[TRANSACTIONS]).clone()).len()
         }
@@ -169,7 +170,7 @@ fn nested_lists_are_refused_at_their_first_level() {
 #[test]
 fn lists_have_exactly_the_items_of_their_layout() {
     let lists: [(&[usize], &str); 11] = [
-        (&[], "the outermost list"),
+        (&[], "the whole"),
         (&[HEADER], "Header"),
         (&[TRANSACTIONS, 0], "Transactions[0]"),
         (&[TRANSACTIONS, 0, 19, 0], "Transactions[0].AuthList[0]"),
@@ -194,7 +195,7 @@ fn lists_have_exactly_the_items_of_their_layout() {
         });
         assert_eq!(decode_replica(&less).unwrap_err().kind(), &RlpErrorKind::Missing, "{field}");
     }
-    let mut bytes = encode(&small_replica());
+    let mut bytes = encode(&one_of_each());
     let len = bytes.len();
     bytes.push(0xc0);
     let error = decode_replica(&bytes).unwrap_err();
@@ -202,7 +203,7 @@ fn lists_have_exactly_the_items_of_their_layout() {
     assert_eq!(decode_replica(&[0x80]).unwrap_err().kind(), &RlpErrorKind::ExpectedList);
 }
 
-/// The small replica whose first transaction has only its first `len` items.
+/// That replica whose first transaction has only its first `len` items.
 fn with_transaction_of(len: usize) -> Result<ReplicaTransaction, RlpDecodeError> {
     let bytes = changed(|tree| tree.at(&[TRANSACTIONS, 0]).items().truncate(len));
     decode_replica(&bytes).map(|mut replica| replica.transactions.remove(0))
@@ -210,7 +211,7 @@ fn with_transaction_of(len: usize) -> Result<ReplicaTransaction, RlpDecodeError>
 
 #[test]
 fn transactions_have_16_to_20_items() {
-    let full = small_replica().transactions.remove(0);
+    let full = one_of_each().transactions.remove(0);
     let without_list = ReplicaTransaction { authorization_list: None, ..full.clone() };
     assert_eq!(with_transaction_of(20).unwrap(), full);
     let data = Some(String::new());
@@ -235,15 +236,15 @@ fn transactions_have_16_to_20_items() {
 
 #[test]
 fn a_zero_signature_is_none() {
-    let mut replica = small_replica();
+    let mut replica = one_of_each();
     replica.transactions[0].v = Some(U256::ZERO);
     replica.transactions[0].r = Some(U256::ZERO);
     replica.transactions[0].s = Some(U256::ZERO);
     let decoded = decode_replica(&encode(&replica)).unwrap();
-    assert_eq!(decoded, small_replica());
+    assert_eq!(decoded, one_of_each());
 }
 
-/// The small replica whose header has only its first `len` items.
+/// That replica whose header has only its first `len` items.
 fn with_header_of(len: usize) -> Result<Header, RlpDecodeError> {
     let bytes = changed(|tree| tree.at(&[HEADER]).items().truncate(len));
     decode_replica(&bytes).map(|replica| replica.header)
@@ -255,7 +256,7 @@ fn headers_start_at_london() {
         assert_eq!(with_header_of(len).unwrap_err().kind(), &RlpErrorKind::Missing, "{len}");
     }
     assert_eq!(with_header_of(15).unwrap_err().path().to_string(), "Header.baseFeePerGas");
-    let full = small_replica().header;
+    let full = one_of_each().header;
     assert_eq!(with_header_of(21).unwrap(), full);
     let cancun = Header { requests_hash: None, ..full };
     assert_eq!(with_header_of(20).unwrap(), cancun);
@@ -275,7 +276,7 @@ fn headers_may_lack_only_the_withdrawals_root() {
         decode_replica(&changed(|tree| *tree.at(&[HEADER, index]) = raw(&[0x80])))
             .map(|replica| replica.header)
     };
-    let full = small_replica().header;
+    let full = one_of_each().header;
     assert_eq!(hole(16).unwrap(), Header { withdrawals_root: None, ..full.clone() });
     assert_eq!(hole(15).unwrap(), Header { base_fee_per_gas: Some(0), ..full.clone() });
     assert_eq!(hole(17).unwrap(), Header { blob_gas_used: Some(0), ..full });

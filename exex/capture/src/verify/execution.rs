@@ -7,6 +7,7 @@ use crate::{
 };
 use alloy_consensus::transaction::Recovered;
 use alloy_evm::ToTxEnv;
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use bsp_codec::{
     BlockhashRead, Replica, ReplicaReceipt, StateSpecimen, avro,
@@ -53,10 +54,14 @@ pub(super) fn check(
         }
     };
     verdict.push(CheckName::State, CheckResult::OK);
-    match execute(replica, transactions, options, &state) {
-        Ok(captured) => {
+    let executed = chain_spec(replica, options).and_then(|spec| {
+        let captured = execute(replica, transactions, options, spec.as_ref(), &state)?;
+        Ok((captured, spec))
+    });
+    match executed {
+        Ok((captured, spec)) => {
             verdict.push(CheckName::Execution, CheckResult::OK);
-            compare(replica, &captured, verdict);
+            compare(replica, &captured, spec.as_ref(), verdict);
         }
         Err(result) => give_up(verdict, result),
     }
@@ -87,9 +92,9 @@ fn execute(
     replica: &Replica,
     transactions: block::Rebuilt,
     options: VerifyOptions<'_>,
+    spec: &ChainSpec,
     state: &SpecimenState,
 ) -> Result<Capture, CheckResult> {
-    let spec = chain_spec(replica, options)?;
     if replica.header.gas_limit > MAX_GAS_LIMIT {
         let expected = format!("a gas limit of at most {MAX_GAS_LIMIT}");
         return Err(CheckResult::failed(expected, replica.header.gas_limit));
@@ -109,7 +114,7 @@ fn execute(
         ommers: &replica.uncles,
         withdrawals: replica.withdrawals.as_deref(),
     };
-    let captured = capture(spec.as_ref(), block, executable, state).map_err(not_executed)?;
+    let captured = capture(spec, block, executable, state).map_err(not_executed)?;
     // A code that is executed must be there; one whose size alone is asked for need not.
     let stood_in = state.stood_in_codes();
     match captured.reads.lists.code_read.iter().find(|code| stood_in.contains(&code.hash)) {
@@ -160,10 +165,11 @@ fn executable(
     Ok((env, recovered))
 }
 
-fn compare(replica: &Replica, captured: &Capture, verdict: &mut Verdict) {
+fn compare(replica: &Replica, captured: &Capture, spec: &ChainSpec, verdict: &mut Verdict) {
     let header = &replica.header;
     let (receipts_root, logs_bloom) = captured.receipts_root_and_bloom();
-    let requests_hash = header.requests_hash.map(|_| captured.requests.requests_hash());
+    let has_requests = spec.is_prague_active_at_timestamp(header.timestamp);
+    let requests_hash = has_requests.then(|| captured.requests.requests_hash());
 
     verdict.push(CheckName::Receipts, compare_receipts(replica, captured));
     verdict.push(CheckName::GasUsed, CheckResult::compare(&header.gas_used, &captured.gas_used));

@@ -1,0 +1,14 @@
+//! Capture and verification from the outside, through what the crate exports.
+//!
+//! One program rather than one a file: it links the EVM once.
+
+mod database_errors;
+mod devchain_rows;
+mod mainnet;
+mod plain_execution;
+mod read_order;
+mod rules;
+mod support;
+#[path = "../../examples/read_order/vectors.rs"]
+mod vectors;
+mod verify;
