@@ -42,15 +42,15 @@ fn a_transfer_that_the_caller_cannot_afford_reads_no_code() {
         .expect(Rows::accounts(&[SENDER, A, B]).codes(&[A, B]));
 }
 
-/// The value of a delegate call is its caller's, which has been paid already.
+/// Its value is that of the frame around it, whose caller has paid it already and need not have it twice.
 #[test]
 fn a_delegate_call_moves_no_value() {
-    let spent = format!("{} {}", call("CALL", 0, SENDER, 1), call("DELEGATECALL", 9999, B, 0));
     Scene::new(Fork::Cancun)
-        .contract(A, &spent)
-        .contract(B, "0x01 SLOAD")
+        .contract(A, &call("CALL", 99_999, B, 1))
+        .contract(B, &call("DELEGATECALL", 9999, C, 0))
+        .contract(C, "0x01 SLOAD")
         .transaction(Tx::call(A).value(1))
-        .expect(Rows::accounts(&[SENDER, A, B]).slots(&[(A, 1, 0)]).codes(&[A, B]));
+        .expect(Rows::accounts(&[SENDER, A, B, C]).slots(&[(B, 1, 0)]).codes(&[A, B, C]));
 }
 
 #[test]

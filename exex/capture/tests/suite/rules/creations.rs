@@ -74,6 +74,17 @@ fn a_prefunded_creation_keeps_its_rows() {
         .expect(Rows::accounts(&[SENDER, A, created]).slots(&[(created, 1, 0)]).codes(&[A]));
 }
 
+/// Also where the balance came in this block, from outside of the frame that fails.
+#[test]
+fn a_creation_at_an_address_funded_before_keeps_its_rows() {
+    let created = created2(A, READS_AND_FAILS);
+    let fund = call("CALL", 0, created, 1);
+    Scene::new(Fork::Cancun)
+        .contract(A, &format!("{fund} {0} {0}", create2(READS_AND_FAILS, 0)))
+        .transaction(Tx::call(A).value(1))
+        .expect(Rows::accounts(&[SENDER, A]).slots(&[(created, 1, 0)]).codes(&[A]));
+}
+
 #[test]
 fn a_prefunded_creation_by_transaction_reads_the_account() {
     let created = SENDER.create(0);

@@ -29,8 +29,9 @@ fn a_rejected_authority_is_still_read() {
     // For its nonce.
     Scene::new(Fork::Prague)
         .account(B, delegation(C))
-        .transaction(Tx::call(A).authorize(B, D, 5))
-        .expect(Rows::accounts(&[SENDER, B]).codes(&[B]));
+        .account(D, Account::with_balance(1))
+        .transaction(Tx::call(A).authorize(B, A, 5).authorize(D, A, 5))
+        .expect(Rows::accounts(&[SENDER, B, D]).codes(&[B]));
 }
 
 #[test]
