@@ -1,0 +1,181 @@
+//! The stages of a block, and what is known at each.
+
+use crate::{
+    BlockId, SegmentName,
+    proof::{Attempt, Claim, Proof},
+    source::EntryId,
+};
+use alloy_primitives::B256;
+use bsp_codec::ReplicaKind;
+use serde::{Deserialize, Serialize};
+
+/// What a record is found under: a block may arrive as a specimen and as a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockKey {
+    /// The block's hash.
+    pub hash: B256,
+    /// What of the block.
+    pub kind: ReplicaKind,
+}
+
+/// All that is known about a block in work, or dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRecord {
+    /// Which block.
+    pub block: BlockId,
+    /// `block-replica`, `block-specimen` or `block-result`.
+    pub kind: String,
+    /// The source's entries that carry the block and are not settled. More than one when the producer repeats itself.
+    pub entries: Vec<EntryId>,
+    /// How far it is.
+    pub stage: Stage,
+    /// When the stage was reached, in milliseconds since 1970.
+    pub updated_ms: u64,
+}
+
+/// A segment's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentFacts {
+    /// Its name.
+    pub name: SegmentName,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The specimen hash, see [`bsp_codec::digest::specimen_hash`].
+    pub specimen_hash: B256,
+    /// The CID, as text.
+    pub cid: String,
+}
+
+impl SegmentFacts {
+    /// The storage URL that is proved.
+    pub fn url(&self) -> String {
+        format!("ipfs://{}", self.cid)
+    }
+
+    /// What is proved of the segment.
+    pub fn claim(&self, block: BlockId) -> Claim {
+        Claim {
+            block,
+            segment: self.name.clone(),
+            specimen_hash: self.specimen_hash,
+            url: self.url(),
+        }
+    }
+}
+
+/// How far a block was verified before its proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// The header's hash alone.
+    Header,
+    /// Header, roots and senders.
+    Roots,
+    /// Re-executed from the stored file's own bytes.
+    Executed,
+    /// What can be checked is right, but the format leaves out what a re-execution needs (EIP-7702 authorizations).
+    ExecutionImpossible,
+}
+
+/// How far a block is. The stages follow each other in this order, but for the last three, which end a block's way early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// Decoded, checked against its header, and selected. The bytes are still the source's alone.
+    Received,
+    /// The segment is made.
+    Encoded {
+        /// What was made.
+        segment: SegmentFacts,
+    },
+    /// The file is on disk, synced, under a name that says it is unproved.
+    Stored {
+        /// The file.
+        segment: SegmentFacts,
+    },
+    /// The content is available under its CID.
+    Pinned {
+        /// The file.
+        segment: SegmentFacts,
+    },
+    /// The stored file is what was made, and says what the chain says.
+    Verified {
+        /// The file.
+        segment: SegmentFacts,
+        /// How far.
+        verification: Verification,
+    },
+    /// Transactions were signed, and may have been broadcast.
+    ProofSent {
+        /// The file.
+        segment: SegmentFacts,
+        /// How far it was verified.
+        verification: Verification,
+        /// All that was signed.
+        attempts: Vec<Attempt>,
+    },
+    /// The proof is on record.
+    ProofConfirmed {
+        /// The file.
+        segment: SegmentFacts,
+        /// How far it was verified.
+        verification: Verification,
+        /// Where.
+        proof: Proof,
+    },
+    /// The source has let it go. The file has its final name.
+    Acknowledged {
+        /// The file.
+        segment: SegmentFacts,
+        /// How far it was verified.
+        verification: Verification,
+        /// Where it is proved.
+        proof: Proof,
+    },
+    /// The contract will never take it. It is stored and pinned, and not proved.
+    Skipped {
+        /// The file.
+        segment: SegmentFacts,
+        /// Why.
+        reason: String,
+        /// Whether the source has let it go.
+        acknowledged: bool,
+    },
+    /// It does not re-execute, or its stored bytes are not what was made. It is with the dead letters.
+    Refused {
+        /// The file.
+        segment: SegmentFacts,
+        /// Why.
+        reason: String,
+        /// Whether it is with the dead letters, and gone from the source.
+        acknowledged: bool,
+    },
+}
+
+impl Stage {
+    /// The name in metrics, logs and JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Encoded { .. } => "encoded",
+            Self::Stored { .. } => "stored",
+            Self::Pinned { .. } => "pinned",
+            Self::Verified { .. } => "verified",
+            Self::ProofSent { .. } => "proof_sent",
+            Self::ProofConfirmed { .. } => "proof_confirmed",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::Skipped { .. } => "skipped",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Whether nothing remains to be done.
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Acknowledged { .. }
+                | Self::Skipped { acknowledged: true, .. }
+                | Self::Refused { acknowledged: true, .. }
+        )
+    }
+}

@@ -1,0 +1,33 @@
+//! The agent: takes block replicas from a stream, and for each selected block leaves a file on disk, a pinned
+//! content and a proof on the proof chain, before it acknowledges the stream's entry.
+//!
+//! # The way of a block
+//!
+//! ```text
+//! source ─► prepare ─► store ─► pin ─► verify ─► prove ─► acknowledge
+//!   │         decode,    file,    │      read back, │ ask, send,
+//!   │         check,     synced   │      execute    │ watch
+//!   │         encode              CID checked       event checked
+//!   └─► dead letters: what can't be decoded or contradicts itself
+//! ```
+//!
+//! Each arrow is one durable change of the block's [stage](journal::Stage), so that a crash between any two
+//! resumes there. The types enforce the order: a [`proof::Claim`] is made of a stored and pinned segment only.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`source`] | where deliveries come from, and where they are acknowledged or buried |
+//! | [`pin`] | content by its CID, kept available |
+//! | [`proof`] | the proof chain, or a ledger in its place |
+//! | [`journal`] | what has happened to each block, across crashes |
+//! | [`alarm`] | what an operator has to look at |
+
+pub mod alarm;
+pub mod block;
+pub mod failpoint;
+pub mod journal;
+pub mod pin;
+pub mod proof;
+pub mod source;
+
+pub use block::{BlockId, SegmentName};

@@ -1,0 +1,127 @@
+//! Where deliveries come from, and where each is settled.
+//!
+//! A source delivers at least once. It hands out an entry that it has handed out already only after that
+//! was [released](Settlement), so the pipeline never works twice on one at the same time. The pipeline
+//! recognises other duplicates by the block's hash.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
+
+/// Names an entry within its source for good: a stream's id (`1700000000000-0`), or a file's name and the offset in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EntryId(pub String);
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One entry, as it came. Nothing in it is checked yet.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry's block hash as text, if there is such a field.
+    pub hash: Option<String>,
+    /// The entry's payload, snappy of RLP, if there is such a field.
+    pub payload: Option<Bytes>,
+    /// How often the entry was delivered to any consumer, this time included, where the source knows.
+    pub deliveries: u64,
+}
+
+/// An entry that can't be handled, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The entry.
+    pub entry: EntryId,
+    /// Its block hash as it was given, if any.
+    pub hash: Option<String>,
+    /// What is wrong with it, in one line.
+    pub reason: String,
+    /// The payload, if any.
+    #[serde(skip)]
+    pub payload: Option<Bytes>,
+}
+
+/// A source that can't go on without the operator. What may pass by itself (a lost connection, a server that loads its
+/// data) is retried inside of the source, with an alarm, and is no error here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The source refuses what we ask for, for good.
+    #[error("{source_name}: {reason}")]
+    Refused {
+        /// Which source, without its password.
+        source_name: String,
+        /// What it says, and what to do.
+        reason: String,
+    },
+    /// The source can't be reached or read now.
+    #[error("{source_name} does not answer: {reason}")]
+    Unavailable {
+        /// Which source, without its password.
+        source_name: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// The reading half. There is one reader for each source and process.
+#[async_trait]
+pub trait Deliveries: Send {
+    /// Waits for the next entry: first those that this consumer took and did not settle before it stopped, then new
+    /// ones and those of consumers that died. At the end of a source that ends: `None`.
+    ///
+    /// Dropping the future loses nothing: an entry taken but not returned is delivered again.
+    async fn next(&mut self) -> Result<Option<Delivery>, SourceError>;
+}
+
+/// The settling half, shared by all blocks in work.
+#[async_trait]
+pub trait Settlement: Send + Sync + fmt::Debug {
+    /// The entry is dealt with: it may go. Succeeds as well if it is gone already.
+    async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError>;
+
+    /// The entry can't be handled: it goes to the dead letters, and only then from the source.
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError>;
+
+    /// The entry is no longer in work here, and not settled: it may be delivered again, here or elsewhere, after
+    /// the source's idle time.
+    fn release(&self, entry: &EntryId);
+
+    /// How much is waiting.
+    async fn backlog(&self) -> Result<Backlog, SourceError>;
+}
+
+/// How much is waiting in a source. What a source can't tell is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// Entries there are.
+    pub length: Option<u64>,
+    /// Entries not delivered to anybody yet.
+    pub undelivered: Option<u64>,
+    /// Entries delivered and not acknowledged, to any consumer.
+    pub pending: Option<u64>,
+    /// Age of the oldest entry that is not acknowledged, in milliseconds.
+    pub oldest_age_ms: Option<u64>,
+    /// Dead letters.
+    pub dead: Option<u64>,
+}
+
+/// Both halves of a source.
+pub struct Source {
+    /// Reads.
+    pub deliveries: Box<dyn Deliveries>,
+    /// Settles.
+    pub settlement: Arc<dyn Settlement>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("settlement", &self.settlement).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+//! The agent, with the flags and environment of bsp-agent.
+
+fn main() {}

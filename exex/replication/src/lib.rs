@@ -1,0 +1,1 @@
+//! Targets that block replicas are delivered to.
