@@ -68,7 +68,9 @@ pub struct Shown {
 #[non_exhaustive]
 pub enum ServerError {
     /// Another process has the port.
-    #[error("{address} is in use: give another --metrics.port, or end the process that listens there")]
+    #[error(
+        "{address} is in use: give another --metrics.port, or end the process that listens there"
+    )]
     InUse {
         /// Host and port.
         address: String,
@@ -155,8 +157,7 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let _ =
-        stop.run_until_cancelled(tokio::time::timeout(CONNECTION_DEADLINE, connection)).await;
+    let _ = stop.run_until_cancelled(tokio::time::timeout(CONNECTION_DEADLINE, connection)).await;
 }
 
 fn router(shown: Shown) -> Router {
@@ -203,3 +204,6 @@ async fn health(State(shown): State<Shown>) -> Response {
 async fn status(State(shown): State<Shown>) -> Json<Value> {
     Json(shown.status.status())
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,9 @@ pub enum ConfigError {
         missing: String,
     },
     /// The contract's address is none.
-    #[error("--proof-chain-address is not a contract's address: give 0x and 40 hex digits, not all zero")]
+    #[error(
+        "--proof-chain-address is not a contract's address: give 0x and 40 hex digits, not all zero"
+    )]
     ContractAddress,
     /// `MB_RPC_URL` or `--ipfs-pinner-server` is no HTTP URL.
     #[error("{setting}: {problem}; give http:// or https:// with a host")]
@@ -55,7 +57,9 @@ pub enum ConfigError {
         problem: String,
     },
     /// A keystore without its password.
-    #[error("MB_KEYSTORE_PATH is set, but MB_KEYSTORE_PWD is not: set it to the keystore's password")]
+    #[error(
+        "MB_KEYSTORE_PATH is set, but MB_KEYSTORE_PWD is not: set it to the keystore's password"
+    )]
     KeystorePassword,
     /// A file that can't be read.
     #[error("{setting}: can't read {}: {source}", path.display())]
@@ -86,7 +90,9 @@ pub enum ConfigError {
         problem: String,
     },
     /// A `$NAME` or `~` in a path whose variable is not set.
-    #[error("--log-folder names the variable {name}, which is not set: set it, or write the path out")]
+    #[error(
+        "--log-folder names the variable {name}, which is not set: set it, or write the path out"
+    )]
     UnsetVariable {
         /// The variable.
         name: String,

@@ -124,8 +124,7 @@ impl AgentConfig {
 
 fn segments(args: &SegmentArgs) -> Result<SegmentConfig, ConfigError> {
     let pinner = args.ipfs_pinner_server.as_ref();
-    let pinner =
-        pinner.map(|url| http_url("--ipfs-pinner-server", url.expose())).transpose()?;
+    let pinner = pinner.map(|url| http_url("--ipfs-pinner-server", url.expose())).transpose()?;
     if let Some(path) = &args.avro_codec_path {
         codec(path)?;
     }
@@ -155,8 +154,7 @@ fn codec(path: &Path) -> Result<(), ConfigError> {
     File::open(path)
         .and_then(|file| file.take(schema::MAX_LEN).read_to_string(&mut text))
         .map_err(|source| ConfigError::File { setting, path: path.to_owned(), source })?;
-    schema::check(&text)
-        .map_err(|problem| ConfigError::Schema { path: path.to_owned(), problem })
+    schema::check(&text).map_err(|problem| ConfigError::Schema { path: path.to_owned(), problem })
 }
 
 fn log(args: &ObserveArgs, env: Env<'_>) -> Result<LogConfig, ConfigError> {
@@ -176,7 +174,8 @@ fn notices(args: &AgentArgs, env: Env<'_>) -> Vec<String> {
     let mut notices = Vec::new();
     if args.source.consumer_timeout.is_some() {
         notices.push(
-            "--consumer-timeout has no effect: the agent does not end itself while it waits".to_owned(),
+            "--consumer-timeout has no effect: the agent does not end itself while it waits"
+                .to_owned(),
         );
     }
     if env("MB_PRIVATE_KEY").is_some() && env("MB_KEYSTORE_PATH").is_some() {
@@ -222,7 +221,7 @@ fn http_url(setting: &'static str, text: &str) -> Result<Secret<Url>, ConfigErro
     }
 }
 
-fn at_least<T: PartialOrd + Display>(
+fn at_least<T: PartialOrd + Display + Copy>(
     flag: &'static str,
     value: T,
     least: T,

@@ -13,7 +13,7 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub enum ProofConfig {
     /// The proof-chain contract.
-    Chain(ChainConfig),
+    Chain(Box<ChainConfig>),
     /// A local file.
     Ledger,
 }
@@ -61,7 +61,7 @@ const WEI_PER_GWEI: u128 = 1_000_000_000;
 pub(super) fn proof(args: &ProofArgs, env: Env<'_>) -> Result<ProofConfig, ConfigError> {
     match args.proof {
         ProofTarget::Ledger => Ok(ProofConfig::Ledger),
-        ProofTarget::Chain => chain(args, env).map(ProofConfig::Chain),
+        ProofTarget::Chain => Ok(ProofConfig::Chain(Box::new(chain(args, env)?))),
     }
 }
 
@@ -71,7 +71,10 @@ fn chain(args: &ProofArgs, env: Env<'_>) -> Result<ChainConfig, ConfigError> {
         let missing = [
             (contract.is_none(), "the contract (--proof-chain-address)"),
             (rpc_url.is_none(), "the chain's RPC (variable MB_RPC_URL)"),
-            (key.is_none(), "the key (variable MB_PRIVATE_KEY, or MB_KEYSTORE_PATH with MB_KEYSTORE_PWD)"),
+            (
+                key.is_none(),
+                "the key (variable MB_PRIVATE_KEY, or MB_KEYSTORE_PATH with MB_KEYSTORE_PWD)",
+            ),
         ];
         let missing: Vec<_> =
             missing.iter().filter_map(|(is_missing, what)| is_missing.then_some(*what)).collect();
@@ -90,7 +93,11 @@ fn chain(args: &ProofArgs, env: Env<'_>) -> Result<ChainConfig, ConfigError> {
             args.proof_resubmit_secs,
             1,
         )?),
-        deadline: Duration::from_secs(at_least("--proof-deadline-secs", args.proof_deadline_secs, 1)?),
+        deadline: Duration::from_secs(at_least(
+            "--proof-deadline-secs",
+            args.proof_deadline_secs,
+            1,
+        )?),
         balance_alarm: args.balance_alarm,
     })
 }

@@ -60,11 +60,7 @@ pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, Co
     }
 }
 
-fn parsed(
-    flag: &'static str,
-    url: &str,
-    expected: &'static str,
-) -> Result<Url, ConfigError> {
+fn parsed(flag: &'static str, url: &str, expected: &'static str) -> Result<Url, ConfigError> {
     Url::parse(url).map_err(|error| ConfigError::SourceUrl {
         flag,
         problem: format!("not a URL ({error})"),
@@ -82,7 +78,8 @@ fn folder(flag: &'static str, text: &str) -> Result<SourceConfig, ConfigError> {
     if url.scheme() != "file" {
         return Err(wrong("it does not start with file://"));
     }
-    let path = url.to_file_path().map_err(|()| wrong("it does not name a folder of this machine"))?;
+    let path =
+        url.to_file_path().map_err(|()| wrong("it does not name a folder of this machine"))?;
     super::folders::existing(flag, &path).map(SourceConfig::Folder)
 }
 

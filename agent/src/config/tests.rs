@@ -103,7 +103,11 @@ fn without_a_chain_both_choices_are_named() {
     let complete = Start::new();
     for missing in ["MB_RPC_URL", "MB_PRIVATE_KEY", "--proof-chain-address"] {
         for empty in [false, true] {
-            let mut start = Start { folder: tempfile::tempdir().unwrap(), args: complete.args.clone(), env: complete.env.clone() };
+            let mut start = Start {
+                folder: tempfile::tempdir().unwrap(),
+                args: complete.args.clone(),
+                env: complete.env.clone(),
+            };
             if missing == "--proof-chain-address" {
                 start.args.proofs.proof_chain_address = None;
             } else if empty {
@@ -127,7 +131,9 @@ fn a_chain_needs_usable_settings() {
         start.expect_refusal("40 hex digits");
     }
     start.args.proofs.proof_chain_address = Some(CONTRACT.to_owned());
-    for (url, reason) in [("rpc.example/t0ken", "not a URL"), ("ws://h/t0ken", "ws:// is not supported")] {
+    for (url, reason) in
+        [("rpc.example/t0ken", "not a URL"), ("ws://h/t0ken", "ws:// is not supported")]
+    {
         start.env.insert("MB_RPC_URL", url.to_owned());
         start.expect_refusal(reason);
     }
@@ -157,7 +163,10 @@ fn numbers_have_ranges() {
         (|args| args.source.claim_idle = 480, "more than --proof-deadline-secs (480)"),
         (|args| args.source.max_open_blocks = 0, "--max-open-blocks is 0"),
         (|args| args.source.max_message_bytes.0 = 0, "--max-message-bytes is 0"),
-        (|args| args.source.max_inflight_bytes.0 = 1, "--max-inflight-bytes is 1: give at least 67108864"),
+        (
+            |args| args.source.max_inflight_bytes.0 = 1,
+            "--max-inflight-bytes is 1: give at least 67108864",
+        ),
         (|args| args.proofs.proof_confirmations = 0, "--proof-confirmations is 0"),
         (|args| args.proofs.proof_max_in_flight = 0, "--proof-max-in-flight is 0"),
         (|args| args.proofs.proof_max_fee_gwei = 0, "--proof-max-fee-gwei is 0"),
@@ -175,12 +184,24 @@ fn numbers_have_ranges() {
 fn files_and_folders_are_looked_at() {
     type Spoil = fn(&mut AgentArgs);
     let cases: [(Spoil, &str); 6] = [
-        (|args| args.segments.binary_file_path = Some("/no/such".into()), "--binary-file-path: /no/such does not exist"),
-        (|args| args.segments.avro_codec_path = Some("/no/such".into()), "--avro-codec-path: can't read /no/such"),
+        (
+            |args| args.segments.binary_file_path = Some("/no/such".into()),
+            "--binary-file-path: /no/such does not exist",
+        ),
+        (
+            |args| args.segments.avro_codec_path = Some("/no/such".into()),
+            "--avro-codec-path: can't read /no/such",
+        ),
         (|args| args.segments.genesis = Some("/".into()), "--genesis: can't read /"),
         (|args| args.segments.data_dir = "/no/such".into(), "--data-dir: /no/such can't be made"),
-        (|args| args.observe.log_folder = "/no/such".into(), "--log-folder: /no/such can't be made"),
-        (|args| args.segments.ipfs_pinner_server = Some(Secret::new("ipfs://h".into())), "--ipfs-pinner-server: ipfs:// is not"),
+        (
+            |args| args.observe.log_folder = "/no/such".into(),
+            "--log-folder: /no/such can't be made",
+        ),
+        (
+            |args| args.segments.ipfs_pinner_server = Some(Secret::new("ipfs://h".into())),
+            "--ipfs-pinner-server: ipfs:// is not",
+        ),
     ];
     for (spoil, reason) in cases {
         let mut start = Start::new();
@@ -195,8 +216,11 @@ fn the_server_is_on_when_anything_about_it_is_said() {
     start.args.observe.metrics = true;
     let local = ServerConfig { host: "127.0.0.1".to_owned(), port: 6061 };
     assert_eq!(start.config().unwrap().server, Some(local));
-    start.args.observe =
-        ObserveArgs { metrics: false, metrics_addr: Some("0.0.0.0".to_owned()), ..start.args.observe };
+    start.args.observe = ObserveArgs {
+        metrics: false,
+        metrics_addr: Some("0.0.0.0".to_owned()),
+        ..start.args.observe
+    };
     let config = start.config().unwrap();
     assert_eq!(config.server.unwrap().port, 6061);
     assert!(config.notices[0].contains("open to the network"), "{:?}", config.notices);

@@ -146,11 +146,21 @@ mod tests {
 
     #[test]
     fn only_archives_are_taken_for_archives() {
-        for name in ["log.log", "log-.log", "log-2026-13-01.log", "log-2026-01-01.log.gz.tmp", "x-2026-01-01.log", "log-2026-01-01.-1.log"] {
+        for name in [
+            "log.log",
+            "log-.log",
+            "log-2026-13-01.log",
+            "log-2026-01-01.log.gz.tmp",
+            "x-2026-01-01.log",
+            "log-2026-01-01.-1.log",
+        ] {
             assert_eq!(Archive::of(PathBuf::from(name)), None, "{name}");
         }
         let archive = Archive::of(PathBuf::from("/x/log-2026-01-02.3.log.gz")).unwrap();
-        assert_eq!((archive.day, archive.number, archive.is_compressed), (day("2026-01-02"), 3, true));
+        assert_eq!(
+            (archive.day, archive.number, archive.is_compressed),
+            (day("2026-01-02"), 3, true)
+        );
     }
 
     #[test]
@@ -169,7 +179,13 @@ mod tests {
     #[test]
     fn many_and_old_files_go_the_oldest_first() {
         let folder = tempfile::tempdir().unwrap();
-        let names = ["2025-12-01.log", "2026-01-30.log.gz", "2026-02-01.log.gz", "2026-02-01.1.log.gz", "2026-02-01.10.log.gz"];
+        let names = [
+            "2025-12-01.log",
+            "2026-01-30.log.gz",
+            "2026-02-01.log.gz",
+            "2026-02-01.1.log.gz",
+            "2026-02-01.10.log.gz",
+        ];
         for name in names {
             fs::write(folder.path().join(format!("log-{name}")), "").unwrap();
         }
@@ -179,7 +195,9 @@ mod tests {
             archives.tidy(day("2026-02-02"));
             let mut left = archives.list().unwrap();
             left.sort();
-            left.into_iter().map(|archive| (archive.day.to_string(), archive.number)).collect::<Vec<_>>()
+            left.into_iter()
+                .map(|archive| (archive.day.to_string(), archive.number))
+                .collect::<Vec<_>>()
         };
         let february = |number| ("2026-02-01".to_owned(), number);
         assert_eq!(

@@ -24,7 +24,9 @@ use tracing_subscriber::{
 #[non_exhaustive]
 pub enum LogError {
     /// The log file can't be opened.
-    #[error("--log-folder: can't write log.log in {folder}: {source}; give a folder that can be written")]
+    #[error(
+        "--log-folder: can't write log.log in {folder}: {source}; give a folder that can be written"
+    )]
     File {
         /// The folder.
         folder: String,
@@ -51,15 +53,12 @@ pub struct LogGuard {
 ///
 /// If the log file can't be opened, or logs are set up already.
 pub fn init(config: &LogConfig) -> Result<LogGuard, LogError> {
-    let file = RollingFile::open(&config.folder).map_err(|source| LogError::File {
-        folder: config.folder.display().to_string(),
-        source,
-    })?;
+    let file = RollingFile::open(&config.folder)
+        .map_err(|source| LogError::File { folder: config.folder.display().to_string(), source })?;
     let (file, file_guard) = tracing_appender::non_blocking(file);
     let (stdout, stdout_guard) = tracing_appender::non_blocking(LossyStdout);
-    let chosen = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    let chosen =
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     tracing_subscriber::registry()
         .with(chosen)
         .with(filter_fn(shows_no_url))
@@ -76,7 +75,11 @@ fn shows_no_url(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= LevelFilter::INFO || !metadata.target().starts_with("alloy_transport")
 }
 
-fn lines<S>(format: LogFormat, out: NonBlocking, with_colours: bool) -> Box<dyn Layer<S> + Send + Sync>
+fn lines<S>(
+    format: LogFormat,
+    out: NonBlocking,
+    with_colours: bool,
+) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -162,7 +165,8 @@ mod tests {
     #[test]
     fn transports_do_not_tell_their_urls() {
         let text = logged(LogFormat::Text, || {
-            let span = tracing::debug_span!(target: "alloy_transport_http", "t", url = "http://h/t0ken");
+            let span =
+                tracing::debug_span!(target: "alloy_transport_http", "t", url = "http://h/t0ken");
             span.in_scope(|| tracing::info!("inside"));
             tracing::debug!(target: "alloy_transport_http::x", "http://h/t0ken");
         });

@@ -99,7 +99,10 @@ impl Write for RollingFile {
                 if !self.is_failing {
                     self.is_failing = true;
                     let path = self.path.display();
-                    let _ = writeln!(io::stderr(), "bsp-agent: can't write {path}, lines are lost: {error}");
+                    let _ = writeln!(
+                        io::stderr(),
+                        "bsp-agent: can't write {path}, lines are lost: {error}"
+                    );
                 }
             }
         }
@@ -167,7 +170,12 @@ mod tests {
         assert_eq!(fs::read(folder.path().join("log.log")).unwrap(), b"x\n");
         assert_eq!(
             names(folder.path()),
-            ["log-1970-01-01.1.log.gz", "log-1970-01-01.2.log.gz", "log-1970-01-01.log.gz", "log.log"]
+            [
+                "log-1970-01-01.1.log.gz",
+                "log-1970-01-01.2.log.gz",
+                "log-1970-01-01.log.gz",
+                "log.log"
+            ]
         );
     }
 

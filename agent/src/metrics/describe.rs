@@ -21,17 +21,35 @@ fn system() {
         Unit::Bytes,
         "Bytes that the agent may still write to the disk of a folder"
     );
-    describe_gauge!("system_cpu_sysload", "Processor time in use on this machine, percent of one core");
-    describe_gauge!("system_cpu_syswait", "Processor time that waits for disks, percent of one core");
+    describe_gauge!(
+        "system_cpu_sysload",
+        "Processor time in use on this machine, percent of one core"
+    );
+    describe_gauge!(
+        "system_cpu_syswait",
+        "Processor time that waits for disks, percent of one core"
+    );
     describe_gauge!("system_cpu_procload", "Processor time of the agent, percent of one core");
     describe_gauge!("system_cpu_threads", "Threads of the agent");
     describe_gauge!("system_memory_held", Unit::Bytes, "Memory of the agent that is resident");
-    describe_gauge!("system_memory_used", Unit::Bytes, "Resident memory of the agent that no file backs");
+    describe_gauge!(
+        "system_memory_used",
+        Unit::Bytes,
+        "Resident memory of the agent that no file backs"
+    );
     describe_gauge!("system_disk_readcount", "Read calls of the agent, files and sockets");
-    describe_gauge!("system_disk_readbytes", Unit::Bytes, "Bytes read by the agent, files and sockets");
+    describe_gauge!(
+        "system_disk_readbytes",
+        Unit::Bytes,
+        "Bytes read by the agent, files and sockets"
+    );
     describe_gauge!("system_disk_readdata", Unit::Bytes, "The same as system_disk_readbytes");
     describe_gauge!("system_disk_writecount", "Write calls of the agent, files and sockets");
-    describe_gauge!("system_disk_writebytes", Unit::Bytes, "Bytes written by the agent, files and sockets");
+    describe_gauge!(
+        "system_disk_writebytes",
+        Unit::Bytes,
+        "Bytes written by the agent, files and sockets"
+    );
     describe_gauge!("system_disk_writedata", Unit::Bytes, "The same as system_disk_writebytes");
 }
 

@@ -14,7 +14,8 @@ pub(super) fn from_text(text: &str) -> Value {
 }
 
 fn number(text: &str) -> Value {
-    text.parse::<u64>().map_or_else(|_| text.parse::<f64>().map_or(Value::Null, Value::from), Value::from)
+    text.parse::<u64>()
+        .map_or_else(|_| text.parse::<f64>().map_or(Value::Null, Value::from), Value::from)
 }
 
 #[cfg(test)]

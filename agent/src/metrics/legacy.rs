@@ -31,7 +31,7 @@ impl Default for CompletedBlocks {
 }
 
 /// An attempt to pin is over, well or not. Both are gauges there, though they only grow.
-pub fn pinned(well: bool) {
+pub(super) fn record_pin(well: bool) {
     let name = if well { "agent_storage_ipfs_success" } else { "agent_storage_ipfs_failure" };
     metrics::gauge!(name).increment(1.0);
 }
@@ -46,9 +46,9 @@ mod tests {
         let text = rendered(|| {
             let completed = CompletedBlocks::new();
             (0..3).for_each(|_| completed.record());
-            pinned(true);
-            pinned(true);
-            pinned(false);
+            record_pin(true);
+            record_pin(true);
+            record_pin(false);
         });
         for line in [
             "# TYPE agent_blocks_success summary",

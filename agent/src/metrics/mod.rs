@@ -7,7 +7,7 @@ mod json;
 mod legacy;
 mod system;
 
-pub use legacy::{CompletedBlocks, pinned};
+pub use legacy::CompletedBlocks;
 
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -58,6 +58,14 @@ impl Metrics {
         Ok(Self { handle, system: Arc::new(SystemMetrics::new(folders)) })
     }
 
+    /// Metrics of a recorder that is nobody's, with one counter, for tests.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        let recorder = recorder().unwrap();
+        metrics::with_local_recorder(&recorder, || metrics::counter!("test_total").increment(1));
+        Self { handle: recorder.handle(), system: Arc::new(SystemMetrics::new(Vec::new())) }
+    }
+
     /// All metrics in Prometheus' text format, those of the system read now. It blocks for as long as the system takes.
     pub fn render(&self) -> String {
         self.system.update();
@@ -74,6 +82,16 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
+}
+
+/// An attempt to pin is over, well or not.
+pub(crate) fn record_pin(took: Duration, well: bool) {
+    if well {
+        metrics::histogram!("agent_pin_seconds").record(took.as_secs_f64());
+    } else {
+        metrics::counter!("agent_pin_failures_total").increment(1);
+    }
+    legacy::record_pin(well);
 }
 
 fn recorder() -> Result<PrometheusRecorder, BuildError> {
