@@ -4,6 +4,9 @@
 //! was [released](Settlement), so the pipeline never works twice on one at the same time. The pipeline
 //! recognises other duplicates by the block's hash.
 
+pub mod redis;
+pub mod url;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
