@@ -1,0 +1,1 @@
+//! Faults from a seed, and the table of them.

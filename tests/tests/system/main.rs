@@ -1,0 +1,4 @@
+//! The whole system against real servers.
+
+mod auditor;
+mod chain;
