@@ -12,7 +12,7 @@ pub struct ProofArgs {
     ///
     /// The chain's RPC comes from the environment, as MB_RPC_URL; the operator's key as MB_PRIVATE_KEY, or as a keystore
     /// file named by MB_KEYSTORE_PATH with its password in MB_KEYSTORE_PWD.
-    #[arg(long, env = "ProofChain", value_name = "ADDRESS")]
+    #[arg(long, env = "ProofChain", hide_env_values = true, value_name = "ADDRESS")]
     pub proof_chain_address: Option<String>,
 
     /// Proof transactions under way at once.

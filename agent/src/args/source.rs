@@ -8,7 +8,7 @@ use crate::secret::Secret;
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// Redis stream to take block replicas from:
-    /// redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP.
+    /// `redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP`.
     ///
     /// The password may also come from the environment, as REDIS_PWD. The group is created if it is not there.
     #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]

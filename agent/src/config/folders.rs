@@ -22,7 +22,14 @@ pub(super) fn existing(flag: &'static str, path: &Path) -> Result<PathBuf, Confi
 /// mistyped more often than not.
 pub(super) fn made(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     match fs::create_dir(path) {
-        Ok(()) => Ok(path.to_owned()),
+        // The name has to be on disk before anything in the folder counts as durable.
+        Ok(()) => path
+            .canonicalize()
+            .and_then(|made| {
+                made.parent().map_or(Ok(()), |above| fs::File::open(above)?.sync_all())
+            })
+            .map(|()| path.to_owned())
+            .map_err(|error| problem(flag, path, format!("can't be made durable: {error}"))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing(flag, path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(problem(flag, path, "can't be made, the folder above it does not exist: make that"))

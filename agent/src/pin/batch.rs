@@ -68,12 +68,12 @@ impl<'a> FileBatch<'a> {
     fn folder_of(&mut self, path: &Path) -> io::Result<()> {
         let Some(folder) = path.parent() else { return Ok(()) };
         match fs::create_dir(folder) {
-            Ok(()) => {
-                self.folders.extend(folder.parent().map(Path::to_owned));
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        // Also of a folder that was there the name may not be on disk yet: another batch, or a run that crashed, has just
+        // made it. Syncing costs nothing where nothing has changed.
+        self.folders.extend(folder.parent().map(Path::to_owned));
         self.folders.insert(folder.to_owned());
         Ok(())
     }
@@ -87,10 +87,12 @@ impl Drop for FileBatch<'_> {
     }
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// A name that no other file of this process has.
 fn unique_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))

@@ -9,7 +9,10 @@
 //! `<xx>` are the two characters before the last of the CID, as in kubo's block store: the first ones are nearly the same for
 //! all. Nothing is remote: others fetch the content only if something serves the folder.
 
-use super::{Content, PinError, Pinner, batch::FileBatch};
+use super::{
+    Content, PinError, Pinner,
+    batch::{FileBatch, sync_folder},
+};
 use crate::metrics;
 use async_trait::async_trait;
 use bsp_codec::{
@@ -58,6 +61,8 @@ impl LocalPinner {
                 _ => {}
             }
         }
+        sync_folder(folder)?;
+        folder.canonicalize()?.parent().map_or(Ok(()), sync_folder)?;
         for unfinished in fs::read_dir(&folders.temporary)? {
             fs::remove_file(unfinished?.path())?;
         }

@@ -12,6 +12,8 @@ use std::ffi::OsString;
 #[command(
     name = "bsp-agent",
     version,
+    // As in Go, the last of two equal flags counts: service files append to a common line.
+    args_override_self = true,
     max_term_width = 100,
     after_help = "Keys and passwords come from the environment: MB_RPC_URL, MB_PRIVATE_KEY or MB_KEYSTORE_PATH with \
                   MB_KEYSTORE_PWD, REDIS_PWD. A variable that is empty counts as unset."
@@ -46,7 +48,9 @@ fn answer(error: &clap::Error) -> Answer {
         return Answer::Shown;
     }
     let text = error.render().to_string();
-    let problem = text.lines().next().unwrap_or_default();
-    let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+    // What follows the first empty line is advice for a terminal.
+    let problem = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let problem = problem.collect::<Vec<_>>().join(" ");
+    let problem = problem.strip_prefix("error: ").unwrap_or(&problem);
     Answer::Refused(format!("{}; --help explains each flag", hide_urls(problem)))
 }

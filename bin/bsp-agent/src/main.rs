@@ -33,10 +33,6 @@ fn start(args: &AgentArgs) -> eyre::Result<ExitCode> {
         return Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let _log = logging::init(&config.log)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "bsp-agent starts");
-    for notice in &config.notices {
-        tracing::warn!("{notice}");
-    }
     let result = run(&runtime, config);
     runtime.shutdown_timeout(THREADS_DEADLINE);
     if let Err(error) = &result {
@@ -49,6 +45,10 @@ fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         signals::stop_on_signal(shutdown.clone()).wrap_err("can't listen for signals")?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "bsp-agent starts");
+        for notice in &config.notices {
+            tracing::warn!("{notice}");
+        }
         Ok(bsp_agent::run(config, shutdown).await?)
     })
 }
