@@ -11,7 +11,6 @@ use crate::{
 };
 use redis::{RedisError, RedisResult};
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,11 +21,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A restarted server is back before anybody has to be woken.
 const FAILURES_BEFORE_ALARM: u32 = 2;
 
-/// The alarm that the links of a source share: it is over when none of them is in trouble.
+/// The alarm that the links of a source share: it is over when none of their operations is in trouble.
 #[derive(Debug)]
 pub(super) struct Outages {
     alarms: Alarms,
-    troubled: Mutex<BTreeSet<&'static str>>,
+    troubled: Mutex<usize>,
 }
 
 impl Outages {
@@ -34,17 +33,31 @@ impl Outages {
         Self { alarms, troubled: Mutex::default() }
     }
 
-    fn begin(&self, role: &'static str, message: String) {
-        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).insert(role);
-        self.alarms.raise(AlarmKind::SourceUnavailable, message);
+    fn begin(self: &Arc<Self>) -> Trouble {
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Trouble(Arc::clone(self))
     }
+}
 
-    fn end(&self, role: &'static str) {
-        let mut troubled = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
-        if troubled.remove(role) && troubled.is_empty() {
-            self.alarms.clear(AlarmKind::SourceUnavailable);
+/// An operation that keeps failing, until this is dropped.
+#[derive(Debug)]
+struct Trouble(Arc<Outages>);
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        let mut troubled = self.0.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        *troubled = troubled.saturating_sub(1);
+        if *troubled == 0 {
+            self.0.alarms.clear(AlarmKind::SourceUnavailable);
         }
     }
+}
+
+/// The failures in a row of one operation. To drop it is to tell that the operation works again.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    count: u32,
+    trouble: Option<Trouble>,
 }
 
 /// One connection and how to get it back.
@@ -63,10 +76,6 @@ struct State {
     connection: Option<Connection>,
     connected: u64,
 }
-
-/// Counts the failures in a row of one operation.
-#[derive(Debug, Default)]
-pub(super) struct Failures(u32);
 
 impl Link {
     pub(super) fn new(
@@ -90,8 +99,6 @@ impl Link {
         let result = operation(connection).await;
         if result.is_err() {
             self.disconnect(number).await;
-        } else {
-            self.outages.end(self.role);
         }
         result
     }
@@ -106,7 +113,7 @@ impl Link {
     {
         let mut failures = Failures::default();
         loop {
-            let attempt = self.attempt(|connection| operation(connection, failures.0));
+            let attempt = self.attempt(|connection| operation(connection, failures.count));
             let result = tokio::select! {
                 biased;
                 result = attempt => result,
@@ -125,25 +132,27 @@ impl Link {
         error: &RedisError,
         failures: &mut Failures,
     ) -> Result<(), SourceError> {
-        failures.0 = failures.0.saturating_add(1);
+        failures.count = failures.count.saturating_add(1);
+        let count = failures.count;
         match judge(error) {
             Verdict::Refused(reason) => return Err(self.refused(reason)),
             Verdict::NoGroup => {
                 let remade =
                     self.attempt(|c| group::recreate(c, self.connector.url().clone())).await;
-                if remade.is_ok() && failures.0 == 1 {
+                if remade.is_ok() && count == 1 {
                     return Ok(());
                 }
             }
             Verdict::Passing => {}
         }
 
-        let wait = wait_after(failures.0);
+        let wait = wait_after(count);
         let source = self.connector.url();
-        tracing::warn!(%source, role = self.role, %error, failures = failures.0, ?wait, "Redis failed, trying again");
-        if failures.0 >= FAILURES_BEFORE_ALARM {
-            self.outages
-                .begin(self.role, format!("{source} fails: {error}; trying again for ever"));
+        tracing::warn!(%source, role = self.role, %error, failures = count, ?wait, "Redis failed, trying again");
+        if count >= FAILURES_BEFORE_ALARM {
+            failures.trouble.get_or_insert_with(|| self.outages.begin());
+            let message = format!("{source} fails: {error}; trying again for ever");
+            self.outages.alarms.raise(AlarmKind::SourceUnavailable, message);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
@@ -216,12 +225,12 @@ mod tests {
     #[test]
     fn the_alarm_ends_with_the_last_trouble() {
         let alarms = Alarms::default();
-        let outages = Outages::new(alarms.clone());
-        outages.begin("read", "gone".to_owned());
-        outages.begin("settle", "gone".to_owned());
-        outages.end("read");
+        let outages = Arc::new(Outages::new(alarms.clone()));
+        let (one, two) = (outages.begin(), outages.begin());
+        alarms.raise(AlarmKind::SourceUnavailable, "gone");
+        drop(one);
         assert_eq!(alarms.raised().len(), 1);
-        outages.end("settle");
+        drop(two);
         assert!(alarms.raised().is_empty());
     }
 }

@@ -119,6 +119,7 @@ pub async fn open(
         claimed,
         stop,
         own: reader::OwnPending::default(),
+        failures: link::Failures::default(),
     };
     Ok(Source { deliveries: Box::new(reader), settlement: Arc::new(settlement) })
 }

@@ -42,28 +42,33 @@ pub(super) struct Reader {
     ///
     /// It is forgotten whenever Redis may have delivered an entry that did not arrive: that one is pending then.
     pub(super) own: OwnPending,
+    /// Kept from call to call, for the alarm to last as long as the outage.
+    pub(super) failures: Failures,
 }
 
 /// The entries pending to this consumer, page by page. The default knows nothing and begins with the oldest.
 #[derive(Debug, Default)]
 pub(super) struct OwnPending {
     rows: VecDeque<PendingEntry>,
-    after: StreamIdOrStart,
+    /// The last row seen.
+    after: Option<StreamId>,
     at_end: bool,
 }
-
-type StreamIdOrStart = Option<StreamId>;
 
 #[async_trait]
 impl Deliveries for Reader {
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
-        let (stop, mut failures) = (self.stop.clone(), Failures::default());
+        let stop = self.stop.clone();
         let reading = async {
             loop {
                 match self.step().await? {
-                    Ok(Some(delivery)) => return Ok(Some(delivery)),
-                    Ok(None) => failures = Failures::default(),
-                    Err(error) => self.link.recover(&error, &mut failures).await?,
+                    Err(error) => self.link.recover(&error, &mut self.failures).await?,
+                    Ok(read) => {
+                        self.failures = Failures::default();
+                        if read.is_some() {
+                            return Ok(read);
+                        }
+                    }
                 }
             }
         };
