@@ -60,6 +60,22 @@ impl DevBlocks {
         Ok(export_block(&block, captured.reads.lists, ReplicaKind::Replica, Profile::Network)?)
     }
 
+    /// The next block that executes on nothing but what the network exports: without EIP-7702 authorizations, and with
+    /// transactions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_replica`].
+    pub fn next_executable(&mut self) -> eyre::Result<Replica> {
+        loop {
+            let replica = self.next_replica()?;
+            let transactions = &replica.transactions;
+            if !transactions.is_empty() && transactions.iter().all(|tx| tx.tx_type != 4) {
+                return Ok(replica);
+            }
+        }
+    }
+
     /// The next so many blocks.
     ///
     /// # Errors

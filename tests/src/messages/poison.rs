@@ -1,6 +1,6 @@
 //! Entries that no agent may prove, and none may choke on.
 
-use super::Message;
+use super::{Message, variant};
 use crate::audit::fed::Expect;
 use alloy_primitives::{B256, U256};
 use bsp_codec::{Profile, Replica, rlp, snappy};
@@ -14,7 +14,8 @@ pub struct Poison {
     pub message: Message,
 }
 
-/// One of each kind, made from a good replica that has transactions, senders and account reads.
+/// One of each kind, made from variants of a good replica that has transactions, senders and account reads. Entries of
+/// one hash might pass for duplicates of each other, so each kind that decodes has a hash of its own.
 ///
 /// # Errors
 ///
@@ -23,6 +24,7 @@ pub fn all(good: &Replica) -> eyre::Result<Vec<Poison>> {
     let mut all = bad_fields(good)?;
     all.extend(bad_bytes(good)?);
     all.extend(contradictions(good)?);
+    all.push(lies_about_state(&variant(good, 100))?);
     Ok(all)
 }
 
@@ -41,7 +43,7 @@ pub fn lies_about_state(good: &Replica) -> eyre::Result<Poison> {
 }
 
 fn bad_fields(good: &Replica) -> eyre::Result<Vec<Poison>> {
-    let message = poison(good)?;
+    let message = poison(&variant(good, 101))?;
     let other_hash = B256::repeat_byte(0xab).to_string().into_bytes();
     let of = |name, hash: Option<Vec<u8>>, data: Option<Vec<u8>>| Poison {
         name,
@@ -59,6 +61,7 @@ fn bad_fields(good: &Replica) -> eyre::Result<Vec<Poison>> {
 }
 
 fn bad_bytes(good: &Replica) -> eyre::Result<Vec<Poison>> {
+    let good = &variant(good, 102);
     let message = poison(good)?;
     let hash = message.hash;
     let of = |name, data: Vec<u8>| Poison {
@@ -90,8 +93,10 @@ fn bad_bytes(good: &Replica) -> eyre::Result<Vec<Poison>> {
 }
 
 fn contradictions(good: &Replica) -> eyre::Result<Vec<Poison>> {
-    let of = |name, change: fn(&mut Replica)| -> eyre::Result<Poison> {
-        Ok(Poison { name, message: poison(&changed(good, change))? })
+    let mut number = 102;
+    let mut of = |name, change: fn(&mut Replica)| -> eyre::Result<Poison> {
+        number += 1;
+        Ok(Poison { name, message: poison(&changed(&variant(good, number), change))? })
     };
     Ok(vec![
         of("a header of another block", |replica| replica.header.timestamp += 1)?,
@@ -156,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_what_a_deeper_look_must_find_decodes_without_contradiction() {
-        let good = DevBlocks::new(5).unwrap().next_replica().unwrap();
+        let good = DevBlocks::new(5).unwrap().next_executable().unwrap();
         assert!(looks_good(&Message::of(&good).unwrap()));
         let all = all(&good).unwrap();
         let subtle: Vec<_> =
@@ -166,7 +171,8 @@ mod tests {
             [
                 "another transactions root",
                 "a gas limit that AVRO has no room for",
-                "another sender"
+                "another sender",
+                "accounts without balance"
             ]
         );
     }

@@ -37,6 +37,8 @@ async fn submit(rpc: &JsonRpc, contract: &ProofContract, height: u64) -> eyre::R
         "to": contract.address(),
         "data": Bytes::from(call.abi_encode()),
     });
+    // anvil's own estimate would not refuse what reverts.
+    rpc.call::<Bytes>("eth_call", json!([transaction, "latest"])).await?;
     rpc.call("eth_sendTransaction", json!([transaction])).await
 }
 
