@@ -15,7 +15,7 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 /// List, show, retry or drop what the agent could not handle.
 ///
 /// An entry that can't be decoded, or that contradicts itself, goes to the dead letters with its reason: into the stream
-/// <topic>.dead, or into the folder `dead` under --data-dir where the agent reads files.
+/// TOPIC.dead, or into the folder `dead` under --data-dir where the agent reads files.
 #[derive(Debug, Args)]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]

@@ -174,9 +174,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(agent: eyre::Result<Value>) -> String {
+    fn shown(agent: &eyre::Result<Value>) -> String {
         let mut text = String::new();
-        write_agent(&mut text, "http://user:secret@h:1", &agent).unwrap();
+        write_agent(&mut text, "http://user:secret@h:1", agent).unwrap();
         text
     }
 
@@ -186,16 +186,16 @@ mod tests {
             "stages": {"stored": 2}, "alarms": {"balance": {"message": "low", "since_ms": 1}},
             "last_proof": {"number": 7},
         });
-        let text = shown(Ok(status));
+        let text = shown(&Ok(status));
         assert!(text.starts_with("agent http://h:1\n"), "{text}");
         for line in ["    stored  2\n", "    balance  low\n", "    number  7\n"] {
             assert!(text.contains(line), "{text}");
         }
         for status in [json!(null), json!([1]), json!({"alarms": 3, "stages": {"\u{1b}": [1]}})] {
-            assert!(!shown(Ok(status)).contains('\u{1b}'));
+            assert!(!shown(&Ok(status)).contains('\u{1b}'));
         }
         assert!(
-            shown(Err(eyre::eyre!("gone"))).starts_with("agent not reachable at http://h:1: gone")
+            shown(&Err(eyre::eyre!("gone"))).starts_with("agent not reachable at http://h:1: gone")
         );
     }
 }

@@ -8,7 +8,7 @@ use std::{env, future::Future, path::PathBuf, time::Duration};
 /// Which stream.
 #[derive(Debug, Args)]
 pub(crate) struct StreamArgs {
-    /// The agent's Redis URL, redis://[user[:password]@]host[:port][/db]?topic=STREAM#GROUP.
+    /// The agent's Redis URL, as in redis://host:6379/0?topic=STREAM#GROUP.
     ///
     /// The password may be in REDIS_PWD instead. For rediss://, SSL_CERT_FILE names a file of certificate authorities to
     /// trust instead of the system's.
