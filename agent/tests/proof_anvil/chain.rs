@@ -48,6 +48,7 @@ pub(crate) struct Chain {
     client: reqwest::Client,
     pub(crate) url: String,
     pub(crate) contract: Address,
+    on_demand: bool,
 }
 
 impl Drop for Chain {
@@ -76,20 +77,22 @@ impl Chain {
             .unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let client = reqwest::Client::new();
-        let mut chain = Self { process, client, url, contract: Address::ZERO };
-        until("anvil answers", async || chain.try_ask("eth_chainId", json!([])).await.is_ok()).await;
+        let mut chain = Self { process, client, url, contract: Address::ZERO, on_demand: false };
+        until("anvil answers", async || chain.try_ask("eth_chainId", json!([])).await.is_ok())
+            .await;
         chain.deploy().await;
         chain.ask("evm_setAutomine", json!([false])).await;
+        chain.on_demand = true;
         Some(chain)
     }
 
     async fn deploy(&mut self) {
-        let artefact: Value =
-            serde_json::from_str(include_str!("../../../tests/contract/BlockSpecimenProofChain.json")).unwrap();
+        let artefact: Value = serde_json::from_str(include_str!(
+            "../../../tests/contract/BlockSpecimenProofChain.json"
+        ))
+        .unwrap();
         let creation = json!([{"from": ARRANGER, "data": artefact["bytecode"], "gas": "0x5b8d80"}]);
-        let hash = self.ask("eth_sendTransaction", creation).await;
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
-        assert_eq!(receipt["status"], "0x1", "{receipt}");
+        let receipt = self.mined(&self.ask("eth_sendTransaction", creation).await).await;
         self.contract = serde_json::from_value(receipt["contractAddress"].clone()).unwrap();
         self.take_network(|_| {}).await;
     }
@@ -110,20 +113,48 @@ impl Chain {
 
     /// Changes the contract, in a block of its own if blocks are mined on demand.
     pub(crate) async fn arrange(&self, call: impl SolCall) {
+        self.arrange_for(call, None).await;
+    }
+
+    /// As [`arrange`](Self::arrange), for a gas price in gwei: ahead of what pays less.
+    pub(crate) async fn arrange_for(&self, call: impl SolCall, gwei: Option<u64>) {
         let input = Bytes::from(call.abi_encode());
-        let transaction = json!([{"from": ARRANGER, "to": self.contract, "data": input, "gas": "0x4c4b40", "gasPrice": "0xe8d4a51000"}]);
-        let hash = self.ask("eth_sendTransaction", transaction).await;
-        if self.ask("eth_getTransactionReceipt", json!([hash])).await.is_null() {
+        let mut transaction =
+            json!({"from": ARRANGER, "to": self.contract, "data": input, "gas": "0x4c4b40"});
+        if let Some(gwei) = gwei {
+            transaction["gasPrice"] = json!(U256::from(gwei) * U256::from(1_000_000_000));
+        }
+        let hash = self.ask("eth_sendTransaction", json!([transaction])).await;
+        if self.on_demand {
             self.mine(1).await;
         }
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
+        self.mined(&hash).await;
+    }
+
+    /// Sends a transaction that does nothing in the name of an account, at a price that replaces any of ours.
+    pub(crate) async fn send_foreign(&self, account: Address, nonce: u64) -> Value {
+        self.ask("anvil_impersonateAccount", json!([account])).await;
+        let (nonce, price) = (U256::from(nonce), U256::from(400_000_000_000_u64));
+        let empty = json!([{"from": account, "to": account, "nonce": nonce, "gas": "0x5208", "gasPrice": price}]);
+        self.ask("eth_sendTransaction", empty).await
+    }
+
+    /// The receipt of a successful transaction. Even without delay to its block, it may come a moment later.
+    async fn mined(&self, hash: &Value) -> Value {
+        let mut receipt = Value::Null;
+        until("a receipt", async || {
+            receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
+            !receipt.is_null()
+        })
+        .await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
+        receipt
     }
 
     /// Makes an account an operator, and rich.
     pub(crate) async fn enable(&self, operator: Address) {
         self.arrange(enableOperatorCall { operator, validator: 7 }).await;
-        self.fund(operator, U256::from(10).pow(U256::from(18))).await;
+        self.fund(operator, U256::from(10).pow(U256::from(21))).await;
     }
 
     pub(crate) async fn fund(&self, account: Address, wei: U256) {
@@ -169,8 +200,11 @@ impl Chain {
     pub(crate) async fn try_ask(&self, method: &str, params: Value) -> Result<Value, String> {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let response = self.client.post(&self.url).json(&request).send().await;
-        let answer: Value =
-            response.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
+        let answer: Value = response
+            .map_err(|error| error.to_string())?
+            .json()
+            .await
+            .map_err(|error| error.to_string())?;
         match answer.get("error") {
             Some(error) => Err(format!("{method}: {error}")),
             None => Ok(answer["result"].clone()),

@@ -51,7 +51,11 @@ impl Journal {
     }
 
     pub(crate) fn hashes(&self) -> Vec<B256> {
-        self.attempts().iter().flat_map(|attempt| &attempt.transactions).map(|sent| sent.hash).collect()
+        self.attempts()
+            .iter()
+            .flat_map(|attempt| &attempt.transactions)
+            .map(|sent| sent.hash)
+            .collect()
     }
 }
 

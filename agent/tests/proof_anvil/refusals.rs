@@ -1,7 +1,10 @@
 //! What the contract refuses, and what follows.
 
 use crate::{
-    chain::{Chain, disableOperatorCall, forceRevertCall, setSessionDurationCall, setWithoutEventsCall, until},
+    chain::{
+        Chain, disableOperatorCall, forceRevertCall, setSessionDurationCall, setWithoutEventsCall,
+        until,
+    },
     operator::{Journal, Operator, address, claim, config},
 };
 use alloy_primitives::{B256, U256};
@@ -20,7 +23,11 @@ async fn ready() -> Option<Chain> {
 }
 
 /// Mines until the outcome is there.
-async fn prove(chain: &Chain, operator: &Operator, claim: &bsp_agent::proof::Claim) -> crate::operator::Proving {
+async fn prove(
+    chain: &Chain,
+    operator: &Operator,
+    claim: &bsp_agent::proof::Claim,
+) -> crate::operator::Proving {
     let proving = operator.prove(claim, &Arc::default());
     until("an outcome", async || {
         chain.mine(1).await;
@@ -65,7 +72,9 @@ async fn every_refusal_has_its_outcome() {
     chain.arrange(forceRevertCall { reason: "something new".to_owned() }).await;
     let reason = operator.prove(&claim(50, ""), &Arc::default()).held().await;
     assert!(reason.contains("something new"), "{reason}");
-    let stops = TABLE.iter().filter(|row| row.speaker == Speaker::Contract && row.verdict == Verdict::StopAndAlarm);
+    let stops = TABLE
+        .iter()
+        .filter(|row| row.speaker == Speaker::Contract && row.verdict == Verdict::StopAndAlarm);
     assert_eq!(chain.nonce(address(KEY), "latest").await, stops.count() as u64);
 }
 
@@ -104,6 +113,7 @@ async fn heights_outside_of_the_window_are_skipped_or_wait() {
     };
     assert_eq!(old, "Block height is out of bounds for live sync");
     assert!(!future.is_finished());
+    chain.mine(40).await;
     until("the height comes into the window", async || {
         chain.mine(1).await;
         future.is_finished()
@@ -191,7 +201,8 @@ async fn a_proof_that_reverts_on_chain_is_asked_about_again() {
     let proving = operator.prove(&claim(1, ""), &journal);
     until("it is in the pool", async || chain.nonce(address(KEY), "pending").await == 1).await;
     // The arranger pays more, so that it comes first in the block.
-    chain.arrange(forceRevertCall { reason: "Session submissions have closed".to_owned() }).await;
+    let closed = forceRevertCall { reason: "Session submissions have closed".to_owned() };
+    chain.arrange_for(closed, Some(400)).await;
     chain.mine(2).await;
     assert_eq!(proving.skipped().await, "Session submissions have closed");
     let hash = journal.hashes()[0];

@@ -20,7 +20,8 @@ async fn ready() -> Option<Chain> {
 /// Waits until so many of the account's transactions are in the pool.
 async fn until_pending(chain: &Chain, count: u64) {
     until("transactions are in the pool", async || {
-        chain.nonce(address(KEY), "pending").await - chain.nonce(address(KEY), "latest").await >= count
+        chain.nonce(address(KEY), "pending").await - chain.nonce(address(KEY), "latest").await
+            >= count
     })
     .await;
 }
@@ -33,8 +34,11 @@ async fn twenty_proofs_go_into_one_block() {
     let operator = Operator::with(KEY, config);
     let claims: Vec<_> = (0..20).map(|n| claim(n, "")).collect();
     let journals: Vec<_> = claims.iter().map(|_| Arc::new(Journal::default())).collect();
-    let proving: Vec<_> =
-        claims.iter().zip(&journals).map(|(claim, journal)| operator.prove(claim, journal)).collect();
+    let proving: Vec<_> = claims
+        .iter()
+        .zip(&journals)
+        .map(|(claim, journal)| operator.prove(claim, journal))
+        .collect();
     until_pending(&chain, 20).await;
     assert!(proving.iter().all(|proving| !proving.is_finished()));
 
@@ -65,8 +69,7 @@ async fn no_more_than_allowed_are_in_flight() {
     let mut config = config(&chain.url, chain.contract);
     config.max_in_flight = 3;
     let operator = Operator::with(KEY, config);
-    let proving: Vec<_> =
-        (0..5).map(|n| operator.prove(&claim(n, ""), &Arc::default())).collect();
+    let proving: Vec<_> = (0..5).map(|n| operator.prove(&claim(n, ""), &Arc::default())).collect();
     until_pending(&chain, 3).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(chain.nonce(address(KEY), "pending").await, 3);
@@ -171,12 +174,12 @@ async fn a_foreign_transaction_takes_the_nonce_and_the_claim_gets_another() {
     let proving = operator.prove(&claim(1, ""), &journal);
     until_pending(&chain, 1).await;
     let (me, ours) = (address(KEY), journal.hashes()[0]);
-    chain.ask("anvil_impersonateAccount", json!([me])).await;
-    let foreign = json!([{"from": me, "to": me, "nonce": "0x0", "gas": "0x5208", "gasPrice": "0x2e90edd000"}]);
-    chain.ask("eth_sendTransaction", foreign).await;
-    chain.mine(2).await;
-    until_pending(&chain, 1).await;
-    chain.mine(2).await;
+    chain.send_foreign(me, 0).await;
+    until("the claim is proved with another nonce", async || {
+        chain.mine(1).await;
+        proving.is_finished()
+    })
+    .await;
     let proof = proving.proof().await;
     assert_ne!(proof.id, ours);
     let nonces: Vec<_> = journal.attempts().iter().map(|attempt| attempt.nonce).collect();
@@ -195,7 +198,8 @@ async fn a_claim_without_hope_frees_its_nonce() {
     until_pending(&chain, 1).await;
     // What is under way is too cheap for the next block; the closing is not.
     chain.ask("anvil_setNextBlockBaseFeePerGas", json!(["0x2540be4000"])).await;
-    chain.arrange(closeSessionCall { chainId: 1, blockHeight: claim(1, "").block.number }).await;
+    let closing = closeSessionCall { chainId: 1, blockHeight: claim(1, "").block.number };
+    chain.arrange_for(closing, Some(300)).await;
     until("the nonce is used up", async || {
         chain.mine(1).await;
         proving.is_finished()
@@ -245,7 +249,7 @@ async fn an_empty_account_is_told_and_goes_on_when_it_is_filled() {
     let proving = operator.prove(&claim(1, ""), &Arc::default());
     until("the balance is told", async || operator.has_alarm(AlarmKind::Balance)).await;
     assert!(!proving.is_finished());
-    chain.fund(address(KEY), U256::from(10).pow(U256::from(18))).await;
+    chain.fund(address(KEY), U256::from(10).pow(U256::from(21))).await;
     until_pending(&chain, 1).await;
     chain.mine(2).await;
     proving.proof().await;
@@ -268,9 +272,7 @@ async fn nothing_is_sent_that_is_not_journaled() {
 async fn a_hole_below_our_nonces_is_filled() {
     let Some(chain) = ready().await else { return };
     let me = address(KEY);
-    chain.ask("anvil_impersonateAccount", json!([me])).await;
-    let foreign = json!([{"from": me, "to": me, "nonce": "0x0", "gas": "0x5208", "gasPrice": "0x2e90edd000"}]);
-    let foreign = chain.ask("eth_sendTransaction", foreign).await;
+    let foreign = chain.send_foreign(me, 0).await;
     let operator = Operator::of(&chain, KEY);
     let journal = Arc::new(Journal::default());
     let proving = operator.prove(&claim(1, ""), &journal);
