@@ -28,6 +28,7 @@ pub mod failpoint;
 pub mod journal;
 pub mod pin;
 pub mod proof;
+pub mod retry;
 pub mod source;
 
 pub use block::{BlockId, SegmentName};

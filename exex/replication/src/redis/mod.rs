@@ -43,6 +43,10 @@ impl RedisTarget {
     /// [`TargetError::Refused`], if the URL's parts can't be used.
     pub fn new(url: &RedisUrl, stop: CancellationToken) -> Result<Self, TargetError> {
         let name = url.to_string();
+        if url.tls {
+            // An error means that the program has chosen its cryptography already.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         match url.connection_info().and_then(Client::open) {
             Ok(client) => {
                 Ok(Self { name, topic: url.topic.clone(), client, connection: None, stop })

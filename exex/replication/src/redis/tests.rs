@@ -124,3 +124,17 @@ async fn a_database_that_is_not_there_is_refused() {
     let refused = target.deliver(&[entry(1)]).await.unwrap_err().to_string();
     assert!(refused.contains("check the URL"), "{refused}");
 }
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
+    let Some(server) = TestServer::start(&[]) else { return };
+    let url = format!("rediss://localhost:{}/?topic=replication", server.port);
+    let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
+    let stop = CancellationToken::new();
+    let mut target = RedisTarget::new(&url, stop.clone()).unwrap();
+    let delivery = tokio::spawn(async move { target.deliver(&[entry(1)]).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.cancel();
+    assert!(matches!(delivery.await.unwrap(), Err(TargetError::Stopped { .. })));
+    assert_eq!(stream(&server).await, []);
+}
