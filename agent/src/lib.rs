@@ -37,6 +37,7 @@ pub mod logging;
 pub mod metrics;
 pub mod pin;
 pub mod proof;
+pub mod retry;
 mod run;
 pub mod secret;
 pub mod server;

@@ -4,10 +4,18 @@
 //! was [released](Settlement), so the pipeline never works twice on one at the same time. The pipeline
 //! recognises other duplicates by the block's hash.
 
+mod dead_letters;
+pub mod folder;
+mod merged;
 pub mod redis;
+mod unselected;
 pub mod url;
 
+pub use merged::merge;
+pub use unselected::UnselectedFolder;
+
 use async_trait::async_trait;
+use bsp_codec::snappy::{self, SnappyError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -30,10 +38,45 @@ pub struct Delivery {
     pub entry: EntryId,
     /// The entry's block hash as text, if there is such a field.
     pub hash: Option<String>,
-    /// The entry's payload, snappy of RLP, if there is such a field.
-    pub payload: Option<Bytes>,
+    /// The entry's payload, if there is such a field.
+    pub payload: Option<Payload>,
     /// How often the entry was delivered to any consumer, this time included, where the source knows.
     pub deliveries: u64,
+}
+
+/// A replica, as its source holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// A raw snappy block of the replica's RLP: a stream's entry.
+    Snappy(Bytes),
+    /// The replica's RLP: a record of a chunk file, whose own compression is undone.
+    Rlp(Bytes),
+}
+
+impl Payload {
+    /// Its length in bytes, as it is held.
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Snappy(bytes) | Self::Rlp(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether it has no bytes at all.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As a stream's entry has it.
+    ///
+    /// # Errors
+    ///
+    /// [`SnappyError::InputTooLong`] for RLP of more than 3.6 GiB.
+    pub fn to_snappy(&self) -> Result<Bytes, SnappyError> {
+        match self {
+            Self::Snappy(block) => Ok(block.clone()),
+            Self::Rlp(rlp) => snappy::compress(rlp).map(Bytes::from),
+        }
+    }
 }
 
 /// An entry that can't be handled, and why.
@@ -45,7 +88,7 @@ pub struct DeadLetter {
     pub hash: Option<String>,
     /// What is wrong with it, in one line.
     pub reason: String,
-    /// The payload, if any.
+    /// The payload, if any, [as a stream's entry has it](Payload::to_snappy).
     #[serde(skip)]
     pub payload: Option<Bytes>,
 }
@@ -86,6 +129,12 @@ pub trait Deliveries: Send {
 /// The settling half, shared by all blocks in work.
 #[async_trait]
 pub trait Settlement: Send + Sync + fmt::Debug {
+    /// Whether an entry has the form of this source's names. Asked where sources are [merged](merge()), and a source whose
+    /// entries could have any form is the last of them.
+    fn owns(&self, _entry: &EntryId) -> bool {
+        true
+    }
+
     /// The entry is dealt with: it may go. Succeeds as well if it is gone already.
     async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError>;
 

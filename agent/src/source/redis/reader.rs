@@ -8,7 +8,7 @@ use super::{
     lost::Losses,
     reply::{self, Entry, PendingEntry},
 };
-use crate::source::{Deliveries, Delivery, EntryId, SourceError, url::RedisUrl};
+use crate::source::{Deliveries, Delivery, EntryId, Payload, SourceError, url::RedisUrl};
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd};
 use std::{
@@ -173,7 +173,7 @@ impl Reader {
         Ok(Some(Delivery {
             entry: EntryId(entry.id.to_string()),
             hash: fields.hash,
-            payload: fields.data,
+            payload: fields.data.map(Payload::Snappy),
             deliveries,
         }))
     }

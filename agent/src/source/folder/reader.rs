@@ -1,0 +1,299 @@
+//! The thread that reads chunks, one after the other.
+
+use super::{
+    chunk_file::{ChunkFile, Next},
+    entry::Record,
+    listing::Listing,
+    settlement::Shared,
+};
+use crate::{
+    alarm::AlarmKind,
+    retry::Backoff,
+    source::{DeadLetter, Delivery, Payload, SourceError},
+};
+use bsp_codec::chunk::{ChunkError, ChunkErrorKind, ChunkName, LocatedRecord};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::Sender;
+
+/// How long it waits before it looks again whether there is more.
+const POLL: Duration = Duration::from_millis(200);
+/// How soon it notices a stop.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Reads until it is stopped, or nobody takes what it reads.
+#[derive(Debug)]
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    listing: Listing,
+    max_replica_bytes: usize,
+    /// Chunks to be read after the current one, in the order in which they appeared.
+    waiting: VecDeque<ChunkName>,
+    current: Option<Current>,
+}
+
+/// The chunk that is being read.
+#[derive(Debug)]
+struct Current {
+    file: ChunkFile,
+    /// The next chunk was seen before the last look at the file, so it has all of its records.
+    complete: bool,
+    damage_reported: bool,
+}
+
+/// What one step led to.
+enum Step {
+    Deliver(Delivery),
+    /// Something was done that is no delivery.
+    GoOn,
+    /// There is nothing to be done now.
+    Wait,
+}
+
+/// Why a step failed.
+enum Trouble {
+    /// It may pass.
+    Io(io::Error),
+    /// It won't.
+    Fatal(SourceError),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Reader {
+    /// Looks at the folder for the first time.
+    pub(super) fn new(shared: Arc<Shared>, max_replica_bytes: usize) -> io::Result<Self> {
+        let mut listing = Listing::new(shared.folder.clone());
+        let present = listing.refresh()?;
+        let waiting = shared.positions(|positions| {
+            present.into_iter().filter(|chunk| !positions.is_done(*chunk)).collect()
+        });
+        let reader = Self { shared, listing, max_replica_bytes, waiting, current: None };
+        reader.report_missing();
+        Ok(reader)
+    }
+
+    /// Chunks that went with records that nobody acknowledged. Only where there are later ones: a folder without any may just not
+    /// be mounted.
+    fn report_missing(&self) {
+        let missing: Vec<ChunkName> = self.shared.positions(|positions| {
+            let unfinished = positions.chunks.iter().filter(|(_, progress)| !progress.done);
+            let gone =
+                unfinished.map(|(chunk, _)| *chunk).filter(|chunk| !self.listing.has(*chunk));
+            gone.filter(|chunk| self.listing.has_later_than(*chunk)).collect()
+        });
+        for chunk in missing {
+            self.give_up(chunk);
+        }
+    }
+
+    fn give_up(&self, chunk: ChunkName) {
+        metrics::counter!("agent_source_chunks_missing_total").increment(1);
+        let message = format!(
+            "{}/{chunk} is gone, with replicas that were not handled: have the producer export its blocks again",
+            self.shared.name()
+        );
+        self.shared.alarms.raise(AlarmKind::EntriesLost, message);
+        self.shared.change(|positions| positions.give_up(chunk));
+    }
+
+    /// The thread's work.
+    pub(super) fn run(mut self, out: &Sender<Result<Delivery, SourceError>>) {
+        let mut backoff = Backoff::default();
+        while !self.shared.stop.is_cancelled() && !out.is_closed() {
+            match self.step() {
+                Ok(step) => {
+                    if backoff.failures() > 0 {
+                        backoff = Backoff::default();
+                        self.shared.alarms.clear(AlarmKind::SourceUnavailable);
+                    }
+                    match step {
+                        Step::Deliver(delivery) => {
+                            // If nobody takes it any more, it is delivered after the next start.
+                            let _ = out.blocking_send(Ok(delivery));
+                        }
+                        Step::GoOn => {}
+                        Step::Wait => self.pause(POLL),
+                    }
+                }
+                Err(Trouble::Fatal(error)) => {
+                    let _ = out.blocking_send(Err(error));
+                    return;
+                }
+                Err(Trouble::Io(error)) => {
+                    let message = format!("{}: {error}", self.shared.name());
+                    tracing::warn!("{message}; trying again");
+                    self.shared.alarms.raise(AlarmKind::SourceUnavailable, message);
+                    self.pause(backoff.next_pause());
+                }
+            }
+        }
+    }
+
+    fn pause(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while let Some(left) = end.checked_duration_since(Instant::now())
+            && !self.shared.stop.is_cancelled()
+        {
+            std::thread::sleep(left.min(NAP));
+        }
+    }
+
+    fn step(&mut self) -> Result<Step, Trouble> {
+        if let Some(record) = self.shared.take_due() {
+            return self.redeliver(record);
+        }
+        let Some(current) = &mut self.current else { return self.begin_next() };
+        match current.file.next()? {
+            Next::Record(located) => Ok(self.receive(located)),
+            Next::End if current.complete => self.finish(None),
+            Next::End => self.look_further(),
+            Next::Damaged(error) => {
+                if !std::mem::replace(&mut current.damage_reported, true) {
+                    let message =
+                        format!("{}/{}: {error}", self.shared.name(), current.file.name());
+                    self.shared.alarms.raise(AlarmKind::DeadLetter, message);
+                }
+                if current.complete { self.finish(Some(error)) } else { self.look_further() }
+            }
+            Next::Shorter => {
+                let (source_name, chunk) = (self.shared.name(), current.file.name());
+                let reason = format!(
+                    "{chunk} has become shorter than what was read of it: find out who else writes to it, and start again"
+                );
+                Err(Trouble::Fatal(SourceError::Refused { source_name, reason }))
+            }
+        }
+    }
+
+    /// Notices new chunks. If there is one, the current one gets no more records.
+    fn look_further(&mut self) -> Result<Step, Trouble> {
+        self.take_in_new_chunks()?;
+        let Some(current) = &mut self.current else { return Ok(Step::GoOn) };
+        current.complete = !self.waiting.is_empty();
+        Ok(if current.complete { Step::GoOn } else { Step::Wait })
+    }
+
+    fn take_in_new_chunks(&mut self) -> io::Result<()> {
+        for chunk in self.listing.refresh()? {
+            if self.shared.positions(|positions| positions.is_done(chunk)) {
+                tracing::warn!(
+                    "{chunk} appeared after chunks with later names: was the producer's clock set back?"
+                );
+                self.shared.change(|positions| positions.restart(chunk));
+            }
+            self.waiting.push_back(chunk);
+        }
+        Ok(())
+    }
+
+    fn begin_next(&mut self) -> Result<Step, Trouble> {
+        if self.waiting.is_empty() {
+            self.take_in_new_chunks()?;
+        }
+        let Some(chunk) = self.waiting.front().copied() else { return Ok(Step::Wait) };
+        let (offset, _) = self.shared.change(|positions| positions.begin(chunk));
+        let open =
+            |offset| ChunkFile::open(&self.shared.folder, chunk, offset, self.max_replica_bytes);
+        let mut file = match open(offset) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.give_up(chunk);
+                self.waiting.pop_front();
+                return Ok(Step::GoOn);
+            }
+            file => file?,
+        };
+        if file.length()? < offset {
+            tracing::warn!(
+                "{chunk} is shorter than what was acknowledged of it; it is read from its beginning"
+            );
+            self.shared.change(|positions| positions.restart(chunk));
+            file = open(0)?;
+        }
+        self.waiting.pop_front();
+        self.current = Some(Current { file, complete: false, damage_reported: false });
+        Ok(Step::GoOn)
+    }
+
+    fn receive(&self, located: LocatedRecord) -> Step {
+        let Some(current) = &self.current else { return Step::GoOn };
+        let record = Record { chunk: current.file.name(), offset: located.offset };
+        let end = located.offset + located.len;
+        let (wanted, _) = self.shared.change(|positions| positions.read(record, end));
+        if wanted { Step::Deliver(delivery(record, located, 1)) } else { Step::GoOn }
+    }
+
+    /// Leaves a chunk behind that has all of its records. What can't be read of it becomes one dead letter: a record that its writer
+    /// did not finish, or everything behind a damaged place, since nothing says where the next record would start.
+    fn finish(&mut self, damage: Option<ChunkError>) -> Result<Step, Trouble> {
+        let Some(current) = &self.current else { return Ok(Step::GoOn) };
+        let (chunk, rest_at) = (current.file.name(), current.file.position());
+        let length = current.file.length()?;
+        let rest = Record { chunk, offset: rest_at };
+        if rest_at < length {
+            let torn = ChunkErrorKind::Torn { len: length - rest_at };
+            let error = damage.unwrap_or(ChunkError { offset: rest_at, kind: torn });
+            self.bury_rest(rest, &error, length)?;
+        }
+        let ((), version) = self.shared.change(|positions| {
+            if rest_at < length {
+                positions.read(rest, length);
+                positions.acknowledge(rest);
+            }
+            positions.close(chunk, length);
+        });
+        self.shared.save(version)?;
+        self.current = None;
+        Ok(Step::GoOn)
+    }
+
+    fn bury_rest(&self, rest: Record, error: &ChunkError, length: u64) -> io::Result<()> {
+        let reason =
+            format!("the chunk's last {} bytes can't be read: {error}", length - rest.offset);
+        let letter = DeadLetter { entry: rest.id(), hash: None, reason, payload: None };
+        let path = self.shared.folder.join(rest.chunk.to_string());
+        self.shared.dead.keep_rest(&letter, &path, rest.offset)?;
+        let kind = if error.is_torn() { "torn" } else { "damaged" };
+        metrics::counter!("agent_source_chunks_unreadable_total", "kind" => kind).increment(1);
+        let message = format!(
+            "{}/{}: {}; they are kept in {}: have the producer export the blocks again that are missing",
+            self.shared.name(),
+            rest.chunk,
+            letter.reason,
+            self.shared.dead.path().display()
+        );
+        tracing::warn!("{message}");
+        self.shared.alarms.raise(AlarmKind::DeadLetter, message);
+        Ok(())
+    }
+
+    fn redeliver(&self, record: Record) -> Result<Step, Trouble> {
+        let (folder, max) = (&self.shared.folder, self.max_replica_bytes);
+        let read = ChunkFile::open(folder, record.chunk, record.offset, max)
+            .and_then(|mut file| file.next())
+            .inspect_err(|_| self.shared.release(record))?;
+        match read {
+            Next::Record(located) => Ok(Step::Deliver(delivery(record, located, 2))),
+            other => {
+                let source_name = self.shared.name();
+                let reason =
+                    format!("{} was a record, and is not any more: {other:?}", record.id());
+                Err(Trouble::Fatal(SourceError::Refused { source_name, reason }))
+            }
+        }
+    }
+}
+
+fn delivery(record: Record, located: LocatedRecord, deliveries: u64) -> Delivery {
+    let hash = Some(format!("{:#x}", located.record.hash));
+    let payload = Some(Payload::Rlp(located.record.replica_rlp.0));
+    Delivery { entry: record.id(), hash, payload, deliveries }
+}

@@ -1,0 +1,194 @@
+use super::*;
+use alloy_primitives::B256;
+use bsp_codec::chunk::{CHUNK_ROTATE_BYTES, ChunkName, ChunkReader, encode_record};
+use bytes::Bytes;
+use proptest::prelude::*;
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use std::{collections::BTreeMap, fs, time::Duration};
+
+fn entry(number: u64, replica: impl Into<Bytes>) -> Entry {
+    Entry {
+        hash: B256::from(alloy_primitives::U256::from(number)),
+        number,
+        replica: replica.into(),
+    }
+}
+
+fn open(folder: &Path) -> FileTarget {
+    FileTarget::open(folder, CancellationToken::new()).unwrap()
+}
+
+fn chunks(folder: &Path) -> BTreeMap<ChunkName, Vec<u8>> {
+    let mut chunks = BTreeMap::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if let Ok(name) = path.file_name().unwrap().to_str().unwrap().parse() {
+            chunks.insert(name, fs::read(path).unwrap());
+        }
+    }
+    chunks
+}
+
+/// What a reader of the folder gets, as pairs of hash and replica.
+fn records(folder: &Path) -> Vec<(B256, Bytes)> {
+    let read = |chunk: &Vec<u8>| {
+        ChunkReader::new(chunk)
+            .map(|record| record.unwrap().record)
+            .map(|record| (record.hash, record.replica_rlp.0))
+            .collect::<Vec<_>>()
+    };
+    chunks(folder).values().flat_map(read).collect()
+}
+
+fn pairs(entries: &[Entry]) -> Vec<(B256, Bytes)> {
+    entries.iter().map(|entry| (entry.hash, entry.replica.clone())).collect()
+}
+
+/// Bytes that stay as many when compressed, to fill chunks with.
+fn incompressible(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
+    bytes
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    /// Batches of several sessions, some of them long enough to fill a chunk.
+    #[test]
+    fn what_is_delivered_is_read_back(
+        sessions in prop::collection::vec(
+            prop::collection::vec(
+                prop::collection::vec((any::<u8>(), 0..5_usize), 0..5),
+                0..5,
+            ),
+            1..4,
+        ),
+    ) {
+        let random = incompressible(3_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        let mut delivered = Vec::new();
+        for batches in sessions {
+            let mut target = open(folder.path());
+            for batch in batches {
+                let replica = |(first, size): (u8, usize)| {
+                    let length = [0, 1, 70, 100_000, 3_000_000][size];
+                    let mut bytes = random[..length].to_vec();
+                    bytes.iter_mut().take(1).for_each(|byte| *byte = first);
+                    bytes
+                };
+                let batch: Vec<_> =
+                    batch.into_iter().map(replica).enumerate().map(|(i, r)| entry(i as u64, r)).collect();
+                block_on(target.deliver(&batch)).unwrap();
+                delivered.extend(pairs(&batch));
+            }
+        }
+        prop_assert!(records(folder.path()) == delivered);
+    }
+}
+
+#[test]
+fn the_first_chunk_is_there_at_once_and_further_ones_follow_full_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("made/for/it");
+    let mut target = open(&path);
+    assert_eq!(chunks(&path).into_values().collect::<Vec<_>>(), [Vec::<u8>::new()]);
+    let random = incompressible(CHUNK_ROTATE_BYTES as usize);
+    let batch = [entry(1, vec![1; 10]), entry(2, random), entry(3, vec![3; 10])];
+    block_on(target.deliver(&batch)).unwrap();
+    block_on(target.deliver(&[entry(4, vec![4; 10])])).unwrap();
+    let chunks = chunks(&path);
+    let lengths: Vec<_> = chunks.values().map(|chunk| ChunkReader::new(chunk).count()).collect();
+    assert_eq!(lengths, [3, 1], "a batch is not split");
+    let names: Vec<_> = chunks.into_keys().collect();
+    assert_eq!(names[1], ChunkName { chunk: 1, ..names[0] });
+    assert_eq!(names[0].chunk, 0);
+}
+
+#[test]
+fn a_session_never_takes_the_name_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let far = ChunkName { session: 0xffff_ffff, chunk: 3 };
+    fs::write(folder.path().join(far.to_string()), b"").unwrap();
+    fs::write(folder.path().join("other.txt"), b"").unwrap();
+    for session in [0x1_0000_0000, 0x1_0000_0001] {
+        drop(open(folder.path()));
+        let last = *chunks(folder.path()).last_key_value().unwrap().0;
+        assert_eq!(last, ChunkName { session, chunk: 0 });
+    }
+}
+
+#[test]
+fn a_folder_has_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let refused = FileTarget::open(folder.path(), CancellationToken::new()).unwrap_err();
+    assert!(refused.to_string().contains("another process writes"), "{refused}");
+    drop(first);
+    open(folder.path());
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_wherever_it_is_torn() {
+    let whole: Vec<_> = [1, 2].map(|i| entry(i, vec![i as u8; 40])).into();
+    let encoded: Vec<u8> =
+        whole.iter().flat_map(|e| encode_record(e.hash, &e.replica).unwrap()).collect();
+    let last = encode_record(whole[1].hash, &whole[1].replica).unwrap().len();
+    for cut in encoded.len() - last..=encoded.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sess-00000001-chunk-00000000.rlp");
+        fs::write(&path, &encoded[..cut]).unwrap();
+        let mut target = open(folder.path());
+        block_on(target.deliver(&whole[1..])).unwrap();
+        let kept = if cut == encoded.len() { &whole[..] } else { &whole[..1] };
+        let expected = [pairs(kept), pairs(&whole[1..])].concat();
+        assert_eq!(records(folder.path()), expected, "{cut}");
+        let torn = fs::read(path.with_extension("rlp.torn")).unwrap_or_default();
+        assert_eq!([fs::read(path).unwrap(), torn].concat(), encoded[..cut], "{cut}");
+    }
+}
+
+#[test]
+fn other_damage_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sess-00000001-chunk-00000000.rlp");
+    let mut bytes = encode_record(B256::ZERO, b"replica").unwrap();
+    bytes.extend([0; 16]);
+    fs::write(&path, &bytes).unwrap();
+    drop(open(folder.path()));
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let refused = FileTarget::open(&file.join("inside"), CancellationToken::new()).unwrap_err();
+    assert!(matches!(refused, TargetError::Refused { .. }), "{refused}");
+}
+
+#[test]
+fn a_folder_that_went_away_is_waited_for_and_what_it_took_half_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replicas");
+    let stop = CancellationToken::new();
+    let mut target = FileTarget::open(&path, stop.clone()).unwrap();
+    // Ends the session's chunk, so that the next delivery has to make one.
+    target.writer.lock().unwrap().give_up_for_test();
+    let away = folder.path().join("away");
+    fs::rename(&path, &away).unwrap();
+    block_on(async {
+        let delivery = tokio::spawn(async move { target.deliver(&[entry(1, vec![1; 9])]).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!delivery.is_finished());
+        fs::rename(&away, &path).unwrap();
+        delivery.await.unwrap().unwrap();
+    });
+    assert_eq!(records(&path), pairs(&[entry(1, vec![1; 9])]));
+    stop.cancel();
+}
