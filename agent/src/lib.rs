@@ -16,16 +16,22 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
+//! | [`pipeline`] | the steps of a block, and how many are in work |
 //! | [`source`] | where deliveries come from, and where they are acknowledged or buried |
+//! | [`prepare`] | from a message to a segment, in memory |
+//! | [`segments`] | the segments' files |
 //! | [`pin`] | content by its CID, kept available |
 //! | [`proof`] | the proof chain, or a ledger in its place |
 //! | [`journal`] | what has happened to each block, across crashes |
 //! | [`alarm`] | what an operator has to look at |
+//! | [`retry`] | trying again what may pass by itself |
+//! | [`failpoint`] | where tests make the process die |
 //! | [`args`], [`config`] | what the operator asks for, as typed and as understood |
 //! | [`check`] | whether everything that a start needs is there |
 //! | [`logging`], [`metrics`], [`server`] | what the outside sees |
 //! | [`secret`] | keys, passwords and URLs that must not be seen |
 
+mod agent;
 pub mod alarm;
 pub mod args;
 pub mod block;
@@ -36,12 +42,16 @@ pub mod journal;
 pub mod logging;
 pub mod metrics;
 pub mod pin;
+pub mod pipeline;
+pub mod prepare;
 pub mod proof;
 pub mod retry;
 mod run;
 pub mod secret;
+pub mod segments;
 pub mod server;
 pub mod source;
 
+pub use agent::{Agent, AgentStatus, StartError};
 pub use block::{BlockId, SegmentName};
 pub use run::{RunError, run};

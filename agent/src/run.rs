@@ -1,19 +1,72 @@
 //! The agent from start to end.
 
-use crate::config::AgentConfig;
+use crate::{
+    agent::{Agent, StartError},
+    alarm::Alarms,
+    config::AgentConfig,
+    metrics::Metrics,
+    server::{Server, ServerError, Shown},
+    source::SourceError,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+
+/// Between two times that collected metrics are folded.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the agent does not start, or stops by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// It can't start with these settings, or not now.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The HTTP server can't listen.
     #[error(transparent)]
-    Server(#[from] crate::server::ServerError),
+    Server(#[from] ServerError),
+    /// The source refuses.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
-/// Runs until `shutdown` is cancelled.
-pub async fn run(_config: AgentConfig, shutdown: CancellationToken) -> Result<(), RunError> {
-    shutdown.cancelled().await;
-    Ok(())
+/// Runs the agent until `shutdown` is cancelled or its source refuses, with its HTTP server if there is to be one. On
+/// return nothing is in work.
+///
+/// # Errors
+///
+/// What ends it before it was told to.
+pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> Result<(), RunError> {
+    let server = match &config.server {
+        Some(server) => Some(Server::bind(server).await?),
+        None => None,
+    };
+    // Who embeds the agent may have installed a recorder. Then that one shows the metrics.
+    let metrics = Metrics::install(watched_folders(&config)).ok();
+    let alarms = Alarms::default();
+    // Everything ends with the agent, also when that ends by itself.
+    let stop = shutdown.child_token();
+    let _stop_all = stop.clone().drop_guard();
+    let agent = Agent::start(config, alarms.clone(), stop.clone()).await?;
+    if let Some(metrics) = metrics {
+        tokio::spawn(keep_up(metrics.clone(), stop.clone()));
+        if let Some(server) = server {
+            let status = Arc::new(agent.status());
+            tokio::spawn(server.serve(Shown { metrics, alarms, status }, stop.clone()));
+        }
+    }
+    Ok(agent.run().await?)
+}
+
+/// The folders that can get full.
+fn watched_folders(config: &AgentConfig) -> Vec<(&'static str, PathBuf)> {
+    let segments = &config.segments;
+    let mut folders = vec![("data", segments.data_dir.clone()), ("log", config.log.folder.clone())];
+    folders.extend(segments.binary_file_path.clone().map(|folder| ("segments", folder)));
+    folders
+}
+
+async fn keep_up(metrics: Metrics, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL)).await.is_some() {
+        metrics.upkeep();
+    }
 }

@@ -171,19 +171,33 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All names of stages, in their order.
+    pub const NAMES: [&str; 10] = [
+        "received",
+        "encoded",
+        "stored",
+        "pinned",
+        "verified",
+        "proof_sent",
+        "proof_confirmed",
+        "acknowledged",
+        "skipped",
+        "refused",
+    ];
+
     /// The name in metrics, logs and JSON.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Received => "received",
-            Self::Encoded { .. } => "encoded",
-            Self::Stored { .. } => "stored",
-            Self::Pinned { .. } => "pinned",
-            Self::Verified { .. } => "verified",
-            Self::ProofSent { .. } => "proof_sent",
-            Self::ProofConfirmed { .. } => "proof_confirmed",
-            Self::Acknowledged { .. } => "acknowledged",
-            Self::Skipped { .. } => "skipped",
-            Self::Refused { .. } => "refused",
+            Self::Received => Self::NAMES[0],
+            Self::Encoded { .. } => Self::NAMES[1],
+            Self::Stored { .. } => Self::NAMES[2],
+            Self::Pinned { .. } => Self::NAMES[3],
+            Self::Verified { .. } => Self::NAMES[4],
+            Self::ProofSent { .. } => Self::NAMES[5],
+            Self::ProofConfirmed { .. } => Self::NAMES[6],
+            Self::Acknowledged { .. } => Self::NAMES[7],
+            Self::Skipped { .. } => Self::NAMES[8],
+            Self::Refused { .. } => Self::NAMES[9],
         }
     }
 
@@ -201,6 +215,11 @@ impl Stage {
             | Self::Skipped { segment, .. }
             | Self::Refused { segment, .. } => Some(segment),
         }
+    }
+
+    /// Whether the segment is on disk, so that the source's bytes are no longer needed.
+    pub const fn is_stored(&self) -> bool {
+        !matches!(self, Self::Received | Self::Encoded { .. })
     }
 
     /// Whether nothing remains to be done.

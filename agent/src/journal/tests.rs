@@ -1,9 +1,18 @@
 use super::*;
-use crate::{SegmentName, block::BlockId, proof::Proof, source::EntryId};
+use crate::{
+    SegmentName,
+    block::BlockId,
+    proof::{Attempt, Proof, SentTransaction},
+    source::EntryId,
+};
 use bsp_codec::ReplicaKind;
 use proptest::prelude::*;
-use std::fs;
+use std::{fs, sync::OnceLock};
 use tempfile::TempDir;
+
+fn open(path: &Path) -> Result<Journal, JournalError> {
+    Journal::open(path, Alarms::default())
+}
 
 fn block(number: u64) -> BlockId {
     BlockId { network_id: 1, number, hash: B256::with_last_byte(number as u8) }
@@ -40,13 +49,13 @@ async fn records_survive_the_process() {
     let stored = record(1, Stage::Stored { segment: facts(1) });
     let done = record(2, acknowledged(2));
     {
-        let journal = Journal::open(&path).unwrap();
+        let journal = open(&path).unwrap();
         put(&journal, &record(1, Stage::Received)).await;
         put(&journal, &stored).await;
         put(&journal, &done).await;
         journal.set_fact("consumer", "here").await.unwrap();
     }
-    let journal = Journal::open(&path).unwrap();
+    let journal = open(&path).unwrap();
     assert_eq!(journal.get(&stored.key().unwrap()).unwrap(), Some(stored.clone()));
     assert_eq!(journal.unfinished().unwrap(), [stored]);
     assert_eq!(journal.fact("consumer").unwrap().as_deref(), Some("here"));
@@ -55,22 +64,45 @@ async fn records_survive_the_process() {
 }
 
 #[tokio::test]
+async fn attempts_are_found_again_with_fees_of_any_size() {
+    let folder = TempDir::new().unwrap();
+    let journal = open(&folder.path().join("journal.redb")).unwrap();
+    let transaction = SentTransaction {
+        hash: B256::repeat_byte(4),
+        max_fee_per_gas: u128::MAX,
+        max_priority_fee_per_gas: 0,
+        signed_ms: u64::MAX,
+        raw: alloy_primitives::Bytes::from_static(b"raw"),
+    };
+    let sent = record(
+        1,
+        Stage::ProofSent {
+            segment: facts(1),
+            verification: Verification::ExecutionImpossible,
+            attempts: vec![Attempt { nonce: u64::MAX, transactions: vec![transaction] }],
+        },
+    );
+    put(&journal, &sent).await;
+    assert_eq!(journal.get(&sent.key().unwrap()).unwrap(), Some(sent));
+}
+
+#[tokio::test]
 async fn what_was_noted_is_durable_with_the_next_write() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.redb");
     let noted = record(1, Stage::Received);
     {
-        let journal = Journal::open(&path).unwrap();
+        let journal = open(&path).unwrap();
         journal.note(noted.key().unwrap(), &noted);
         put(&journal, &record(2, Stage::Received)).await;
     }
-    assert_eq!(Journal::open(&path).unwrap().get(&noted.key().unwrap()).unwrap(), Some(noted));
+    assert_eq!(open(&path).unwrap().get(&noted.key().unwrap()).unwrap(), Some(noted));
 }
 
 #[tokio::test]
 async fn kinds_of_one_block_have_records_of_their_own() {
     let folder = TempDir::new().unwrap();
-    let journal = Journal::open(&folder.path().join("journal.redb")).unwrap();
+    let journal = open(&folder.path().join("journal.redb")).unwrap();
     let specimen = BlockRecord::new(block(1), ReplicaKind::Specimen, Vec::new(), Stage::Received);
     put(&journal, &specimen).await;
     assert_eq!(journal.get(&specimen.key().unwrap()).unwrap(), Some(specimen.clone()));
@@ -82,7 +114,7 @@ async fn kinds_of_one_block_have_records_of_their_own() {
 #[tokio::test]
 async fn only_what_is_dealt_with_is_forgotten() {
     let folder = TempDir::new().unwrap();
-    let journal = Journal::open(&folder.path().join("journal.redb")).unwrap();
+    let journal = open(&folder.path().join("journal.redb")).unwrap();
     let mut old = record(1, acknowledged(1));
     old.updated_ms = 10;
     let mut waiting = record(2, Stage::Stored { segment: facts(2) });
@@ -101,8 +133,8 @@ async fn only_what_is_dealt_with_is_forgotten() {
 async fn a_second_agent_is_told_that_the_folder_is_in_use() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.redb");
-    let _open = Journal::open(&path).unwrap();
-    assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
+    let _open = open(&path).unwrap();
+    assert!(matches!(open(&path), Err(JournalError::InUse { .. })));
 }
 
 #[test]
@@ -110,27 +142,33 @@ fn a_file_of_something_else_is_called_damaged() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.redb");
     fs::write(&path, b"not a database at all, but longer than a header of one").unwrap();
-    let error = Journal::open(&path).unwrap_err();
+    let error = open(&path).unwrap_err();
     assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
 }
 
 #[test]
 fn a_folder_that_is_not_there_is_not_called_damaged() {
     let folder = TempDir::new().unwrap();
-    let error = Journal::open(&folder.path().join("none").join("journal.redb")).unwrap_err();
+    let error = open(&folder.path().join("none").join("journal.redb")).unwrap_err();
     assert!(matches!(error, JournalError::Storage { .. }), "{error}");
 }
 
-fn file_with_records(folder: &TempDir) -> PathBuf {
-    let path = folder.path().join("journal.redb");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let journal = Journal::open(&path).unwrap();
-    runtime.block_on(async {
+/// A journal's file that holds forty records. It is made once: every record takes a sync.
+fn file_with_records() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("journal.redb");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let journal = open(&path).unwrap();
         for number in 1..40 {
-            put(&journal, &record(number, acknowledged(number))).await;
+            let record = record(number, acknowledged(number));
+            journal.note(record.key().unwrap(), &record);
         }
-    });
-    path
+        runtime.block_on(put(&journal, &record(40, acknowledged(40))));
+        drop(journal);
+        fs::read(path).unwrap()
+    })
 }
 
 proptest! {
@@ -140,12 +178,12 @@ proptest! {
     #[test]
     fn a_damaged_file_never_yields_another_record(at in any::<prop::sample::Index>(), flip in 1_u8..) {
         let folder = TempDir::new().unwrap();
-        let path = file_with_records(&folder);
-        let mut bytes = fs::read(&path).unwrap();
+        let path = folder.path().join("journal.redb");
+        let mut bytes = file_with_records().to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         fs::write(&path, bytes).unwrap();
-        let Ok(journal) = Journal::open(&path) else { return Ok(()) };
+        let Ok(journal) = open(&path) else { return Ok(()) };
         let read = journal.for_each(|found| {
             let expected = record(found.block.number, acknowledged(found.block.number));
             assert_eq!(BlockRecord { updated_ms: 0, ..found }, BlockRecord { updated_ms: 0, ..expected });

@@ -1,11 +1,23 @@
 //! The thread that writes: all changes that wait go into one transaction, and one sync.
 
-use super::{BLOCKS, BlockKey, BlockRecord, FACTS, JournalError, entry};
+use super::{
+    BLOCKS, BlockKey, BlockRecord, FACTS, JournalError,
+    entry::{encode_key, encode_record},
+    storage::Storage,
+};
+use crate::{
+    alarm::{AlarmKind, Alarms},
+    retry::Backoff,
+};
 use redb::Database;
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -24,11 +36,11 @@ pub(super) enum Change {
 
 impl Change {
     pub(super) fn put(key: &BlockKey, record: &BlockRecord) -> Self {
-        Self::Put(entry::encode_key(key), entry::encode_record(record))
+        Self::Put(encode_key(key), encode_record(record))
     }
 
     pub(super) fn remove(key: &BlockKey) -> Self {
-        Self::Remove(entry::encode_key(key))
+        Self::Remove(encode_key(key))
     }
 
     pub(super) fn fact(name: &str, value: &str) -> Self {
@@ -40,33 +52,52 @@ impl Change {
     }
 }
 
-/// What a commit failed with, for each of those that wait for it.
-type Outcome = Result<(), String>;
-type Waiter = Option<oneshot::Sender<Outcome>>;
+/// Told when its change is durable; dropped untold when it never will be.
+type Waiter = Option<oneshot::Sender<()>>;
 
-/// Hands changes to the thread.
+/// Hands changes to the thread. The thread ends with the last writer, which waits for it.
 #[derive(Debug, Clone)]
-pub(super) struct Writer {
-    path: Arc<PathBuf>,
-    thread: Arc<WriterThread>,
-}
+pub(super) struct Writer(Arc<Thread>);
 
-/// Ends with the last writer, which waits for it: the file can be opened again at once.
 #[derive(Debug)]
-struct WriterThread {
+struct Thread {
     changes: Option<mpsc::Sender<(Change, Waiter)>>,
+    closing: Arc<AtomicBool>,
     handle: Option<thread::JoinHandle<()>>,
 }
 
-impl WriterThread {
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(storage: Arc<Storage>, alarms: Alarms) -> Self {
+        let (changes, queue) = mpsc::channel();
+        let closing = Arc::new(AtomicBool::new(false));
+        let committer = Committer { storage, alarms, closing: Arc::clone(&closing) };
+        let handle = thread::spawn(move || committer.run(&queue));
+        Self(Arc::new(Thread { changes: Some(changes), closing, handle: Some(handle) }))
+    }
+
+    /// Hands over a change and waits until it is durable.
+    pub(super) async fn write(&self, change: Change) -> Result<(), JournalError> {
+        let (sender, done) = oneshot::channel();
+        self.send(change, Some(sender))?;
+        done.await.map_err(|_| JournalError::Closed)
+    }
+
+    /// Hands over a change that nobody waits for.
+    pub(super) fn note(&self, change: Change) {
+        // Without a thread the next change that is waited for reports it.
+        let _ = self.send(change, None);
+    }
+
     fn send(&self, change: Change, waiter: Waiter) -> Result<(), JournalError> {
-        let changes = self.changes.as_ref().ok_or(JournalError::Closed)?;
+        let changes = self.0.changes.as_ref().ok_or(JournalError::Closed)?;
         changes.send((change, waiter)).map_err(|_| JournalError::Closed)
     }
 }
 
-impl Drop for WriterThread {
+impl Drop for Thread {
     fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
         drop(self.changes.take());
         if let Some(handle) = self.handle.take() {
             // A panic there was reported to those that waited.
@@ -75,43 +106,60 @@ impl Drop for WriterThread {
     }
 }
 
-impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(path: &Path, database: Arc<Database>) -> Self {
-        let (changes, queue) = mpsc::channel();
-        let handle = thread::spawn(move || write_all(&database, &queue));
-        let thread = WriterThread { changes: Some(changes), handle: Some(handle) };
-        Self { path: Arc::new(path.to_owned()), thread: Arc::new(thread) }
-    }
-
-    /// Hands over a change and waits until it is durable.
-    pub(super) async fn write(&self, change: Change) -> Result<(), JournalError> {
-        let (sender, done) = oneshot::channel();
-        self.thread.send(change, Some(sender))?;
-        match done.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(JournalError::Storage { path: self.path.to_path_buf(), reason }),
-            Err(_) => Err(JournalError::Closed),
-        }
-    }
-
-    /// Hands over a change that nobody waits for.
-    pub(super) fn note(&self, change: Change) {
-        // Without a thread the next change that is waited for reports it.
-        let _ = self.thread.send(change, None);
-    }
+/// What the thread works with.
+struct Committer {
+    storage: Arc<Storage>,
+    alarms: Alarms,
+    closing: Arc<AtomicBool>,
 }
 
-fn write_all(database: &Database, queue: &mpsc::Receiver<(Change, Waiter)>) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        batch.extend(queue.try_iter().take(MAX_CHANGES_PER_COMMIT - 1));
-        let outcome = commit(database, &batch).map_err(|error| error.to_string());
-        for (_, waiter) in batch {
-            if let Some(waiter) = waiter {
-                let _ = waiter.send(outcome.clone());
+impl Committer {
+    fn run(&self, queue: &mpsc::Receiver<(Change, Waiter)>) {
+        while let Ok(first) = queue.recv() {
+            let mut batch = vec![first];
+            batch.extend(queue.try_iter().take(MAX_CHANGES_PER_COMMIT - 1));
+            if !self.commit_at_last(&batch) {
+                return;
+            }
+            for waiter in batch.into_iter().filter_map(|(_, waiter)| waiter) {
+                let _ = waiter.send(());
             }
         }
+    }
+
+    /// Commits for as long as it takes; `false` if the journal is closed first.
+    fn commit_at_last(&self, batch: &[(Change, Waiter)]) -> bool {
+        let mut backoff = Backoff::default();
+        loop {
+            let outcome = self.storage.with(|database| commit(database, batch));
+            let Err(error) = outcome else {
+                if backoff.failures() > 0 {
+                    self.alarms.clear(AlarmKind::JournalFailing);
+                }
+                return true;
+            };
+            let message = format!("the journal can't be written, blocks wait for it: {error}");
+            self.alarms.raise(AlarmKind::JournalFailing, message);
+            if !self.pause(backoff.next_pause()) {
+                return false;
+            }
+            if let Err(error) = self.storage.reopen() {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    /// Waits; `false` if the journal is closed meanwhile.
+    fn pause(&self, pause: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(50);
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            if self.closing.load(Ordering::Relaxed) {
+                return false;
+            }
+            thread::sleep(STEP);
+        }
+        true
     }
 }
 

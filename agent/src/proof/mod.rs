@@ -4,6 +4,7 @@
 //! records each new one before it leaves the machine, so that a crash never hides a transaction that may still be mined.
 
 pub mod contract;
+mod decimal;
 pub mod fees;
 pub mod key;
 pub mod outcome;
@@ -47,8 +48,10 @@ pub struct SentTransaction {
     /// Its hash.
     pub hash: B256,
     /// Fee cap, or gas price of a legacy transaction, in wei for each gas.
+    #[serde(with = "decimal")]
     pub max_fee_per_gas: u128,
     /// Tip cap, or gas price of a legacy transaction, in wei for each gas.
+    #[serde(with = "decimal")]
     pub max_priority_fee_per_gas: u128,
     /// When it was signed, in milliseconds since 1970.
     pub signed_ms: u64,

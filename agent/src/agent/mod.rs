@@ -1,0 +1,185 @@
+//! The agent's parts, put together as the settings say.
+
+mod parts;
+mod status;
+
+pub use status::AgentStatus;
+
+use crate::{
+    alarm::{Alarms, now_ms},
+    config::{AgentConfig, IntakeConfig},
+    journal::{BlockRecord, Journal, JournalError},
+    pipeline::{Pipeline, PipelineOptions, Services},
+    prepare::MessageLimits,
+    proof::key::KeyError,
+    source::{Deliveries, Settlement, SourceError, merge},
+};
+use parts::Parts;
+use status::Observed;
+use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How long the journal remembers a block that was dealt with. A repetition that comes later costs the work on it, and the
+/// contract refuses its proof.
+const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Between two times that the journal forgets.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Why the agent can't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The journal can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The source can't be used, or does not answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There is no usable key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The source's URL is none.
+    #[error("--redis-url: {0}")]
+    RedisUrl(#[from] crate::source::url::UrlError),
+    /// A folder can't be used.
+    #[error("{}: {error}; check that it exists and may be written", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The genesis file is none.
+    #[error("--genesis {}: {reason}", path.display())]
+    Genesis {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The proof chain can't be used with these settings, or does not answer.
+    #[error("the proof chain can't be used: {0}")]
+    Proofs(String),
+    /// The ledger can't be used.
+    #[error("the ledger of proofs can't be used: {0}")]
+    Ledger(String),
+    /// The pinner's address is of no use.
+    #[error("--ipfs-pinner-server: {0}")]
+    Pinner(#[from] crate::pin::IpfsPinnerError),
+}
+
+/// An agent that is ready to run.
+pub struct Agent {
+    pipeline: Pipeline,
+    deliveries: Box<dyn Deliveries>,
+    journal: Journal,
+    settlement: Arc<dyn Settlement>,
+    stop: CancellationToken,
+    status: AgentStatus,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// Opens everything that the agent works with. It takes nothing from its source yet.
+    ///
+    /// # Errors
+    ///
+    /// The first part that can't be used.
+    pub async fn start(
+        config: AgentConfig,
+        alarms: Alarms,
+        stop: CancellationToken,
+    ) -> Result<Self, StartError> {
+        Self::start_with(config, alarms, stop, None).await
+    }
+
+    /// As [`start`](Self::start), with a channel that is told of each block that is dealt with.
+    ///
+    /// # Errors
+    ///
+    /// The first part that can't be used.
+    pub async fn start_with(
+        config: AgentConfig,
+        alarms: Alarms,
+        stop: CancellationToken,
+        finished: Option<mpsc::UnboundedSender<BlockRecord>>,
+    ) -> Result<Self, StartError> {
+        let divisor = config.segments.block_divisor;
+        let Parts { journal, source, unselected, segments, pinner, prover, chain_spec, consumer } =
+            Parts::open(&config, &alarms, &stop).await?;
+        let status = AgentStatus::new(consumer, prover.name(), pinner.name(), alarms.clone());
+        let source = merge(vec![unselected.selected_by(divisor), source]);
+        let services = Services {
+            journal: journal.clone(),
+            segments,
+            settlement: Arc::clone(&source.settlement),
+            pinner,
+            prover,
+            unselected,
+            alarms,
+            stop: stop.clone(),
+            finished,
+        };
+        let options = PipelineOptions {
+            block_divisor: divisor,
+            verify: config.segments.verify,
+            chain_spec,
+            limits: limits(&config.intake),
+            max_inflight_bytes: to_usize(config.intake.max_inflight_bytes),
+            max_open_blocks: config.intake.max_open_blocks,
+            cpu_tasks: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            shutdown_timeout: config.shutdown_timeout,
+        };
+        let pipeline = Pipeline::new(services, options);
+        let settlement = source.settlement;
+        Ok(Self { status, pipeline, deliveries: source.deliveries, journal, settlement, stop })
+    }
+
+    /// What the agent is doing, for as long as it runs.
+    pub fn status(&self) -> Observed {
+        Observed { status: self.status.clone(), pipeline: self.pipeline.clone() }
+    }
+
+    /// Works until it is stopped, or its source ends or refuses.
+    ///
+    /// # Errors
+    ///
+    /// The source's refusal.
+    pub async fn run(self) -> Result<(), SourceError> {
+        let watch = self.status.clone().watch(self.pipeline.clone(), self.settlement);
+        let stop = self.stop.child_token();
+        let _stop_with_this = stop.clone().drop_guard();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
+        tokio::spawn(stop.run_until_cancelled_owned(forget(self.journal)));
+        self.pipeline.run(self.deliveries).await
+    }
+}
+
+async fn forget(journal: Journal) {
+    loop {
+        let memory = u64::try_from(MEMORY.as_millis()).unwrap_or(u64::MAX);
+        match journal.forget_before(now_ms().saturating_sub(memory)).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!("the journal forgot {count} blocks of long ago"),
+            Err(error) => tracing::warn!("{error}"),
+        }
+        tokio::time::sleep(FORGET_INTERVAL).await;
+    }
+}
+
+fn limits(intake: &IntakeConfig) -> MessageLimits {
+    MessageLimits {
+        max_message_bytes: to_usize(intake.max_message_bytes),
+        max_decoded_bytes: to_usize(intake.max_decoded_bytes),
+    }
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

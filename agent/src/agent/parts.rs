@@ -1,0 +1,198 @@
+//! Each part, opened as the settings say.
+
+use super::StartError;
+use crate::{
+    alarm::Alarms,
+    config::{AgentConfig, ChainConfig, KeyConfig, ProofConfig, SegmentConfig, SourceConfig},
+    journal::Journal,
+    pin::{IpfsPinner, LocalPinner, Pinner},
+    proof::{
+        ChainProver, ChainProverConfig, LedgerProver, Prover,
+        key::{self, KeySettings},
+        rpc::Endpoint,
+    },
+    segments::SegmentFolder,
+    source::{
+        Source, UnselectedFolder,
+        folder::FolderSource,
+        redis::{self, RedisSourceConfig},
+        url::RedisUrl,
+    },
+};
+use alloy_genesis::Genesis;
+use bsp_capture::ChainSpec;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The journal's fact that names this consumer.
+const CONSUMER: &str = "consumer";
+
+/// All parts of an agent.
+pub(super) struct Parts {
+    pub(super) journal: Journal,
+    pub(super) source: Source,
+    pub(super) unselected: UnselectedFolder,
+    pub(super) segments: SegmentFolder,
+    pub(super) pinner: Arc<dyn Pinner>,
+    pub(super) prover: Arc<dyn Prover>,
+    pub(super) chain_spec: Option<ChainSpec>,
+    pub(super) consumer: String,
+}
+
+impl Parts {
+    /// Opens what is on this machine first, then what is on others.
+    pub(super) async fn open(
+        config: &AgentConfig,
+        alarms: &Alarms,
+        stop: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let settings = &config.segments;
+        let data = &settings.data_dir;
+        let journal = Journal::open(&data.join("journal.redb"), alarms.clone())?;
+        let consumer = consumer(&journal, config.intake.consumer_name.as_deref()).await?;
+        let unselected = UnselectedFolder::open(
+            data.join("unselected"),
+            settings.unselected_budget_bytes,
+            alarms,
+            stop,
+        )?;
+        Ok(Self {
+            unselected,
+            segments: segments(settings)?,
+            chain_spec: chain_spec(settings.genesis.as_deref())?,
+            pinner: pinner(settings)?,
+            prover: prover(&config.proof, data, alarms, stop).await?,
+            source: source(config, &consumer, alarms, stop).await?,
+            journal,
+            consumer,
+        })
+    }
+}
+
+/// The name that was chosen, or one that this folder keeps: entries that were taken under it are found again.
+async fn consumer(journal: &Journal, chosen: Option<&str>) -> Result<String, StartError> {
+    if let Some(chosen) = chosen {
+        return Ok(chosen.to_owned());
+    }
+    if let Some(kept) = journal.fact(CONSUMER)? {
+        return Ok(kept);
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = format!("{host}-{:08x}", rand::random::<u32>());
+    journal.set_fact(CONSUMER, &name).await?;
+    Ok(name)
+}
+
+fn segments(settings: &SegmentConfig) -> Result<SegmentFolder, StartError> {
+    let folder = match &settings.binary_file_path {
+        Some(folder) => folder.clone(),
+        None => made(settings.data_dir.join("segments"))?,
+    };
+    Ok(SegmentFolder::new(folder))
+}
+
+fn pinner(settings: &SegmentConfig) -> Result<Arc<dyn Pinner>, StartError> {
+    if let Some(url) = &settings.pinner {
+        return Ok(Arc::new(IpfsPinner::new(url.expose())?));
+    }
+    let path = settings.data_dir.join("pins");
+    match LocalPinner::new(&path) {
+        Ok(pinner) => Ok(Arc::new(pinner)),
+        Err(error) => Err(StartError::Folder { path, error }),
+    }
+}
+
+fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, StartError> {
+    let Some(path) = genesis else { return Ok(None) };
+    let wrong = |reason: String| StartError::Genesis { path: path.to_owned(), reason };
+    let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let genesis: Genesis =
+        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(ChainSpec::from_genesis(&genesis)))
+}
+
+async fn source(
+    config: &AgentConfig,
+    consumer: &str,
+    alarms: &Alarms,
+    stop: &CancellationToken,
+) -> Result<Source, StartError> {
+    match &config.source {
+        SourceConfig::Redis { url, password } => {
+            let password = password.as_ref().map(|password| password.expose().as_str());
+            let config = RedisSourceConfig {
+                url: RedisUrl::parse(url.expose(), password)?,
+                consumer: consumer.to_owned(),
+                claim_idle: config.intake.claim_idle,
+                ca_file: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+            };
+            Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
+        }
+        SourceConfig::Folder(folder) => {
+            let state = config.segments.data_dir.join("source");
+            Ok(FolderSource::new(folder, state).open(alarms, stop)?)
+        }
+    }
+}
+
+async fn prover(
+    config: &ProofConfig,
+    data: &Path,
+    alarms: &Alarms,
+    stop: &CancellationToken,
+) -> Result<Arc<dyn Prover>, StartError> {
+    match config {
+        ProofConfig::Ledger => {
+            let ledger =
+                LedgerProver::open(&data.join("ledger.jsonl"), alarms.clone(), stop.clone());
+            Ok(Arc::new(ledger.map_err(|error| StartError::Ledger(error.to_string()))?))
+        }
+        ProofConfig::Chain(chain) => {
+            let signer = key::load(&key_settings(&chain.key))?;
+            let config = chain_prover_config(chain)?;
+            let prover = ChainProver::start(config, signer, alarms.clone(), stop.clone());
+            Ok(Arc::new(prover.map_err(|error| StartError::Proofs(error.to_string()))?))
+        }
+    }
+}
+
+fn key_settings(key: &KeyConfig) -> KeySettings {
+    match key {
+        KeyConfig::Private(key) => {
+            KeySettings { private_key: Some(key.expose().clone()), ..KeySettings::default() }
+        }
+        KeyConfig::Keystore { path, password } => KeySettings {
+            keystore: Some(path.clone()),
+            password: Some(password.expose().clone()),
+            ..KeySettings::default()
+        },
+    }
+}
+
+fn chain_prover_config(chain: &ChainConfig) -> Result<ChainProverConfig, StartError> {
+    let endpoint = Endpoint::parse(chain.rpc_url.expose().as_str());
+    let endpoint = endpoint.map_err(|error| StartError::Proofs(error.to_string()))?;
+    Ok(ChainProverConfig {
+        max_in_flight: chain.max_in_flight,
+        confirmations: chain.confirmations,
+        max_fee_per_gas: chain.max_fee_per_gas,
+        resubmit_after: chain.resubmit_after,
+        deadline: chain.deadline,
+        balance_alarm: chain.balance_alarm,
+        ..ChainProverConfig::new(endpoint, chain.contract)
+    })
+}
+
+/// A folder, made if it is not there.
+fn made(path: PathBuf) -> Result<PathBuf, StartError> {
+    let created = match fs::create_dir(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    created.map_err(|error| StartError::Folder { path: path.clone(), error })?;
+    Ok(path)
+}

@@ -1,0 +1,147 @@
+//! The way of a block through the agent.
+//!
+//! [`Pipeline::run`] reads deliveries for as long as there is room for more blocks, and gives each block a task of its
+//! own. A task does one step after the other, and journals each before the next.
+
+mod block;
+mod budget;
+mod intake;
+mod status;
+mod verification;
+mod work;
+
+pub use status::{LastProof, PipelineStatus};
+pub use verification::NotVerified;
+
+use crate::{
+    alarm::{AlarmKind, Alarms},
+    args::Verify,
+    journal::{BlockRecord, Journal},
+    metrics::CompletedBlocks,
+    pin::Pinner,
+    prepare::MessageLimits,
+    proof::Prover,
+    retry::Retry,
+    segments::SegmentFolder,
+    source::{Deliveries, Settlement, SourceError, UnselectedFolder},
+};
+use bsp_capture::ChainSpec;
+use budget::ByteBudget;
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use work::WorkList;
+
+/// What the pipeline is told to do.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    /// Blocks whose number it divides are proved.
+    pub block_divisor: NonZeroU64,
+    /// How much is verified before a proof.
+    pub verify: Verify,
+    /// The chain's rules, for networks that are not built in.
+    pub chain_spec: Option<ChainSpec>,
+    /// What is read of a message.
+    pub limits: MessageLimits,
+    /// How many bytes the messages in work may take, about.
+    pub max_inflight_bytes: usize,
+    /// How many blocks may be in work, from their delivery to their acknowledgement.
+    pub max_open_blocks: usize,
+    /// How many blocks are decoded or executed at once.
+    pub cpu_tasks: usize,
+    /// How long blocks in work may take to come to a rest after a stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// What the pipeline works with.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// What has happened to each block.
+    pub journal: Journal,
+    /// The segment files.
+    pub segments: SegmentFolder,
+    /// Where deliveries are settled.
+    pub settlement: Arc<dyn Settlement>,
+    /// Keeps content available.
+    pub pinner: Arc<dyn Pinner>,
+    /// Puts claims on record.
+    pub prover: Arc<dyn Prover>,
+    /// Where blocks go that the divisor did not select.
+    pub unselected: UnselectedFolder,
+    /// What an operator has to look at.
+    pub alarms: Alarms,
+    /// Ends the pipeline.
+    pub stop: CancellationToken,
+    /// Told of each block that is dealt with.
+    pub finished: Option<mpsc::UnboundedSender<BlockRecord>>,
+}
+
+/// The pipeline. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    services: Services,
+    options: Arc<PipelineOptions>,
+    works: Arc<WorkList>,
+    bytes: ByteBudget,
+    open: Arc<Semaphore>,
+    cpu: Arc<Semaphore>,
+    tasks: TaskTracker,
+    last_proof: Arc<status::LastProofCell>,
+    completed: Arc<CompletedBlocks>,
+}
+
+impl Pipeline {
+    /// A pipeline that does nothing yet.
+    pub fn new(services: Services, options: PipelineOptions) -> Self {
+        Self {
+            works: Arc::default(),
+            bytes: ByteBudget::new(options.max_inflight_bytes),
+            open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
+            cpu: Arc::new(Semaphore::new(options.cpu_tasks.max(1))),
+            tasks: TaskTracker::new(),
+            last_proof: Arc::default(),
+            completed: Arc::default(),
+            options: Arc::new(options),
+            services,
+        }
+    }
+
+    /// Works until it is stopped, or the source ends or refuses. On return no block is in work: each is done, or
+    /// parked at a stage that the journal knows.
+    pub async fn run(&self, mut deliveries: Box<dyn Deliveries>) -> Result<(), SourceError> {
+        let resume = self.tasks.spawn(self.clone().resume_unfinished());
+        let outcome = tokio::select! {
+            outcome = self.read(deliveries.as_mut()) => outcome,
+            () = self.services.stop.cancelled() => Ok(()),
+        };
+        if self.services.stop.is_cancelled() || outcome.is_err() {
+            self.services.stop.cancel();
+            resume.abort();
+        }
+        self.come_to_rest().await;
+        outcome
+    }
+
+    async fn come_to_rest(&self) {
+        self.tasks.close();
+        let deadline = async {
+            self.services.stop.cancelled().await;
+            tokio::time::sleep(self.options.shutdown_timeout).await;
+        };
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = deadline => {
+                let count = self.tasks.len();
+                tracing::warn!("{count} blocks did not come to a rest in time; they resume at the next start");
+            }
+        }
+    }
+
+    fn retry(&self, alarm: AlarmKind) -> Retry {
+        let Services { alarms, stop, .. } = &self.services;
+        Retry { alarm, alarms: alarms.clone(), stop: stop.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What the pipeline is doing, for `/status`.
+
+use super::Pipeline;
+use crate::{
+    BlockId,
+    alarm::{Alarm, AlarmKind, now_ms},
+    journal::Stage,
+    proof::Proof,
+};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// The latest proof that was confirmed in this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastProof {
+    /// Of which block.
+    pub block: BlockId,
+    /// The proof.
+    pub proof: Proof,
+    /// When it was confirmed, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// What the pipeline is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PipelineStatus {
+    /// How many blocks are at each stage.
+    pub stages: BTreeMap<&'static str, u64>,
+    /// What is wrong.
+    pub alarms: BTreeMap<AlarmKind, Alarm>,
+    /// The latest proof.
+    pub last_proof: Option<LastProof>,
+    /// The bytes that messages in work are taken to need.
+    pub bytes_in_use: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LastProofCell(Mutex<Option<LastProof>>);
+
+impl LastProofCell {
+    pub(super) fn set(&self, block: BlockId, proof: Proof) {
+        let last = LastProof { block, proof, time_ms: now_ms() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    fn get(&self) -> Option<LastProof> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Pipeline {
+    /// Sets the gauges of what is in work.
+    pub(crate) fn record_gauges(&self) {
+        let stages = self.works.stages();
+        for stage in Stage::NAMES {
+            let count = stages.get(stage).copied().unwrap_or(0);
+            metrics::gauge!("agent_blocks_in_work", "stage" => stage).set(count as f64);
+        }
+        metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
+    }
+
+    /// What the pipeline is doing.
+    pub fn status(&self) -> PipelineStatus {
+        PipelineStatus {
+            stages: self.works.stages(),
+            alarms: self.services.alarms.raised(),
+            last_proof: self.last_proof.get(),
+            bytes_in_use: self.bytes.in_use(),
+        }
+    }
+}

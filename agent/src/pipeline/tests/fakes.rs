@@ -1,0 +1,305 @@
+//! Stand-ins for everything around the pipeline, which note what is asked of them, in order.
+
+use crate::{
+    journal::Journal,
+    pin::{Content, PinError, Pinner},
+    pipeline::{Pipeline, PipelineOptions, Services},
+    prepare::MessageLimits,
+    proof::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover, SentTransaction},
+    segments::SegmentFolder,
+    source::{
+        Backlog, DeadLetter, Deliveries, Delivery, EntryId, Payload, Settlement, SourceError,
+        UnselectedFolder,
+    },
+    {alarm::Alarms, args::Verify},
+};
+use alloy_primitives::{B256, Bytes as RawBytes};
+use async_trait::async_trait;
+use bsp_codec::{Profile, Replica, rlp, snappy};
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    num::NonZeroU64,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// What a prover is told to answer.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    Prove,
+    Skip,
+    Hold,
+    /// Records an attempt, and parks.
+    SendAndPark,
+    /// Never answers.
+    Hang,
+}
+
+/// Everything around a pipeline, on one folder.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) events: Arc<Mutex<Vec<String>>>,
+    pub(super) pin_failures: Arc<Mutex<VecDeque<PinError>>>,
+    pub(super) answers: Arc<Mutex<HashMap<u64, Answer>>>,
+    pub(super) letters: Arc<Mutex<Vec<DeadLetter>>>,
+    pub(super) alarms: Alarms,
+    pub(super) divisor: u64,
+    pub(super) verify: Verify,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            events: Arc::default(),
+            pin_failures: Arc::default(),
+            answers: Arc::default(),
+            letters: Arc::default(),
+            alarms: Alarms::default(),
+            divisor: 1,
+            verify: Verify::Execute,
+        }
+    }
+
+    pub(super) fn answer(&self, number: u64, answer: Answer) {
+        self.answers.lock().unwrap().insert(number, answer);
+    }
+
+    /// Runs a pipeline until it has handled some deliveries, or for as long as `stop_after` says, and returns the
+    /// journal that it leaves.
+    pub(super) async fn run(
+        &self,
+        deliveries: Vec<Delivery>,
+        stop_after: Option<Duration>,
+    ) -> Journal {
+        let journal = Journal::open(&self.path("journal.redb"), self.alarms.clone()).unwrap();
+        let (pipeline, stop) = self.pipeline(&journal);
+        if let Some(pause) = stop_after {
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                stop.cancel();
+            });
+        }
+        pipeline.run(Box::new(Queue(deliveries.into()))).await.unwrap();
+        journal
+    }
+
+    /// Runs another pipeline on what a former one left.
+    pub(super) async fn restart(&self, journal: Journal, deliveries: Vec<Delivery>) -> Journal {
+        drop(journal);
+        self.run(deliveries, None).await
+    }
+
+    fn pipeline(&self, journal: &Journal) -> (Pipeline, CancellationToken) {
+        let stop = CancellationToken::new();
+        let segments = self.path("segments");
+        fs::create_dir_all(&segments).unwrap();
+        let noting = Noting(Arc::clone(&self.events));
+        let unselected =
+            UnselectedFolder::open(self.path("unselected"), 1 << 30, &self.alarms, &stop).unwrap();
+        let services = Services {
+            journal: journal.clone(),
+            segments: SegmentFolder::new(segments),
+            settlement: Arc::new(FakeSettlement {
+                noting: noting.clone(),
+                letters: Arc::clone(&self.letters),
+            }),
+            pinner: Arc::new(FakePinner {
+                noting: noting.clone(),
+                failures: Arc::clone(&self.pin_failures),
+            }),
+            prover: Arc::new(FakeProver {
+                noting,
+                answers: Arc::clone(&self.answers),
+                stop: stop.clone(),
+            }),
+            unselected,
+            alarms: self.alarms.clone(),
+            stop: stop.clone(),
+            finished: None::<mpsc::UnboundedSender<_>>,
+        };
+        let options = PipelineOptions {
+            block_divisor: NonZeroU64::new(self.divisor).unwrap(),
+            verify: self.verify,
+            chain_spec: None,
+            limits: MessageLimits { max_message_bytes: 1 << 20, max_decoded_bytes: 1 << 22 },
+            max_inflight_bytes: 1 << 24,
+            max_open_blocks: 8,
+            cpu_tasks: 2,
+            shutdown_timeout: Duration::from_millis(300),
+        };
+        (Pipeline::new(services, options), stop)
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// The names of the segment files, sorted.
+    pub(super) fn files(&self) -> Vec<String> {
+        names_in(&self.path("segments"))
+    }
+
+    pub(super) fn unselected(&self) -> Vec<String> {
+        names_in(&self.path("unselected"))
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The entry of a replica, as the producer writes it.
+pub(super) fn delivery(id: &str, replica: &Replica) -> Delivery {
+    let rlp = rlp::encode_replica(replica, Profile::Network).unwrap();
+    Delivery {
+        entry: EntryId(id.to_owned()),
+        hash: Some(replica.hash.to_string()),
+        payload: Some(Payload::Snappy(snappy::compress(&rlp).unwrap().into())),
+        deliveries: 1,
+    }
+}
+
+/// The proof that the fake prover gives for a block.
+pub(super) fn proof_of(number: u64) -> B256 {
+    B256::with_last_byte(u8::try_from(number).unwrap())
+}
+
+#[derive(Debug, Clone)]
+struct Noting(Arc<Mutex<Vec<String>>>);
+
+impl Noting {
+    fn note(&self, event: String) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+#[derive(Debug)]
+struct Queue(VecDeque<Delivery>);
+
+#[async_trait]
+impl Deliveries for Queue {
+    async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
+        Ok(self.0.pop_front())
+    }
+}
+
+#[derive(Debug)]
+struct FakeSettlement {
+    noting: Noting,
+    letters: Arc<Mutex<Vec<DeadLetter>>>,
+}
+
+#[async_trait]
+impl Settlement for FakeSettlement {
+    async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError> {
+        self.noting.note(format!("acknowledge {entry}"));
+        Ok(())
+    }
+
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError> {
+        self.noting.note(format!("bury {}", letter.entry));
+        self.letters.lock().unwrap().push(letter.clone());
+        Ok(())
+    }
+
+    fn release(&self, entry: &EntryId) {
+        self.noting.note(format!("release {entry}"));
+    }
+
+    async fn backlog(&self) -> Result<Backlog, SourceError> {
+        Ok(Backlog::default())
+    }
+}
+
+#[derive(Debug)]
+struct FakePinner {
+    noting: Noting,
+    failures: Arc<Mutex<VecDeque<PinError>>>,
+}
+
+#[async_trait]
+impl Pinner for FakePinner {
+    fn name(&self) -> String {
+        "fake".to_owned()
+    }
+
+    async fn pin(&self, content: &Content) -> Result<(), PinError> {
+        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+            self.noting.note("pin fails".to_owned());
+            return Err(failure);
+        }
+        self.noting.note(format!("pin {}", content.cid));
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<String, PinError> {
+        Ok(String::new())
+    }
+}
+
+#[derive(Debug)]
+struct FakeProver {
+    noting: Noting,
+    answers: Arc<Mutex<HashMap<u64, Answer>>>,
+    stop: CancellationToken,
+}
+
+#[async_trait]
+impl Prover for FakeProver {
+    fn name(&self) -> String {
+        "fake".to_owned()
+    }
+
+    async fn prove(
+        &self,
+        claim: Claim,
+        attempts: Vec<Attempt>,
+        log: Arc<dyn AttemptLog>,
+    ) -> Result<ProofOutcome, Parked> {
+        let number = claim.block.number;
+        self.noting.note(format!("prove {number} with {} attempts", attempts.len()));
+        let answer = self.answers.lock().unwrap().get(&number).cloned().unwrap_or(Answer::Prove);
+        match answer {
+            Answer::Prove => {
+                Ok(ProofOutcome::Proved(Proof { id: proof_of(number), mined_in: None }))
+            }
+            Answer::Skip => Ok(ProofOutcome::Skipped { reason: "session closed".to_owned() }),
+            Answer::Hold => Ok(ProofOutcome::Held { reason: "no role".to_owned() }),
+            Answer::SendAndPark => {
+                log.record(&[attempt()]).await.unwrap();
+                Err(Parked("told to".to_owned()))
+            }
+            Answer::Hang => {
+                self.stop.cancelled().await;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+/// Something to find again.
+pub(super) fn attempt() -> Attempt {
+    let transaction = SentTransaction {
+        hash: B256::repeat_byte(3),
+        max_fee_per_gas: 2,
+        max_priority_fee_per_gas: 1,
+        signed_ms: 4,
+        raw: RawBytes::from_static(b"raw"),
+    };
+    Attempt { nonce: 7, transactions: vec![transaction] }
+}

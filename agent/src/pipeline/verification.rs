@@ -1,0 +1,46 @@
+//! The last look at a stored segment before it is proved.
+
+use crate::journal::Verification;
+use bsp_capture::{ChainSpec, CheckResult, Outcome, Verdict, VerifyOptions, verify_segment};
+use bsp_codec::avro;
+
+/// Why a segment is not proved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// It says what is not so. It will never be proved.
+    #[error("{0}")]
+    Refused(String),
+    /// It can't be told with these settings.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Executes a stored segment on its own read lists, with the rules given or those of a built-in chain.
+pub(super) fn execute(bytes: &[u8], spec: Option<&ChainSpec>) -> Result<Verification, NotVerified> {
+    let segment = avro::decode_segment(bytes)
+        .map_err(|error| NotVerified::Refused(format!("the stored file can't be read: {error}")))?;
+    let network = segment.replica.network_id;
+    if spec.is_none() && ChainSpec::from_chain_id(network).is_none() {
+        return Err(NotVerified::Unknown(format!(
+            "the rules of network {network} are not built in: give its genesis file with --genesis, or choose --verify \
+             roots"
+        )));
+    }
+    let verdict = verify_segment(&segment, bytes, VerifyOptions { spec, authorizations: None });
+    match verdict.outcome() {
+        Outcome::Ok => Ok(Verification::Executed),
+        Outcome::Impossible => Ok(Verification::ExecutionImpossible),
+        Outcome::Failed => Err(NotVerified::Refused(first_failure(&verdict))),
+    }
+}
+
+fn first_failure(verdict: &Verdict) -> String {
+    let failed = verdict.checks().find_map(|(name, result)| match result {
+        CheckResult::Failed { expected, got, first_difference } => {
+            let at = first_difference.as_deref().map(|at| format!(", {at}")).unwrap_or_default();
+            Some(format!("{name}: expected {expected}, got {got}{at}"))
+        }
+        _ => None,
+    });
+    failed.unwrap_or_else(|| "a check failed".to_owned())
+}

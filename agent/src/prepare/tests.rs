@@ -1,0 +1,118 @@
+use super::*;
+use crate::source::{EntryId, Payload};
+use bsp_tests::messages::{Message, dev::DevBlocks, poison};
+use proptest::prelude::*;
+use std::sync::OnceLock;
+
+const LIMITS: MessageLimits =
+    MessageLimits { max_message_bytes: 1 << 20, max_decoded_bytes: 1 << 22 };
+
+fn delivery(message: &Message) -> Delivery {
+    Delivery {
+        entry: EntryId("1-0".to_owned()),
+        hash: message.hash.as_ref().map(|hash| String::from_utf8_lossy(hash).into()),
+        payload: message.data.clone().map(|data| Payload::Snappy(data.into())),
+        deliveries: 1,
+    }
+}
+
+fn good() -> Replica {
+    static GOOD: OnceLock<Replica> = OnceLock::new();
+    let first = || {
+        let mut blocks = DevBlocks::new(3).unwrap();
+        std::iter::repeat_with(|| blocks.next_replica().unwrap())
+            .find(|replica| replica.transactions.len() > 2)
+            .unwrap()
+    };
+    GOOD.get_or_init(first).clone()
+}
+
+#[test]
+fn a_segment_has_the_hash_and_cid_of_its_bytes() {
+    let replica = good();
+    let decoded = Decoded::read(&delivery(&Message::of(&replica).unwrap()), LIMITS).unwrap();
+    assert_eq!(decoded.block(), BlockId::of(&replica));
+    let prepared = decoded.prepare(MessageChecks::Roots).unwrap();
+    let again = avro::decode_segment(&prepared.bytes).unwrap();
+    assert_eq!(again, Segment::of(replica));
+    assert_eq!(prepared.facts.specimen_hash, digest::specimen_hash(&prepared.bytes));
+    assert_eq!(prepared.facts.cid, dag::cid_of(&prepared.bytes).to_string());
+    assert_eq!(prepared.facts.length, prepared.bytes.len() as u64);
+}
+
+#[test]
+fn a_record_of_a_chunk_gives_the_same_segment() {
+    let replica = good();
+    let stream = delivery(&Message::of(&replica).unwrap());
+    let rlp = rlp::encode_replica(&replica, Profile::Network).unwrap();
+    let chunk = Delivery { payload: Some(Payload::Rlp(rlp.into())), ..stream.clone() };
+    let prepare = |delivery: &Delivery| {
+        Decoded::read(delivery, LIMITS).unwrap().prepare(MessageChecks::Roots).unwrap().bytes
+    };
+    assert_eq!(prepare(&stream), prepare(&chunk));
+}
+
+#[test]
+fn every_poison_is_rejected_with_a_reason() {
+    let only_execution_tells = poison::lies_about_state(&good()).unwrap().name;
+    for poison in poison::all(&good()).unwrap() {
+        if poison.name == only_execution_tells {
+            continue;
+        }
+        let rejected = Decoded::read(&delivery(&poison.message), LIMITS)
+            .and_then(|decoded| decoded.prepare(MessageChecks::Roots));
+        let error = rejected.expect_err(poison.name);
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn limits_are_stated() {
+    let message = delivery(&Message::of(&good()).unwrap());
+    let short = MessageLimits { max_message_bytes: 10, ..LIMITS };
+    let error = Decoded::read(&message, short).unwrap_err();
+    assert!(error.to_string().contains("--max-message-bytes allows 10"), "{error}");
+    let small = MessageLimits { max_decoded_bytes: 100, ..LIMITS };
+    assert!(matches!(Decoded::read(&message, small), Err(Rejection::Snappy(_))));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(
+        hash in proptest::option::of(".{0,70}"),
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        is_rlp in any::<bool>(),
+    ) {
+        let payload = if is_rlp { Payload::Rlp(bytes.into()) } else { Payload::Snappy(bytes.into()) };
+        let delivery = Delivery {
+            entry: EntryId(String::new()),
+            hash,
+            payload: Some(payload),
+            deliveries: 1,
+        };
+        prop_assert!(Decoded::read(&delivery, LIMITS).is_err());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_rejected(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let replica = good();
+        let mut rlp = rlp::encode_replica(&replica, Profile::Network).unwrap();
+        let at = at.index(rlp.len());
+        rlp[at] ^= 1 << bit;
+        let delivery = Delivery {
+            entry: EntryId(String::new()),
+            hash: Some(replica.hash.to_string()),
+            payload: Some(Payload::Rlp(rlp.into())),
+            deliveries: 1,
+        };
+        // What a header commits to can't be changed unseen. The read lists can, until they are executed on.
+        if let Ok(decoded) = Decoded::read(&delivery, LIMITS) {
+            let changed = decoded.replica.clone();
+            if decoded.prepare(MessageChecks::Roots).is_ok() {
+                prop_assert_eq!(changed.header, replica.header);
+                prop_assert_eq!(changed.senders, replica.senders);
+                prop_assert_eq!(changed.withdrawals, replica.withdrawals);
+            }
+        }
+    }
+}
