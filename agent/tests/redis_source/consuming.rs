@@ -54,6 +54,8 @@ async fn entries_come_as_they_are_and_go_when_acknowledged() {
 async fn a_dropped_read_loses_nothing_and_nothing_in_hand_comes_twice() {
     let Some(mut fixture) = Fixture::start().await else { return };
     let mut source = fixture.patient_source("one").await;
+    fixture.add_block("zeroth").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["zeroth"]);
     let dropped = tokio::time::timeout(Duration::from_millis(300), source.deliveries.next()).await;
     assert!(dropped.is_err(), "there is nothing yet");
     // The read that was dropped still waits in the server and takes this one.
