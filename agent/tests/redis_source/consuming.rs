@@ -53,7 +53,9 @@ async fn entries_come_as_they_are_and_go_when_acknowledged() {
 #[tokio::test]
 async fn a_dropped_read_loses_nothing_and_nothing_in_hand_comes_twice() {
     let Some(mut fixture) = Fixture::start().await else { return };
-    let mut source = fixture.source("one").await;
+    let mut source = fixture.patient_source("one").await;
+    fixture.add_block("zeroth").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["zeroth"]);
     let dropped = tokio::time::timeout(Duration::from_millis(300), source.deliveries.next()).await;
     assert!(dropped.is_err(), "there is nothing yet");
     // The read that was dropped still waits in the server and takes this one.
@@ -66,6 +68,18 @@ async fn a_dropped_read_loses_nothing_and_nothing_in_hand_comes_twice() {
     fixture.add_block("third").await;
     seen.extend(next_hashes(&mut source, 2 - seen.len()).await);
     assert_eq!(seen, ["second", "third"]);
+}
+
+#[tokio::test]
+async fn an_entry_in_hand_that_redis_delivers_as_new_does_not_come_twice() {
+    let Some(mut fixture) = Fixture::start().await else { return };
+    let mut source = fixture.patient_source("one").await;
+    fixture.add_block("held").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["held"]);
+    // As after a failover to a replica that was behind.
+    let _: () = fixture.ask(&["XGROUP", "SETID", TOPIC, "group", "0"]).await;
+    fixture.add_block("new").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["new"]);
 }
 
 #[tokio::test]

@@ -84,6 +84,25 @@ async fn what_is_trimmed_while_its_own_consumer_is_away_is_named() {
 }
 
 #[tokio::test]
+async fn what_another_agent_told_is_not_told_again() {
+    let Some(mut fixture) = Fixture::start().await else { return };
+    let entry = fixture.add_block("lost").await;
+    let mut source = fixture.patient_source("one").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["lost"]);
+    drop(source);
+    let _: u64 = fixture.ask(&["XTRIM", TOPIC, "MAXLEN", "0"]).await;
+    // That one died before it could acknowledge.
+    let (key, member) = (format!("{TOPIC}.lost"), format!("group/{}", entry.0));
+    let _: u64 = fixture.ask(&["ZADD", &key, "1", &member]).await;
+
+    let mut source = fixture.patient_source("one").await;
+    fixture.add_block("next").await;
+    assert_eq!(next_hashes(&mut source, 1).await, ["next"]);
+    assert_eq!(fixture.remaining().await, (1, 1));
+    assert!(fixture.alarms.raised().is_empty());
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_no_loss() {
     let Some(mut fixture) = Fixture::start().await else { return };
     let mut source = fixture.source("one").await;
