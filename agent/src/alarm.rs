@@ -37,6 +37,10 @@ pub enum AlarmKind {
     ProofStuck,
     /// A block waits for the operator.
     BlockHeld,
+    /// This operator has proved another specimen, or another place, for a block.
+    ProvedOtherwise,
+    /// The ledger of proofs can't be written.
+    LedgerFailing,
 }
 
 impl AlarmKind {
@@ -55,6 +59,8 @@ impl AlarmKind {
             Self::Balance => "balance",
             Self::ProofStuck => "proof_stuck",
             Self::BlockHeld => "block_held",
+            Self::ProvedOtherwise => "proved_otherwise",
+            Self::LedgerFailing => "ledger_failing",
         }
     }
 }

@@ -21,14 +21,27 @@
 //! | [`proof`] | the proof chain, or a ledger in its place |
 //! | [`journal`] | what has happened to each block, across crashes |
 //! | [`alarm`] | what an operator has to look at |
+//! | [`args`], [`config`] | what the operator asks for, as typed and as understood |
+//! | [`check`] | whether everything that a start needs is there |
+//! | [`logging`], [`metrics`], [`server`] | what the outside sees |
+//! | [`secret`] | keys, passwords and URLs that must not be seen |
 
 pub mod alarm;
+pub mod args;
 pub mod block;
+pub mod check;
+pub mod config;
 pub mod failpoint;
 pub mod journal;
+pub mod logging;
+pub mod metrics;
 pub mod pin;
 pub mod proof;
 pub mod retry;
+mod run;
+pub mod secret;
+pub mod server;
 pub mod source;
 
 pub use block::{BlockId, SegmentName};
+pub use run::{RunError, run};

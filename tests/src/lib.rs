@@ -1,2 +1,30 @@
-//! What whole-system tests need: real servers on free ports of the loopback, faults between them and the agent, and
-//! an auditor.
+//! What whole-system tests need: real servers on free ports of the loopback, faults between them and the agent,
+//! messages to feed, and an auditor.
+//!
+//! ```text
+//! messages ─► servers::redis ─► proxy ─► agent (the shipped program) ─► proxy ─► servers::{anvil, pinner}
+//!                  ▲                        │ files, journal, ledger                  ▲
+//!                  └──────────── audit: reads all of them, believes nobody ───────────┘
+//! ```
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`servers`] | redis-server, anvil and a stand-in pinner, which end with the value that holds them |
+//! | [`proxy`] | a connection that can be made to fail in every way, while in use |
+//! | [`rpc`], [`contract`] | the proof chain, spoken to in plain JSON-RPC |
+//! | [`messages`] | stream entries: mainnet's, a dev chain's in any number, variants, and poison |
+//! | [`agent`] | the agent's program: found or built, started, killed, its output kept |
+//! | [`scene`] | all of these put together |
+//! | [`audit`] | checks afterwards, and while it runs, that nothing is lost and nothing is proved that can't be fetched |
+//! | [`campaign`] | faults from a seed, and the table of them |
+
+pub mod agent;
+pub mod audit;
+pub mod campaign;
+pub mod contract;
+pub mod messages;
+pub mod proxy;
+pub mod rpc;
+pub mod scene;
+pub mod servers;
+pub mod wait;

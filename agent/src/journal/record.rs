@@ -2,6 +2,7 @@
 
 use crate::{
     BlockId, SegmentName,
+    alarm::now_ms,
     proof::{Attempt, Claim, Proof},
     source::EntryId,
 };
@@ -31,6 +32,23 @@ pub struct BlockRecord {
     pub stage: Stage,
     /// When the stage was reached, in milliseconds since 1970.
     pub updated_ms: u64,
+}
+
+impl BlockRecord {
+    /// A record that was changed now.
+    pub fn new(block: BlockId, kind: ReplicaKind, entries: Vec<EntryId>, stage: Stage) -> Self {
+        Self { block, kind: kind.as_str().to_owned(), entries, stage, updated_ms: now_ms() }
+    }
+
+    /// What it is found under. `None` for a kind that this version does not know.
+    pub fn key(&self) -> Option<BlockKey> {
+        Some(BlockKey { hash: self.block.hash, kind: self.kind.parse().ok()? })
+    }
+
+    /// The same block at another stage, reached now.
+    pub fn at(&self, stage: Stage) -> Self {
+        Self { stage, updated_ms: now_ms(), ..self.clone() }
+    }
 }
 
 /// A segment's file.
@@ -166,6 +184,22 @@ impl Stage {
             Self::Acknowledged { .. } => "acknowledged",
             Self::Skipped { .. } => "skipped",
             Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// The segment, from the stage on at which there is one.
+    pub const fn segment(&self) -> Option<&SegmentFacts> {
+        match self {
+            Self::Received => None,
+            Self::Encoded { segment }
+            | Self::Stored { segment }
+            | Self::Pinned { segment }
+            | Self::Verified { segment, .. }
+            | Self::ProofSent { segment, .. }
+            | Self::ProofConfirmed { segment, .. }
+            | Self::Acknowledged { segment, .. }
+            | Self::Skipped { segment, .. }
+            | Self::Refused { segment, .. } => Some(segment),
         }
     }
 

@@ -1,5 +1,13 @@
 //! Content that stays available under its CID.
 
+mod batch;
+mod ipfs_pinner;
+mod local;
+mod reply;
+
+pub use ipfs_pinner::{IpfsPinner, IpfsPinnerError};
+pub use local::LocalPinner;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
@@ -36,7 +44,7 @@ pub enum PinError {
         /// Which pinner.
         pinner: String,
         /// The content's.
-        computed: Cid,
+        computed: Box<Cid>,
         /// The service's.
         returned: String,
     },

@@ -3,6 +3,16 @@
 //! A prover answers for a claim what has become of it for good. It is given the attempts of earlier runs, and
 //! records each new one before it leaves the machine, so that a crash never hides a transaction that may still be mined.
 
+pub mod contract;
+pub mod fees;
+pub mod key;
+pub mod outcome;
+pub mod rpc;
+mod sender;
+mod window;
+
+pub use sender::{ChainProver, ChainProverConfig};
+
 use crate::{BlockId, SegmentName};
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -108,4 +118,21 @@ pub trait Prover: Send + Sync + fmt::Debug {
         attempts: Vec<Attempt>,
         log: Arc<dyn AttemptLog>,
     ) -> Result<ProofOutcome, Parked>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A claim of a made-up block.
+    pub(crate) fn claim(number: u64) -> Claim {
+        let [.., low] = number.to_be_bytes();
+        let block = BlockId { network_id: 1, number, hash: B256::repeat_byte(low) };
+        Claim {
+            block,
+            segment: SegmentName::new(&block, bsp_codec::ReplicaKind::Replica),
+            specimen_hash: B256::with_last_byte(low),
+            url: format!("ipfs://cid-{number}"),
+        }
+    }
 }

@@ -7,7 +7,9 @@
 mod dead_letters;
 pub mod folder;
 mod merged;
+pub mod redis;
 mod unselected;
+pub mod url;
 
 pub use merged::merge;
 pub use unselected::UnselectedFolder;

@@ -1,3 +1,76 @@
 //! The agent, with the flags and environment of bsp-agent.
 
-fn main() {}
+mod cli;
+mod signals;
+
+use bsp_agent::{args::AgentArgs, check::Check, config::AgentConfig, logging, pin::IpfsPinner};
+use eyre::Context;
+use std::{env, io, process::ExitCode, sync::Arc, time::Duration};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+/// Time for threads that are writing when everything else has ended.
+const THREADS_DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let result = match cli::parse(env::args_os()) {
+        Ok(args) => start(&args),
+        Err(cli::Answer::Shown) => Ok(ExitCode::SUCCESS),
+        Err(cli::Answer::Refused(line)) => Err(eyre::eyre!(line)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("bsp-agent: {}", one_line(&format!("{error:#}")));
+        ExitCode::FAILURE
+    })
+}
+
+fn start(args: &AgentArgs) -> eyre::Result<ExitCode> {
+    let config = AgentConfig::from_args(args, &|name| env::var(name).ok())?;
+    let runtime =
+        Builder::new_multi_thread().enable_all().build().wrap_err("can't start threads")?;
+    if config.check {
+        let is_ready = runtime.block_on(check(&config))?;
+        return Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let _log = logging::init(&config.log)?;
+    let result = run(&runtime, config);
+    runtime.shutdown_timeout(THREADS_DEADLINE);
+    if let Err(error) = &result {
+        tracing::error!("bsp-agent ends: {error:#}");
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        signals::stop_on_signal(shutdown.clone()).wrap_err("can't listen for signals")?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "bsp-agent starts");
+        for notice in &config.notices {
+            tracing::warn!("{notice}");
+        }
+        Ok(bsp_agent::run(config, shutdown).await?)
+    })
+}
+
+/// Looks at everything that a start needs.
+async fn check(config: &AgentConfig) -> eyre::Result<bool> {
+    let segments = &config.segments;
+    let mut checks = vec![
+        Check::writable_folder("data folder", segments.data_dir.clone()),
+        Check::writable_folder("log folder", config.log.folder.clone()),
+    ];
+    if let Some(folder) = &segments.binary_file_path {
+        checks.push(Check::writable_folder("segment folder", folder.clone()));
+    }
+    checks.push(match &segments.pinner {
+        Some(url) => Check::pinner(Arc::new(IpfsPinner::new(url.expose())?)),
+        None => Check::skipped("pinner", "content is kept in the data folder, nothing remote"),
+    });
+    Ok(bsp_agent::check::run(checks, &mut io::stdout()).await?)
+}
+
+/// Errors of other programs may have several lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

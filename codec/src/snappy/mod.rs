@@ -92,6 +92,16 @@ pub fn decompress(block: &[u8], max_len: usize) -> Result<Vec<u8>, SnappyError> 
     Ok(snap::raw::Decoder::new().decompress_vec(block)?)
 }
 
+/// The length in bytes that a block says it decompresses to. Nothing is decompressed, so it may be a lie.
+///
+/// # Errors
+///
+/// [`SnappyError::Header`] if the block does not begin with a length of 32 bits.
+pub fn announced_len(block: &[u8]) -> Result<u64, SnappyError> {
+    let (announced, _) = read_header(block).ok_or(SnappyError::Header)??;
+    Ok(announced)
+}
+
 fn check_announced(announced: u64, max: usize) -> Result<(), SnappyError> {
     if usize::try_from(announced).is_ok_and(|announced| announced <= max) {
         Ok(())
@@ -172,6 +182,14 @@ mod tests {
         for block in [&[][..], &[0x80], &[0xff; 4], &[0xff; 9], &[0xff, 0xff, 0xff, 0xff, 0x1f]] {
             assert_eq!(decompress(block, usize::MAX), Err(SnappyError::Header), "{block:02x?}");
         }
+    }
+
+    #[test]
+    fn a_block_announces_its_length() {
+        let block = compress(&[7; 300]).unwrap();
+        assert_eq!(announced_len(&block).unwrap(), 300);
+        assert!(matches!(announced_len(&[]), Err(SnappyError::Header)));
+        assert!(matches!(announced_len(&[0xff; 5]), Err(SnappyError::Header)));
     }
 
     #[test]

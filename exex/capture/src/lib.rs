@@ -50,5 +50,5 @@ pub use recorder::{Reads, Recorder};
 pub use specimen::{Contradiction, MissingState, SpecimenState};
 pub use verify::{
     AuthorizationsError, CheckName, CheckResult, Outcome, RecoveredAuthorizations, Verdict,
-    VerifyOptions, verify, verify_segment,
+    VerifyOptions, verify, verify_roots, verify_segment,
 };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Every check of a segment with state, as reports name them.
-const CHECKS: [&str; 19] = [
+const CHECKS: [&str; 20] = [
     "header_hash",
     "transactions_root",
     "ommers_hash",
@@ -28,6 +28,7 @@ const CHECKS: [&str; 19] = [
     "storage_reads",
     "code_reads",
     "blockhash_reads",
+    "envelope",
     "bytes",
 ];
 

@@ -1,6 +1,6 @@
 //! What only a re-execution can check.
 
-use super::{CheckName, CheckResult, Verdict, VerifyOptions, block};
+use super::{CheckName, CheckResult, Verdict, VerifyOptions, block, receipts};
 use crate::{
     BlockParts, Capture, CaptureError, ChainSpec, MissingState, SignedTransaction, SpecimenState,
     capture,
@@ -11,7 +11,7 @@ use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use bsp_codec::{
     BlockhashRead, Replica, ReplicaReceipt, StateSpecimen, avro,
-    convert::{RebuiltTransaction, export_receipt, roots::summarize_receipts},
+    convert::{RebuiltTransaction, export_receipt},
 };
 use revm::context::{TxEnv, either::Either};
 use std::borrow::Cow;
@@ -243,25 +243,7 @@ fn compare_optional(expected: Option<B256>, got: Option<B256>) -> CheckResult {
 /// A result has receipts but no state to execute on: they are compared with the header as they are.
 fn check_receipts_alone(replica: &Replica, verdict: &mut Verdict) {
     const NO_STATE: &str = "a block-result carries no state to execute on";
-    let header = &replica.header;
     verdict.push(CheckName::Execution, CheckResult::impossible(NO_STATE));
-    match summarize_receipts(replica) {
-        Ok(summary) => {
-            verdict.push(CheckName::Receipts, CheckResult::OK);
-            let gas = replica.receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-            verdict.push(CheckName::GasUsed, CheckResult::compare(&header.gas_used, &gas));
-            verdict.push(
-                CheckName::ReceiptsRoot,
-                CheckResult::compare(&header.receipts_root, &summary.root),
-            );
-            verdict.push(
-                CheckName::LogsBloom,
-                CheckResult::compare(&header.logs_bloom, &summary.bloom),
-            );
-        }
-        Err(error) => {
-            verdict.push(CheckName::Receipts, CheckResult::failed("valid receipts", error));
-        }
-    }
+    receipts::check(replica, verdict);
     verdict.push(CheckName::RequestsHash, CheckResult::impossible(NO_STATE));
 }

@@ -43,6 +43,8 @@ pub enum CheckName {
     CodeReads,
     /// `BlockhashRead`, row by row.
     BlockhashReads,
+    /// The segment's hash and block numbers are those of its one block.
+    Envelope,
     /// The file is, byte for byte, what encoding its content gives.
     Bytes,
 }
@@ -69,6 +71,7 @@ impl CheckName {
             Self::StorageReads => "storage_reads",
             Self::CodeReads => "code_reads",
             Self::BlockhashReads => "blockhash_reads",
+            Self::Envelope => "envelope",
             Self::Bytes => "bytes",
         }
     }

@@ -4,7 +4,8 @@ use crate::support::devblocks;
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256};
 use bsp_capture::{
-    ChainSpec, CheckName, CheckResult, Outcome, Verdict, VerifyOptions, verify, verify_segment,
+    ChainSpec, CheckName, CheckResult, Outcome, Verdict, VerifyOptions, verify, verify_roots,
+    verify_segment,
 };
 use bsp_codec::{
     AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaKind, ReplicaTransaction,
@@ -464,6 +465,41 @@ fn a_gas_limit_beyond_the_layouts() {
     assert!(failure(&verdict, CheckName::Execution).0.contains(&limit.to_string()));
     let verdict = after_header(|header| header.gas_limit = limit);
     assert!(failed(&verdict).iter().all(|name| *name != CheckName::Execution), "{verdict:?}");
+}
+
+#[test]
+fn a_segment_around_another_block() {
+    let tampered: [fn(&mut Segment); 4] = [
+        |segment| segment.event_hash = B256::repeat_byte(7),
+        |segment| segment.start_block += 1,
+        |segment| segment.end_block += 1,
+        |segment| segment.elements = 2,
+    ];
+    for tamper in tampered {
+        let mut segment = Segment::of(good());
+        tamper(&mut segment);
+        let bytes = avro::encode_segment(&segment, Profile::Network).expect("bytes");
+        let verdict = verify_segment(&segment, &bytes, VerifyOptions::default());
+        assert_eq!(failed(&verdict), [CheckName::Envelope], "{segment:?}");
+    }
+}
+
+#[test]
+fn roots_are_checked_without_execution() {
+    assert_eq!(verify_roots(&good()).outcome(), Outcome::Ok);
+    let tampered: [(fn(&mut Replica), CheckName); 5] = [
+        (|replica| replica.header.extra_data = Bytes::from_static(b"x"), CheckName::HeaderHash),
+        (|replica| drop(replica.transactions.pop()), CheckName::TransactionsRoot),
+        (|replica| replica.senders[0] = Address::ZERO, CheckName::Senders),
+        (|replica| drop(replica.receipts.pop()), CheckName::Receipts),
+        (|replica| replica.receipts[0].cumulative_gas_used ^= 1, CheckName::ReceiptsRoot),
+    ];
+    for (tamper, expected) in tampered {
+        let mut replica = good();
+        tamper(&mut replica);
+        let verdict = verify_roots(&replica);
+        assert!(failed(&verdict).contains(&expected), "{expected}: {verdict:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! Flags about which blocks are taken, how they are checked, and where their segments are kept.
+
+use super::ByteSize;
+use crate::secret::Secret;
+use std::path::PathBuf;
+
+/// What is made of a replica, and where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Segments")]
+pub struct SegmentArgs {
+    /// Folder for all that the agent keeps: journal, segments, pinned content, ledger.
+    #[arg(long, value_name = "FOLDER", default_value = "./bsp-agent-data")]
+    pub data_dir: PathBuf,
+
+    /// Folder for the segment files. It must exist. [default: segments/ of --data-dir]
+    #[arg(long, env = "BinaryFilePath", value_name = "FOLDER")]
+    pub binary_file_path: Option<PathBuf>,
+
+    /// AVRO schema of segments. It is built in; a file given here is compared with it.
+    #[arg(long, env = "CodecPath", value_name = "FILE")]
+    pub avro_codec_path: Option<PathBuf>,
+
+    /// Take each block whose number is divisible by this; 1 takes all.
+    #[arg(long, env = "BlockDivisor", value_name = "N", default_value_t = 3)]
+    pub block_divisor: u64,
+
+    /// Bytes of blocks that the divisor leaves out to keep under --data-dir, the oldest go first; 0 keeps none.
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8 << 30))]
+    pub unselected_budget_bytes: ByteSize,
+
+    /// How a block is checked before its proof.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Verify::Execute)]
+    pub verify: Verify,
+
+    /// Chain specification (geth's genesis.json) of a network that is not built in, to re-execute its blocks.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
+
+    /// Server with ipfs-pinner's HTTP API that keeps segments available. [default: blocks and a CAR file of each under
+    /// pins/ of --data-dir, nothing remote]
+    #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
+    pub ipfs_pinner_server: Option<Secret<String>>,
+}
+
+/// How a block is checked before its proof. Its header's hash always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Verify {
+    /// The header's hash alone.
+    Off,
+    /// Header, roots and senders.
+    Roots,
+    /// All that, and the block is executed again from the segment's own bytes.
+    Execute,
+}
+
+impl Default for SegmentArgs {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./bsp-agent-data"),
+            binary_file_path: None,
+            avro_codec_path: None,
+            block_divisor: 3,
+            unselected_budget_bytes: ByteSize(8 << 30),
+            verify: Verify::Execute,
+            genesis: None,
+            ipfs_pinner_server: None,
+        }
+    }
+}

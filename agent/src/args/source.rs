@@ -1,0 +1,69 @@
+//! Flags about the source and the limits of what is taken from it.
+
+use super::ByteSize;
+use crate::secret::Secret;
+
+/// Where block replicas come from, and how many are in work at once.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// Redis stream to take block replicas from:
+    /// `redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP`.
+    ///
+    /// The password may also come from the environment, as REDIS_PWD. The group is created if it is not there.
+    #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<Secret<String>>,
+
+    /// Folder of chunk files to read in place of Redis: file:///absolute/folder.
+    #[arg(long, value_name = "URL")]
+    pub source: Option<String>,
+
+    /// Name of this agent in the consumer group.
+    ///
+    /// A restart under the same name continues with its own unfinished entries at once. No two running agents of one
+    /// group may share a name. [default: made of the host's name and the data folder]
+    #[arg(long, value_name = "NAME")]
+    pub consumer_name: Option<String>,
+
+    /// Seconds after which entries of another consumer that does not settle them are taken over.
+    ///
+    /// It has to be more than --proof-deadline-secs, or blocks are proved twice.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub claim_idle: u64,
+
+    /// Accepted for compatibility, without effect: the agent does not end itself while it waits.
+    #[arg(long, env = "ConsumerPendingTimeout", value_name = "SECONDS")]
+    pub consumer_timeout: Option<u64>,
+
+    /// Largest payload taken, in bytes as they come from the source. Larger ones go to the dead letters.
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(64))]
+    pub max_message_bytes: ByteSize,
+
+    /// Largest payload taken, in bytes once decompressed.
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(256))]
+    pub max_decoded_bytes: ByteSize,
+
+    /// Bytes of payloads and segments in work at once. It bounds the agent's memory.
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(96))]
+    pub max_inflight_bytes: ByteSize,
+
+    /// Blocks in work at once, those that wait for their proof included.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_open_blocks: usize,
+}
+
+impl Default for SourceArgs {
+    fn default() -> Self {
+        Self {
+            redis_url: None,
+            source: None,
+            consumer_name: None,
+            claim_idle: 600,
+            consumer_timeout: None,
+            max_message_bytes: ByteSize::mib(64),
+            max_decoded_bytes: ByteSize::mib(256),
+            max_inflight_bytes: ByteSize::mib(96),
+            max_open_blocks: 64,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The source's settings.
+
+use super::{ConfigError, Env, at_least};
+use crate::{args::SourceArgs, secret::Secret};
+use std::{path::PathBuf, time::Duration};
+use url::Url;
+
+/// Where replicas come from.
+#[derive(Debug, Clone)]
+pub enum SourceConfig {
+    /// A Redis stream.
+    Redis {
+        /// The URL as it was given. It may hold a password.
+        url: Secret<String>,
+        /// The password of `REDIS_PWD`, if it is set.
+        password: Option<Secret<String>>,
+    },
+    /// Chunk files of a `file://` target in a folder.
+    Folder(PathBuf),
+}
+
+/// How entries are taken, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntakeConfig {
+    /// This consumer's name, if the operator has chosen one.
+    pub consumer_name: Option<String>,
+    /// After this time without a sign of life, entries of other consumers are taken over.
+    pub claim_idle: Duration,
+    /// Most bytes of one payload.
+    pub max_message_bytes: u64,
+    /// Most bytes of one payload, decompressed.
+    pub max_decoded_bytes: u64,
+    /// Most bytes in work.
+    pub max_inflight_bytes: u64,
+    /// Most blocks in work.
+    pub max_open_blocks: usize,
+}
+
+const REDIS_FORM: &str = "redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP";
+const FOLDER_FORM: &str = "file:///absolute/folder";
+
+/// Which source it is. That a Redis URL names a stream is the source's to check.
+pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, ConfigError> {
+    match (&args.redis_url, &args.source) {
+        (None, None) => Err(ConfigError::NoSource),
+        (Some(_), Some(_)) => Err(ConfigError::TwoSources),
+        (None, Some(url)) => folder("--source", url),
+        (Some(url), None) => match parsed("--redis-url", url.expose(), REDIS_FORM)?.scheme() {
+            "redis" | "rediss" => Ok(SourceConfig::Redis {
+                url: url.clone(),
+                password: env("REDIS_PWD").map(Secret::new),
+            }),
+            "file" => folder("--redis-url", url.expose()),
+            other => Err(ConfigError::SourceUrl {
+                flag: "--redis-url",
+                problem: format!("the scheme {other}:// is not known"),
+                expected: REDIS_FORM,
+            }),
+        },
+    }
+}
+
+fn parsed(flag: &'static str, url: &str, expected: &'static str) -> Result<Url, ConfigError> {
+    Url::parse(url).map_err(|error| ConfigError::SourceUrl {
+        flag,
+        problem: format!("not a URL ({error})"),
+        expected,
+    })
+}
+
+fn folder(flag: &'static str, text: &str) -> Result<SourceConfig, ConfigError> {
+    let url = parsed(flag, text, FOLDER_FORM)?;
+    let wrong = |problem: &str| ConfigError::SourceUrl {
+        flag,
+        problem: problem.to_owned(),
+        expected: FOLDER_FORM,
+    };
+    if url.scheme() != "file" {
+        return Err(wrong("it does not start with file://"));
+    }
+    let path =
+        url.to_file_path().map_err(|()| wrong("it does not name a folder of this machine"))?;
+    super::folders::existing(flag, &path).map(SourceConfig::Folder)
+}
+
+/// The limits. `longest_job` is what a block may take before it counts as stuck.
+pub(super) fn intake(
+    args: &SourceArgs,
+    longest_job: Duration,
+) -> Result<IntakeConfig, ConfigError> {
+    let claim_idle = Duration::from_secs(args.claim_idle);
+    if claim_idle <= longest_job {
+        return Err(ConfigError::Range {
+            flag: "--claim-idle",
+            value: args.claim_idle.to_string(),
+            advice: format!(
+                "it must be more than --proof-deadline-secs ({}), or agents take blocks from each other that are still in work",
+                longest_job.as_secs()
+            ),
+        });
+    }
+    let max_message_bytes = at_least("--max-message-bytes", args.max_message_bytes.0, 1)?;
+    Ok(IntakeConfig {
+        consumer_name: args.consumer_name.clone(),
+        claim_idle,
+        max_message_bytes,
+        max_decoded_bytes: at_least("--max-decoded-bytes", args.max_decoded_bytes.0, 1)?,
+        max_inflight_bytes: at_least(
+            "--max-inflight-bytes",
+            args.max_inflight_bytes.0,
+            max_message_bytes,
+        )?,
+        max_open_blocks: at_least("--max-open-blocks", args.max_open_blocks, 1)?,
+    })
+}

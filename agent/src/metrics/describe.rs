@@ -1,0 +1,129 @@
+//! What each metric means.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Gives every metric its help text.
+pub(super) fn all() {
+    describe_gauge!("agent_alarm", "1 while an alarm of this kind is raised");
+    blocks();
+    stream();
+    pinning();
+    proofs();
+    system();
+    legacy();
+}
+
+fn blocks() {
+    describe_counter!("agent_blocks_total", "Blocks and messages that were dealt with, by outcome");
+    describe_counter!(
+        "agent_blocks_held_total",
+        "Blocks that wait for the operator or another start"
+    );
+    describe_counter!(
+        "agent_duplicates_total",
+        "Messages with a block that is in work or dealt with"
+    );
+    describe_counter!(
+        "agent_unselected_removed_total",
+        "Left-out blocks removed to keep the budget"
+    );
+}
+
+fn stream() {
+    describe_counter!("agent_stream_lost_total", "Entries that went before they were handled");
+    describe_counter!("agent_stream_dead_total", "Entries moved to the dead letters");
+    describe_counter!("agent_stream_claimed_total", "Entries taken over from other consumers");
+    describe_counter!("agent_stream_redelivered_total", "Entries that were delivered before");
+    describe_counter!(
+        "agent_stream_reconnects_total",
+        "Connections to Redis that replaced a lost one"
+    );
+    describe_counter!(
+        "agent_source_chunks_missing_total",
+        "Chunk files that should be there and are not"
+    );
+    describe_counter!("agent_source_chunks_unreadable_total", "Chunk files that can't be read on");
+}
+
+fn proofs() {
+    describe_counter!(
+        "agent_proof_sent_total",
+        "Proofs that were signed and sent for the first time"
+    );
+    describe_counter!("agent_proof_resubmitted_total", "Transactions sent again unchanged");
+    describe_counter!(
+        "agent_proof_replaced_total",
+        "Transactions replaced, by what they were replaced with"
+    );
+    describe_counter!("agent_proof_confirmed_total", "Proofs on record");
+    describe_counter!("agent_proof_reverted_total", "Proofs that were mined and reverted");
+    describe_counter!(
+        "agent_proof_skipped_total",
+        "Proofs that the contract never takes, by its words"
+    );
+    describe_counter!(
+        "agent_proof_rpc_errors_total",
+        "Answers of the RPC that were none, by part of the work"
+    );
+    describe_histogram!(
+        "agent_proof_seconds",
+        Unit::Seconds,
+        "Time from a proof's first attempt to its record"
+    );
+    describe_gauge!("agent_proof_in_flight", "Proofs under way");
+    describe_gauge!("agent_proof_balance_wei", "Balance of the operator's account, in wei");
+}
+
+fn pinning() {
+    describe_histogram!("agent_pin_seconds", Unit::Seconds, "Time that pinning one segment took");
+    describe_counter!("agent_pin_failures_total", "Attempts to pin that failed");
+}
+
+fn system() {
+    describe_gauge!(
+        "agent_disk_free_bytes",
+        Unit::Bytes,
+        "Bytes that the agent may still write to the disk of a folder"
+    );
+    describe_gauge!(
+        "system_cpu_sysload",
+        "Processor time in use on this machine, percent of one core"
+    );
+    describe_gauge!(
+        "system_cpu_syswait",
+        "Processor time that waits for disks, percent of one core"
+    );
+    describe_gauge!("system_cpu_procload", "Processor time of the agent, percent of one core");
+    describe_gauge!("system_cpu_threads", "Threads of the agent");
+    describe_gauge!("system_memory_held", Unit::Bytes, "Memory of the agent that is resident");
+    describe_gauge!(
+        "system_memory_used",
+        Unit::Bytes,
+        "Resident memory of the agent that no file backs"
+    );
+    describe_gauge!("system_disk_readcount", "Read calls of the agent, files and sockets");
+    describe_gauge!(
+        "system_disk_readbytes",
+        Unit::Bytes,
+        "Bytes read by the agent, files and sockets"
+    );
+    describe_gauge!("system_disk_readdata", Unit::Bytes, "The same as system_disk_readbytes");
+    describe_gauge!("system_disk_writecount", "Write calls of the agent, files and sockets");
+    describe_gauge!(
+        "system_disk_writebytes",
+        Unit::Bytes,
+        "Bytes written by the agent, files and sockets"
+    );
+    describe_gauge!("system_disk_writedata", Unit::Bytes, "The same as system_disk_writebytes");
+}
+
+/// Names of bsp-agent v1.9.2.
+fn legacy() {
+    describe_histogram!(
+        "agent_blocks_success",
+        Unit::Nanoseconds,
+        "Time between blocks that were dealt with, in nanoseconds"
+    );
+    describe_gauge!("agent_storage_ipfs_success", "Segments pinned since the start");
+    describe_gauge!("agent_storage_ipfs_failure", "Attempts to pin that failed since the start");
+}

@@ -1,0 +1,158 @@
+//! Files that become durable together.
+//!
+//! Each is written under a temporary name, synced, and only then given its own, so that a file under its own name is
+//! whole, whatever crashed. Syncing is what takes the time: all files are written before the first is synced, and each
+//! folder is synced once.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Files on their way into their folders. Dropped before [`commit`](Self::commit), it removes them.
+#[derive(Debug)]
+pub(super) struct FileBatch<'a> {
+    temporary: &'a Path,
+    written: Vec<Written>,
+    folders: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl<'a> FileBatch<'a> {
+    /// A batch whose temporary files are in a folder of the same disk.
+    pub(super) const fn new(temporary: &'a Path) -> Self {
+        Self { temporary, written: Vec::new(), folders: BTreeSet::new() }
+    }
+
+    /// Writes a file that is to have this path. Its folder is made; the one above must be there.
+    pub(super) fn write(
+        &mut self,
+        path: PathBuf,
+        content: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.folder_of(&path)?;
+        let temporary = self.temporary.join(unique_name());
+        let file = File::options().write(true).create_new(true).open(&temporary)?;
+        self.written.push(Written { file, temporary, path });
+        self.written.last_mut().map_or(Ok(()), |written| content(&mut written.file))
+    }
+
+    /// Takes a file that is there already along: it is whole, but its name may not be on disk yet.
+    pub(super) fn keep(&mut self, path: &Path) -> io::Result<()> {
+        self.folder_of(path)
+    }
+
+    /// Makes all of it durable, and gives the files their names.
+    pub(super) fn commit(mut self) -> io::Result<()> {
+        for written in &self.written {
+            written.file.sync_all()?;
+        }
+        // From the last to the first, so that what fails to be renamed is still removed.
+        while let Some(written) = self.written.last() {
+            fs::rename(&written.temporary, &written.path)?;
+            self.written.pop();
+        }
+        self.folders.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    fn folder_of(&mut self, path: &Path) -> io::Result<()> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // Also of a folder that was there the name may not be on disk yet: another batch, or a run that crashed, has just
+        // made it. Syncing costs nothing where nothing has changed.
+        self.folders.extend(folder.parent().map(Path::to_owned));
+        self.folders.insert(folder.to_owned());
+        Ok(())
+    }
+}
+
+impl Drop for FileBatch<'_> {
+    fn drop(&mut self) {
+        for written in &self.written {
+            let _ = fs::remove_file(&written.temporary);
+        }
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A name that no other file of this process has.
+fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    struct Folders {
+        root: tempfile::TempDir,
+        temporary: PathBuf,
+    }
+
+    impl Folders {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let temporary = root.path().join("tmp");
+            fs::create_dir(&temporary).unwrap();
+            Self { root, temporary }
+        }
+
+        fn temporary_files(&self) -> usize {
+            fs::read_dir(&self.temporary).unwrap().count()
+        }
+    }
+
+    #[test]
+    fn files_appear_at_commit() {
+        let folders = Folders::new();
+        let path = folders.root.path().join("a/file");
+        let mut batch = FileBatch::new(&folders.temporary);
+        batch.write(path.clone(), |file| file.write_all(b"content")).unwrap();
+        assert!(!path.exists());
+        batch.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"content");
+        assert_eq!(folders.temporary_files(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_fails_leaves_nothing() {
+        let folders = Folders::new();
+        let (good, bad) = (folders.root.path().join("good"), folders.root.path().join("bad"));
+        let mut batch = FileBatch::new(&folders.temporary);
+        batch.write(good.clone(), |file| file.write_all(b"content")).unwrap();
+        batch.write(bad, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        drop(batch);
+        assert!(!good.exists());
+        assert_eq!(folders.temporary_files(), 0);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_by_a_folder_fails_the_batch() {
+        let folders = Folders::new();
+        let taken = folders.root.path().join("taken");
+        fs::create_dir_all(taken.join("inside")).unwrap();
+        let mut batch = FileBatch::new(&folders.temporary);
+        batch.write(taken, |file| file.write_all(b"content")).unwrap();
+        batch.commit().unwrap_err();
+        assert_eq!(folders.temporary_files(), 0);
+    }
+}

@@ -1,0 +1,149 @@
+//! A look at the chain: the head, our nonces, and what became of each flight's transactions.
+
+use super::{
+    ask::Desk,
+    flight::{Effect, Flight, Mined, Purpose},
+    search::{canonical, is_canonical},
+};
+use crate::proof::{
+    Claim,
+    contract::records,
+    fees::Market,
+    rpc::{Call, Head, Receipt, RpcError, answers},
+};
+use alloy_primitives::B256;
+
+/// What the chain is like now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) head: Head,
+    /// Our nonce at the head: all below are used.
+    pub(super) nonce: u64,
+    /// The same with what is in the pool.
+    pub(super) pending: u64,
+    pub(super) market: Market,
+}
+
+/// What became of a flight's transactions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sighting {
+    /// In a canonical block.
+    pub(super) mined: Option<Mined>,
+    /// Whether the node knows the newest one.
+    pub(super) in_pool: bool,
+}
+
+impl Desk {
+    /// Looks at the chain.
+    pub(super) async fn look(&self) -> Result<Look, RpcError> {
+        let me = self.account.address();
+        let calls = [
+            Call::latest_block(),
+            Call::transaction_count(me, "latest"),
+            Call::transaction_count(me, "pending"),
+            Call::priority_fee(),
+            Call::gas_price(),
+        ];
+        let answers = self.rpc.batch(&calls).await?;
+        let [head, nonce, pending, tip, price] = answers.as_slice() else {
+            let reason = "fewer answers than questions".to_owned();
+            return Err(RpcError::Malformed { method: "a batch", reason });
+        };
+        let head = answers::head(&calls[0], head)?;
+        Ok(Look {
+            head,
+            nonce: answers::quantity(&calls[1], nonce)?,
+            // Some RPCs have no pool to ask.
+            pending: answers::quantity(&calls[2], pending).unwrap_or(0),
+            market: Market {
+                base_fee: head.base_fee,
+                tip: answers::price(&calls[3], tip).ok(),
+                gas_price: answers::price(&calls[4], price).ok(),
+            },
+        })
+    }
+
+    /// Looks for the transactions of flights. A flight without a claim only uses its nonce up.
+    pub(super) async fn sight(
+        &self,
+        flights: &[(&Flight, Option<&Claim>)],
+    ) -> Result<Vec<Sighting>, RpcError> {
+        let questions: Vec<_> = flights.iter().flat_map(|(flight, _)| questions(flight)).collect();
+        let calls: Vec<_> = questions
+            .iter()
+            .map(|question| match question {
+                Question::Receipt(hash) => Call::receipt(*hash),
+                Question::Pool(hash) => Call::transaction(*hash),
+            })
+            .collect();
+        let answers = self.rpc.batch(&calls).await?;
+
+        let mut receipts = Vec::new();
+        let mut in_pool = Vec::new();
+        for ((call, answer), question) in calls.iter().zip(&answers).zip(&questions) {
+            match question {
+                Question::Receipt(hash) => receipts.extend(answers::receipt(call, answer, *hash)?),
+                Question::Pool(hash) => {
+                    if answers::sender(call, answer, *hash)?.is_some() {
+                        in_pool.push(*hash);
+                    }
+                }
+            }
+        }
+        let canonical =
+            canonical(&self.rpc, receipts.iter().map(|receipt| receipt.block.0)).await?;
+        receipts.retain(|receipt| is_canonical(&canonical, receipt.block));
+
+        let sighting = |(flight, claim): &(&Flight, Option<&Claim>)| Sighting {
+            mined: self.mined(flight, *claim, &receipts),
+            in_pool: in_pool.contains(&flight.newest.hash),
+        };
+        Ok(flights.iter().map(sighting).collect())
+    }
+
+    /// Of a flight's mined transactions the one that counts: one that is on record, otherwise that of its nonce. What became
+    /// of earlier nonces otherwise was dealt with when they ended.
+    fn mined(&self, flight: &Flight, claim: Option<&Claim>, receipts: &[Receipt]) -> Option<Mined> {
+        let mut of_nonce = None;
+        for receipt in receipts {
+            let purpose = flight.purpose_of(receipt.transaction);
+            if purpose.is_none() && !flight.earlier.contains(&receipt.transaction) {
+                continue;
+            }
+            let effect = self.effect(receipt, purpose, claim);
+            let mined = Mined { hash: receipt.transaction, block: receipt.block, effect };
+            if effect == Effect::Recorded {
+                return Some(mined);
+            }
+            if purpose.is_some() {
+                of_nonce = Some(mined);
+            }
+        }
+        of_nonce
+    }
+
+    fn effect(&self, receipt: &Receipt, purpose: Option<Purpose>, claim: Option<&Claim>) -> Effect {
+        if purpose == Some(Purpose::Cancel) {
+            return Effect::Cancelled;
+        }
+        let logs = || receipt.logs.iter().map(|(emitter, log)| (*emitter, log));
+        match receipt.success {
+            false => Effect::Reverted,
+            true if claim.is_some_and(|claim| records(logs(), self.config.contract, claim)) => {
+                Effect::Recorded
+            }
+            true => Effect::NoEvent,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Receipt(B256),
+    Pool(B256),
+}
+
+fn questions(flight: &Flight) -> impl Iterator<Item = Question> + '_ {
+    let hashes = flight.signed().map(|signed| signed.hash).chain(flight.earlier.iter().copied());
+    hashes.map(Question::Receipt).chain([Question::Pool(flight.newest.hash)])
+}

@@ -1,0 +1,54 @@
+//! What is counted of proofs on the chain.
+
+use super::flight::{Landing, Purpose};
+use crate::{
+    alarm::now_ms,
+    proof::outcome::{Speaker, TABLE},
+};
+use alloy_primitives::U256;
+use metrics::{counter, gauge, histogram};
+
+pub(super) fn sent() {
+    counter!("agent_proof_sent_total").increment(1);
+}
+
+pub(super) fn rebroadcast() {
+    counter!("agent_proof_resubmitted_total").increment(1);
+}
+
+pub(super) fn replaced(purpose: Purpose) {
+    let with = match purpose {
+        Purpose::Proof => "higher_fee",
+        Purpose::Cancel => "nothing",
+    };
+    counter!("agent_proof_replaced_total", "with" => with).increment(1);
+}
+
+pub(super) fn in_flight(flights: usize) {
+    gauge!("agent_proof_in_flight").set(u32::try_from(flights).unwrap_or(u32::MAX));
+}
+
+/// In wei. A double's 53 bits are precise enough for a gauge.
+pub(super) fn balance(wei: U256) {
+    gauge!("agent_proof_balance_wei").set(f64::from(wei));
+}
+
+pub(super) fn landed(landing: &Landing, begun_ms: u64) {
+    match landing {
+        Landing::Proved(_) => {
+            counter!("agent_proof_confirmed_total").increment(1);
+            let milliseconds = now_ms().saturating_sub(begun_ms);
+            histogram!("agent_proof_seconds").record(milliseconds as f64 / 1000.0);
+        }
+        Landing::Reverted(_) => counter!("agent_proof_reverted_total").increment(1),
+        _ => {}
+    }
+}
+
+/// By what the contract says, or `other`: a label has few values.
+pub(super) fn skipped(reason: &str) {
+    let row =
+        TABLE.iter().find(|row| row.speaker == Speaker::Contract && reason.contains(row.text));
+    let label = row.map_or("other", |row| row.text);
+    counter!("agent_proof_skipped_total", "reason" => label).increment(1);
+}

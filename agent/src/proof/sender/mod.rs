@@ -1,0 +1,242 @@
+//! Proofs on the chain: [`ChainProver`].
+//!
+//! ```text
+//! claim ─► ask the contract ─► nonce ─► sign ─► journal ─► broadcast ─► watch ─► on record
+//!   ▲        │ skip, hold,      └─────────── one task for each key ───────┘ │
+//!   │        └ wait, stop                                                   │
+//!   └─── not on record after all: reverted, nonce used by another ◄─────────┘
+//! ```
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `ask` | what the contract would do with a claim, and what is to be done then |
+//! | `flight` | what to do about transactions under way: pure decisions |
+//! | `task` | the loop that owns the nonces |
+//! | `look` | what the chain says about transactions under way |
+//! | `search` | our own proofs among the contract's events |
+//! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
+
+mod ask;
+mod broadcast;
+mod config;
+mod flight;
+mod funds;
+mod gate;
+mod look;
+mod metrics;
+mod search;
+mod sign;
+mod task;
+
+pub use config::ChainProverConfig;
+
+pub(super) use funds::proofs_in;
+
+use super::{
+    Attempt, AttemptLog, Claim, Parked, ProofOutcome, Prover,
+    rpc::{Health, Rpc, RpcUrlError, backoff},
+};
+use crate::alarm::Alarms;
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use ask::{Asked, Desk};
+use async_trait::async_trait;
+use flight::Landing;
+use gate::Gate;
+use sign::{Account, hashes};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use task::{Case, Order, Task};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// The part of the work in [`Health`].
+const PART: &str = "ask";
+
+/// On-chain refusals of one claim, after which it is held: each costs gas.
+const MOST_REVERTS: u32 = 3;
+
+/// Proves claims by transactions to the proof-chain contract.
+///
+/// One task owns the key's nonces. Another agent may have the same key, and any wallet too: a nonce that somebody else uses is
+/// noticed, and its claim gets another.
+#[derive(Debug)]
+pub struct ChainProver {
+    desk: Arc<Desk>,
+    health: Health,
+    gate: Gate,
+    permits: Semaphore,
+    orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl ChainProver {
+    /// Starts the task that owns the key's nonces. Nothing is asked of the RPC yet; it may be down. The task ends when
+    /// it is stopped, or with this prover. Has to be called within a tokio runtime.
+    pub fn start(
+        config: ChainProverConfig,
+        signer: PrivateKeySigner,
+        alarms: Alarms,
+        stop: CancellationToken,
+    ) -> Result<Self, RpcUrlError> {
+        let rpc = Rpc::new(config.endpoint.clone(), config.limits)?;
+        let health = Health::new(config.endpoint.clone(), alarms.clone());
+        let gate = Gate::new(config.check_interval, alarms.clone());
+        let permits = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        let account = Account { signer, contract: config.contract };
+        let desk = Arc::new(Desk::new(rpc, account, config, alarms));
+        let (orders, waiting) = mpsc::channel(64);
+        let task = Task::new(Arc::clone(&desk), health.clone());
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.run_until_cancelled(task.run(waiting)).await }
+        });
+        Ok(Self { desk, health, gate, permits, orders, stop })
+    }
+
+    /// The operator: who sends.
+    pub fn operator(&self) -> Address {
+        self.desk.account.address()
+    }
+
+    async fn see_through(&self, mut case: Case) -> Result<ProofOutcome, Parked> {
+        let mut reverts = 0;
+        let mut unrecorded = 0;
+        // An earlier run's transactions come first: they may be mined, or still use their nonce up.
+        let mut next = if case.attempts.is_empty() { None } else { Some(None) };
+        loop {
+            let gas_or_last = match next.take() {
+                Some(order) => order,
+                None => match self.ask(&case).await {
+                    Ok(gas) => Some(gas),
+                    Err(outcome) => return Ok(outcome),
+                },
+            };
+            let landing;
+            (landing, case) = self.send(case, gas_or_last).await?;
+            match landing {
+                Landing::Proved(proof) => return Ok(self.proved(&case.claim, proof)),
+                Landing::Reverted(hash) => {
+                    reverts += 1;
+                    tracing::warn!(segment = %case.claim.segment, tx = %hash, reverts, "a proof reverted on chain");
+                    if reverts >= MOST_REVERTS {
+                        return Ok(held(format!(
+                            "{reverts} transactions reverted on chain although the contract takes the claim when asked, \
+                             the last is {hash}: see why before the next start"
+                        )));
+                    }
+                }
+                Landing::NoEvent(hash) => {
+                    return Ok(held(format!(
+                        "transaction {hash} succeeded without the event of the contract {}: check \
+                         --proof-chain-address and the RPC",
+                        self.desk.config.contract
+                    )));
+                }
+                Landing::Refused(reason) => {
+                    return Ok(held(format!("the transaction is refused: {reason}")));
+                }
+                Landing::AskAgain => tokio::time::sleep(self.desk.config.poll_interval).await,
+                Landing::Unrecorded(reason) => {
+                    unrecorded += 1;
+                    tracing::warn!(segment = %case.claim.segment, "not sent: {reason}");
+                    tokio::time::sleep(backoff(unrecorded)).await;
+                }
+            }
+        }
+    }
+
+    /// Asks until the contract takes the claim, or it has its outcome.
+    async fn ask(&self, case: &Case) -> Result<u64, ProofOutcome> {
+        let claim = &case.claim;
+        let known: Vec<B256> = hashes(&case.attempts).collect();
+        loop {
+            self.gate.pass().await;
+            let pause = match self.desk.ask(claim, &known).await {
+                Ok(asked) => {
+                    self.health.good(PART);
+                    match asked {
+                        Asked::Take { gas } => {
+                            self.gate.open();
+                            return Ok(gas);
+                        }
+                        Asked::Proved(proof) => return Err(self.proved(claim, proof)),
+                        Asked::Skip(reason) => return Err(skipped(claim, reason)),
+                        Asked::Hold(reason) => return Err(held(reason)),
+                        Asked::Later(pause, reason) => {
+                            tracing::debug!(segment = %claim.segment, ?pause, "the proof waits: {reason}");
+                            pause
+                        }
+                        Asked::Stop(reason) => {
+                            self.gate.close(&reason);
+                            Duration::ZERO
+                        }
+                    }
+                }
+                Err(error) => self.health.bad(PART, &error),
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Lets the task send a claim, or see what became of its last attempt.
+    async fn send(&self, case: Case, gas: Option<u64>) -> Result<(Landing, Case), Parked> {
+        let asked = Instant::now();
+        // What an earlier run has sent is under way already.
+        let _permit = match gas {
+            Some(_) => Some(self.permits.acquire().await.map_err(|_| ended())?),
+            None => None,
+        };
+        if gas.is_some() {
+            tracing::info!("submitting block-replica segment proof for: {}", case.claim.segment);
+        }
+        let (reply, landing) = oneshot::channel();
+        self.orders.send(Order { case, gas, asked, reply }).await.map_err(|_| ended())?;
+        landing.await.map_err(|_| ended())
+    }
+
+    fn proved(&self, claim: &Claim, proof: super::Proof) -> ProofOutcome {
+        tracing::info!(
+            "Proof-chain tx hash: {} for block-replica segment: {}",
+            proof.id,
+            claim.segment
+        );
+        ProofOutcome::Proved(proof)
+    }
+}
+
+fn skipped(claim: &Claim, reason: String) -> ProofOutcome {
+    tracing::warn!(segment = %claim.segment, "the proof is skipped: {reason}");
+    metrics::skipped(&reason);
+    ProofOutcome::Skipped { reason }
+}
+
+const fn held(reason: String) -> ProofOutcome {
+    ProofOutcome::Held { reason }
+}
+
+fn ended() -> Parked {
+    Parked("the task that sends proofs has ended".to_owned())
+}
+
+#[async_trait]
+impl Prover for ChainProver {
+    fn name(&self) -> String {
+        format!("contract {} at {}", self.desk.config.contract, self.desk.config.endpoint)
+    }
+
+    async fn prove(
+        &self,
+        claim: Claim,
+        attempts: Vec<Attempt>,
+        log: Arc<dyn AttemptLog>,
+    ) -> Result<ProofOutcome, Parked> {
+        let case = Case { claim, attempts, log };
+        match self.stop.run_until_cancelled(self.see_through(case)).await {
+            Some(outcome) => outcome,
+            None => Err(Parked("the agent stops".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The consumer group: made when it is not there, and asked who else reads the stream.
+
+use super::{connect::Connection, id::StreamId, reply};
+use crate::source::url::RedisUrl;
+use redis::{RedisResult, Value, cmd};
+
+/// Makes the group, and the stream if need be. A new group begins with the oldest entry there is, as bsp-agent v1.9.2's.
+pub(super) async fn create(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
+    let made: RedisResult<()> = cmd("XGROUP")
+        .arg("CREATE")
+        .arg(&url.topic)
+        .arg(&url.group)
+        .arg(0)
+        .arg("MKSTREAM")
+        .query_async(&mut connection)
+        .await;
+    match made {
+        Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes the group again after somebody has deleted it, its stream, or everything.
+pub(super) async fn recreate(mut connection: Connection, url: RedisUrl) -> RedisResult<()> {
+    tracing::warn!(
+        topic = url.topic,
+        group = url.group,
+        "the stream or its consumer group is gone; making it anew, from the oldest entry there is"
+    );
+    // The stream counts from zero again, and so must what is compared with its count.
+    cmd("ZREM")
+        .arg(url.lost_topic())
+        .arg(super::lost::undelivered_member(&url.group))
+        .exec_async(&mut connection)
+        .await?;
+    create(connection, &url).await
+}
+
+/// All groups of the stream.
+pub(super) async fn all(
+    connection: &mut Connection,
+    topic: &str,
+) -> RedisResult<Vec<reply::Group>> {
+    let groups: Value = cmd("XINFO").arg("GROUPS").arg(topic).query_async(connection).await?;
+    reply::groups(groups)
+}
+
+/// The oldest entry that some group has not acknowledged, or has yet to read: what is older may go.
+pub(super) async fn oldest_needed(
+    connection: &mut Connection,
+    topic: &str,
+) -> RedisResult<Option<StreamId>> {
+    let mut oldest: Option<StreamId> = None;
+    for group in all(connection, topic).await? {
+        let pending = match group.pending {
+            0 => None,
+            _ => first_pending(connection, topic, &group.name).await?,
+        };
+        let needed = pending.unwrap_or_else(|| group.last_delivered.after());
+        oldest = Some(oldest.map_or(needed, |oldest| oldest.min(needed)));
+    }
+    Ok(oldest)
+}
+
+/// The oldest entry that is delivered to the group and not acknowledged.
+pub(super) async fn first_pending(
+    connection: &mut Connection,
+    topic: &str,
+    group: &str,
+) -> RedisResult<Option<StreamId>> {
+    let mut command = cmd("XPENDING");
+    let rows: Value =
+        command.arg(topic).arg(group).arg("-").arg("+").arg(1).query_async(connection).await?;
+    Ok(reply::pending_entries(rows)?.first().map(|row| row.id))
+}
+
+/// Whether one entry is delivered to the group and not acknowledged.
+pub(super) async fn is_pending(
+    connection: &mut Connection,
+    url: &RedisUrl,
+    id: StreamId,
+) -> RedisResult<bool> {
+    let mut command = cmd("XPENDING");
+    command.arg(&url.topic).arg(&url.group).arg(id.to_string()).arg(id.to_string()).arg(1);
+    let rows: Value = command.query_async(connection).await?;
+    Ok(!reply::pending_entries(rows)?.is_empty())
+}

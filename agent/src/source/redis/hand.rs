@@ -1,0 +1,99 @@
+//! Which entries are in work in this process.
+
+use super::id::StreamId;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The entries in hand, which nobody is given a second time, and those that were released a short time ago.
+#[derive(Debug, Default)]
+pub(super) struct Hand(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    held: HashSet<StreamId>,
+    released: HashMap<StreamId, Instant>,
+}
+
+impl Hand {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an entry; false if it is in hand already.
+    pub(super) fn take(&self, id: StreamId) -> bool {
+        let mut entries = self.entries();
+        entries.released.remove(&id);
+        entries.held.insert(id)
+    }
+
+    /// Whether an entry may be taken that is pending to this consumer: not while it is in hand, nor for a time after
+    /// it was released.
+    pub(super) fn may_take(&self, id: StreamId, rest: Duration) -> bool {
+        let mut entries = self.entries();
+        entries.released.retain(|_, since| since.elapsed() < rest);
+        !entries.held.contains(&id) && !entries.released.contains_key(&id)
+    }
+
+    /// Those in hand, in their order.
+    pub(super) fn held(&self) -> Vec<StreamId> {
+        let mut ids: Vec<_> = self.entries().held.iter().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Whether an entry is in hand.
+    pub(super) fn holds(&self, id: StreamId) -> bool {
+        self.entries().held.contains(&id)
+    }
+
+    /// The entry is settled.
+    pub(super) fn settle(&self, id: StreamId) {
+        self.entries().held.remove(&id);
+    }
+
+    /// The entry is no longer in work, and not settled.
+    pub(super) fn release(&self, id: StreamId) {
+        let mut entries = self.entries();
+        if entries.held.remove(&id) {
+            entries.released.insert(id, Instant::now());
+        }
+    }
+
+    /// The entry has rested long enough by Redis' own clock.
+    pub(super) fn forget_release(&self, id: StreamId) {
+        self.entries().released.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_taken_once_until_it_is_released_and_has_rested() {
+        let (hand, id) = (Hand::default(), StreamId { ms: 1, seq: 0 });
+        let long = Duration::from_secs(3600);
+        assert!(hand.may_take(id, long) && hand.take(id));
+        assert!(!hand.may_take(id, Duration::ZERO) && !hand.take(id));
+        hand.release(id);
+        assert!(!hand.holds(id) && !hand.may_take(id, long));
+        assert!(hand.may_take(id, Duration::ZERO));
+        assert!(hand.take(id));
+        hand.release(id);
+        hand.forget_release(id);
+        assert!(hand.may_take(id, long));
+    }
+
+    #[test]
+    fn a_settled_entry_is_not_in_hand() {
+        let (hand, id) = (Hand::default(), StreamId { ms: 1, seq: 0 });
+        hand.take(id);
+        assert_eq!(hand.held(), [id]);
+        hand.settle(id);
+        hand.release(id);
+        assert!(hand.held().is_empty() && hand.may_take(id, Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,236 @@
+//! A connection that is made again whenever it is lost.
+
+use super::{
+    connect::{Connection, Connector},
+    group,
+    refusal::{Verdict, judge},
+};
+use crate::{
+    alarm::{AlarmKind, Alarms},
+    source::SourceError,
+};
+use redis::{RedisError, RedisResult};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A restarted server is back before anybody has to be woken.
+const FAILURES_BEFORE_ALARM: u32 = 2;
+
+/// The alarm that the links of a source share: it is over when none of their operations is in trouble.
+#[derive(Debug)]
+pub(super) struct Outages {
+    alarms: Alarms,
+    troubled: Mutex<usize>,
+}
+
+impl Outages {
+    pub(super) fn new(alarms: Alarms) -> Self {
+        Self { alarms, troubled: Mutex::default() }
+    }
+
+    fn begin(self: &Arc<Self>) -> Trouble {
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Trouble(Arc::clone(self))
+    }
+}
+
+/// An operation that keeps failing, until this is dropped.
+#[derive(Debug)]
+struct Trouble(Arc<Outages>);
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        let mut troubled = self.0.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        *troubled = troubled.saturating_sub(1);
+        if *troubled == 0 {
+            self.0.alarms.clear(AlarmKind::SourceUnavailable);
+        }
+    }
+}
+
+/// The failures in a row of one operation. To drop it is to tell that the operation works again.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    count: u32,
+    trouble: Option<Trouble>,
+}
+
+/// One connection and how to get it back.
+#[derive(Debug)]
+pub(super) struct Link {
+    role: &'static str,
+    connector: Connector,
+    reply_deadline: Duration,
+    outages: Arc<Outages>,
+    stop: CancellationToken,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection: Option<Connection>,
+    connected: u64,
+}
+
+impl Link {
+    pub(super) fn new(
+        role: &'static str,
+        connector: Connector,
+        reply_deadline: Duration,
+        outages: Arc<Outages>,
+        stop: CancellationToken,
+    ) -> Self {
+        let state = tokio::sync::Mutex::default();
+        Self { role, connector, reply_deadline, outages, stop, state }
+    }
+
+    /// Runs an operation once, on the connection there is or a new one. After an error the next one gets a new connection.
+    pub(super) async fn attempt<T, F, R>(&self, operation: F) -> RedisResult<T>
+    where
+        F: FnOnce(Connection) -> R,
+        R: Future<Output = RedisResult<T>>,
+    {
+        let (connection, number) = self.connection().await?;
+        let result = operation(connection).await;
+        if result.is_err() {
+            self.disconnect(number).await;
+        }
+        result
+    }
+
+    /// Runs an operation until it succeeds. An error is for the operator, or says that the process stops.
+    ///
+    /// The operation learns how often it failed before: then it may have happened although the reply was lost.
+    pub(super) async fn run<T, F, R>(&self, operation: F) -> Result<T, SourceError>
+    where
+        F: Fn(Connection, u32) -> R,
+        R: Future<Output = RedisResult<T>>,
+    {
+        let mut failures = Failures::default();
+        loop {
+            let attempt = self.attempt(|connection| operation(connection, failures.count));
+            let result = tokio::select! {
+                biased;
+                result = attempt => result,
+                () = self.stop.cancelled() => return Err(self.stopping()),
+            };
+            match result {
+                Ok(value) => return Ok(value),
+                Err(error) => self.recover(&error, &mut failures).await?,
+            }
+        }
+    }
+
+    /// Waits until another attempt is worthwhile after an error, and makes the consumer group anew where it is gone.
+    pub(super) async fn recover(
+        &self,
+        error: &RedisError,
+        failures: &mut Failures,
+    ) -> Result<(), SourceError> {
+        failures.count = failures.count.saturating_add(1);
+        let count = failures.count;
+        match judge(error) {
+            Verdict::Refused(reason) => return Err(self.refused(reason)),
+            Verdict::NoGroup => {
+                let remade =
+                    self.attempt(|c| group::recreate(c, self.connector.url().clone())).await;
+                if remade.is_ok() && count == 1 {
+                    return Ok(());
+                }
+            }
+            Verdict::Passing => {}
+        }
+
+        let wait = wait_after(count);
+        let source = self.connector.url();
+        tracing::warn!(%source, role = self.role, %error, failures = count, ?wait, "Redis failed, trying again");
+        if count >= FAILURES_BEFORE_ALARM {
+            failures.trouble.get_or_insert_with(|| self.outages.begin());
+            let message = format!("{source} fails: {error}; trying again for ever");
+            self.outages.alarms.raise(AlarmKind::SourceUnavailable, message);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.stop.cancelled() => Err(self.stopping()),
+        }
+    }
+
+    /// An error of a single attempt, for a caller that does not try again.
+    pub(super) fn explain(&self, error: &RedisError) -> SourceError {
+        match judge(error) {
+            Verdict::Refused(reason) => self.refused(reason),
+            Verdict::NoGroup | Verdict::Passing => self.unavailable(error.to_string()),
+        }
+    }
+
+    async fn connection(&self) -> RedisResult<(Connection, u64)> {
+        let mut state = self.state.lock().await;
+        if let Some(connection) = &state.connection {
+            return Ok((connection.clone(), state.connected));
+        }
+        let connection = self.connector.connect(self.reply_deadline).await?;
+        if state.connected > 0 {
+            metrics::counter!("agent_stream_reconnects_total").increment(1);
+        }
+        state.connected += 1;
+        state.connection = Some(connection.clone());
+        Ok((connection, state.connected))
+    }
+
+    async fn disconnect(&self, number: u64) {
+        let mut state = self.state.lock().await;
+        if state.connected == number {
+            state.connection = None;
+        }
+    }
+
+    fn refused(&self, reason: String) -> SourceError {
+        SourceError::Refused { source_name: self.connector.url().to_string(), reason }
+    }
+
+    fn unavailable(&self, reason: String) -> SourceError {
+        SourceError::Unavailable { source_name: self.connector.url().to_string(), reason }
+    }
+
+    fn stopping(&self) -> SourceError {
+        self.unavailable("the agent stops".to_owned())
+    }
+}
+
+/// Doubles with each failure, less up to a half at random, so that several agents don't come back at once.
+fn wait_after(failures: u32) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LONGEST_WAIT).mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_limit() {
+        for failures in [1, 2, 7, 40, u32::MAX] {
+            let longest = (250_u64 << failures.saturating_sub(1).min(10)).min(30_000);
+            let wait = wait_after(failures);
+            assert!(wait <= Duration::from_millis(longest), "{failures}: {wait:?}");
+            assert!(wait >= Duration::from_millis(longest / 2), "{failures}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn the_alarm_ends_with_the_last_trouble() {
+        let alarms = Alarms::default();
+        let outages = Arc::new(Outages::new(alarms.clone()));
+        let (one, two) = (outages.begin(), outages.begin());
+        alarms.raise(AlarmKind::SourceUnavailable, "gone");
+        drop(one);
+        assert_eq!(alarms.raised().len(), 1);
+        drop(two);
+        assert!(alarms.raised().is_empty());
+    }
+}

@@ -1,0 +1,222 @@
+//! Entries that went from the stream before they were handled, because the producer trims it or somebody deleted them.
+//!
+//! Each loss is remembered in Redis, in the sorted set `<topic>.lost`, so that one of several agents reports it, once, and
+//! across restarts: a member `<group>/<id>` for an entry that was delivered (its score is when that was found, in
+//! milliseconds), and one member for the count of those that never were (its score is the count).
+
+use super::{
+    connect::Connection,
+    id::StreamId,
+    link::Link,
+    reply::{Group, Stream},
+};
+use crate::{
+    alarm::{AlarmKind, Alarms, now_ms},
+    source::{SourceError, url::RedisUrl},
+};
+use redis::{cmd, pipe};
+
+/// Reports losses.
+#[derive(Debug)]
+pub(super) struct Losses {
+    url: RedisUrl,
+    alarms: Alarms,
+}
+
+/// The member that counts the group's entries that were trimmed before any delivery.
+pub(super) fn undelivered_member(group: &str) -> String {
+    format!("{group}/undelivered")
+}
+
+/// The member of an entry that was trimmed after it was delivered.
+fn entry_member(group: &str, id: StreamId) -> String {
+    format!("{group}/{id}")
+}
+
+impl Losses {
+    pub(super) const fn new(url: RedisUrl, alarms: Alarms) -> Self {
+        Self { url, alarms }
+    }
+
+    /// Reports entries that are delivered, not acknowledged, in nobody's hand, and gone from the stream; then takes them from
+    /// the list of pending ones.
+    pub(super) async fn report_entries(
+        &self,
+        link: &Link,
+        ids: &[StreamId],
+    ) -> Result<(), SourceError> {
+        for &id in ids {
+            let member = entry_member(&self.url.group, id);
+            let new =
+                link.run(|connection, _| remember(connection, &self.url, member.clone())).await;
+            // An error means that the set can't be written: better told twice than never.
+            if new.as_ref().map_or(true, |new| *new) {
+                self.tell(
+                    1,
+                    &format!("entry {id} was delivered, and trimmed before it was handled"),
+                );
+            }
+            link.run(|connection, _| acknowledge(connection, &self.url, id)).await?;
+            new?;
+        }
+        Ok(())
+    }
+
+    /// Reports how many entries were trimmed before any delivery to our group, where that can be told.
+    pub(super) async fn report_undelivered(
+        &self,
+        link: &Link,
+        lost_in_all: u64,
+    ) -> Result<(), SourceError> {
+        if lost_in_all == 0 {
+            return Ok(());
+        }
+        let known = link.run(|connection, _| raise_count(connection, &self.url, lost_in_all)).await;
+        let new = lost_in_all.saturating_sub(*known.as_ref().unwrap_or(&0));
+        if new > 0 {
+            self.tell(
+                new,
+                &format!("{new} entries were trimmed before they were delivered to anybody"),
+            );
+        }
+        known.map(|_| ())
+    }
+
+    fn tell(&self, count: u64, what: &str) {
+        metrics::counter!("agent_stream_lost_total").increment(count);
+        tracing::error!(topic = self.url.topic, group = self.url.group, "data loss: {what}");
+        self.alarms.raise(
+            AlarmKind::EntriesLost,
+            format!(
+                "stream {}: {what}; export those blocks again, and let the producer keep more (MAXLEN). `bsp status` \
+                 lists all losses, which the key {} remembers",
+                self.url.topic,
+                self.url.lost_topic()
+            ),
+        );
+    }
+}
+
+/// How many entries were trimmed before any delivery to the group, in all its time; `None` where Redis can't tell.
+///
+/// Redis counts what was ever added and what the group has read. What is missing from their difference among the
+/// entries that remain to be read is lost. Those that remain are all there are, if the group has read none of
+/// them; or, in a stream of a single group whose agents delete what they acknowledge, all that are not pending.
+pub(super) fn lost_undelivered(
+    stream: &Stream,
+    groups: &[Group],
+    group: &str,
+    first_pending: Option<StreamId>,
+) -> Option<u64> {
+    let ours = groups.iter().find(|candidate| candidate.name == group)?;
+    let behind = stream.entries_added?.checked_sub(ours.entries_read?)?;
+    let remaining = match stream.first {
+        None => 0,
+        Some(first) if first > ours.last_delivered => stream.length,
+        // A pending entry before the first one is gone itself, and is not among those there are.
+        Some(first)
+            if groups.len() == 1 && first_pending.is_none_or(|pending| pending >= first) =>
+        {
+            stream.length.checked_sub(ours.pending)?
+        }
+        Some(_) => return None,
+    };
+    behind.checked_sub(remaining)
+}
+
+/// True if the member is new.
+async fn remember(
+    mut connection: Connection,
+    url: &RedisUrl,
+    member: String,
+) -> redis::RedisResult<bool> {
+    let mut command = cmd("ZADD");
+    let added: u64 = command
+        .arg(url.lost_topic())
+        .arg("NX")
+        .arg(now_ms())
+        .arg(member)
+        .query_async(&mut connection)
+        .await?;
+    Ok(added > 0)
+}
+
+/// The count before, and sets it if the new one is greater.
+async fn raise_count(
+    mut connection: Connection,
+    url: &RedisUrl,
+    count: u64,
+) -> redis::RedisResult<u64> {
+    let (key, member) = (url.lost_topic(), undelivered_member(&url.group));
+    let mut transaction = pipe();
+    transaction.atomic().cmd("ZSCORE").arg(&key).arg(&member);
+    transaction.cmd("ZADD").arg(&key).arg("GT").arg(count).arg(&member).ignore();
+    let (before,): (Option<u64>,) = transaction.query_async(&mut connection).await?;
+    Ok(before.unwrap_or(0))
+}
+
+async fn acknowledge(
+    mut connection: Connection,
+    url: &RedisUrl,
+    id: StreamId,
+) -> redis::RedisResult<()> {
+    let mut command = cmd("XACK");
+    command.arg(&url.topic).arg(&url.group).arg(id.to_string()).exec_async(&mut connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(ms: u64) -> StreamId {
+        StreamId { ms, seq: 0 }
+    }
+
+    fn stream(length: u64, first: Option<u64>, added: u64) -> Stream {
+        Stream { length, first: first.map(id), entries_added: Some(added) }
+    }
+
+    fn group(read: Option<u64>, last: u64, pending: u64) -> Group {
+        Group {
+            name: "g".to_owned(),
+            consumers: 1,
+            pending,
+            last_delivered: id(last),
+            entries_read: read,
+            lag: None,
+        }
+    }
+
+    fn lost(stream: &Stream, ours: Group, first_pending: Option<u64>) -> Option<u64> {
+        lost_undelivered(stream, &[ours], "g", first_pending.map(id))
+    }
+
+    #[test]
+    fn what_is_missing_between_read_and_remaining_is_lost() {
+        // Ten added, two read and deleted; then all but three trimmed.
+        assert_eq!(lost(&stream(3, Some(8), 10), group(Some(2), 2, 0), None), Some(5));
+        assert_eq!(lost(&stream(8, Some(3), 10), group(Some(2), 2, 0), None), Some(0));
+        assert_eq!(lost(&stream(0, None, 10), group(Some(2), 2, 0), None), Some(8));
+        // One of the three is read and in work.
+        assert_eq!(lost(&stream(3, Some(8), 10), group(Some(3), 8, 1), Some(8)), Some(5));
+    }
+
+    #[test]
+    fn what_redis_does_not_tell_is_unknown() {
+        assert_eq!(lost(&stream(3, Some(8), 10), group(None, 2, 0), None), None);
+        let old = Stream { entries_added: None, ..stream(3, Some(8), 10) };
+        assert_eq!(lost(&old, group(Some(2), 2, 0), None), None);
+        // A pending entry is gone itself, so those that remain can't be counted.
+        assert_eq!(lost(&stream(3, Some(8), 10), group(Some(3), 8, 2), Some(2)), None);
+        let two =
+            [group(Some(3), 8, 1), Group { name: "other".to_owned(), ..group(Some(3), 8, 1) }];
+        assert_eq!(lost_undelivered(&stream(3, Some(8), 10), &two, "g", Some(id(8))), None);
+        assert_eq!(lost_undelivered(&stream(3, Some(8), 10), &two, "absent", None), None);
+    }
+
+    #[test]
+    fn impossible_counts_are_unknown() {
+        assert_eq!(lost(&stream(3, Some(8), 1), group(Some(2), 2, 0), None), None);
+        assert_eq!(lost(&stream(9, Some(8), 10), group(Some(2), 2, 0), None), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! A Redis stream with a consumer group.
+//!
+//! # What an entry goes through
+//!
+//! ```text
+//! undelivered ──► pending to a consumer ──► in hand ──► acknowledged and deleted
+//!      │                  ▲     │              │   └──► buried in <topic>.dead
+//!      │                  └─────┼── released ──┘
+//!      └── trimmed ──► lost ◄───┘ trimmed
+//! ```
+//!
+//! - A consumer's name stays the same across restarts, so what it had taken is pending to it when it comes back, and
+//!   comes first.
+//! - The keeper resets the idle time of what is in hand, and claims what nobody has touched for [`RedisSourceConfig::claim_idle`].
+//! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise the stream's beginning is
+//!   deleted as far as every group has acknowledged it.
+//! - What is trimmed before it was handled is counted, raised as an alarm and remembered in `<topic>.lost`.
+//!
+//! # Servers
+//!
+//! Redis 6.2 or later; from 7.0 on it also tells how many entries were trimmed before anybody had read them. An ACL
+//! user needs `+@stream +@transaction +@sortedset +@connection` on the keys `TOPIC` and `TOPIC.*`. In a cluster, a dead letter
+//! and its acknowledgement are two steps, in this order.
+
+mod connect;
+pub mod dead;
+mod group;
+mod hand;
+mod id;
+mod keeper;
+mod link;
+mod lost;
+mod overview;
+mod reader;
+mod refusal;
+mod reply;
+mod settle;
+
+pub use id::NotAnId;
+pub use overview::{ConsumerOverview, GroupOverview, LostEntry, Overview, overview};
+
+use super::{Source, SourceError, url::RedisUrl};
+use crate::alarm::Alarms;
+use connect::{Connector, REPLY_DEADLINE};
+use link::{Link, Outages};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Which stream, and as whom to read it.
+#[derive(Debug, Clone)]
+pub struct RedisSourceConfig {
+    /// Server, stream and group.
+    pub url: RedisUrl,
+    /// This consumer's name: its own within the group, and the same after a restart.
+    pub consumer: String,
+    /// How long an entry stays untouched before another consumer takes it over: longer than the longest pause that an agent
+    /// makes. At least a second.
+    pub claim_idle: Duration,
+    /// PEM file of the certificate authorities to trust for `rediss`, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Connects, makes the consumer group if it is not there, and begins to look after its pending entries.
+///
+/// # Errors
+///
+/// Tries once: [`SourceError::Unavailable`] if the server can't be reached now, [`SourceError::Refused`] if it never
+/// will be that way. Later on, only what needs the operator is an error; the rest is retried until the stop.
+pub async fn open(
+    config: RedisSourceConfig,
+    alarms: Alarms,
+    stop: CancellationToken,
+) -> Result<Source, SourceError> {
+    let RedisSourceConfig { url, consumer, claim_idle, ca_file } = config;
+    let claim_idle = claim_idle.max(Duration::from_secs(1));
+    let connector = Connector::new(url.clone(), ca_file.as_deref());
+    let outages = Arc::new(Outages::new(alarms.clone()));
+    let link = |role, deadline| {
+        Link::new(role, connector.clone(), deadline, Arc::clone(&outages), stop.clone())
+    };
+    let settling = Arc::new(link(settle::ROLE, REPLY_DEADLINE));
+    settle::check(&settling, &connector).await?;
+    // Operators look for this line of bsp-agent v1.9.2.
+    tracing::info!(
+        "Initializing Consumer: {consumer} | Redis Stream: {} | Consumer Group: {}",
+        url.topic,
+        url.group
+    );
+
+    let hand = Arc::new(hand::Hand::default());
+    let losses = Arc::new(lost::Losses::new(url.clone(), alarms.clone()));
+    let claimed = Arc::default();
+    let keeper = keeper::Keeper {
+        url: url.clone(),
+        consumer: consumer.clone(),
+        claim_idle,
+        hand: Arc::clone(&hand),
+        losses: Arc::clone(&losses),
+        link: Arc::clone(&settling),
+        claimed: Arc::clone(&claimed),
+    };
+    let keeper_stop = stop.child_token();
+    tokio::spawn(keeper.run(keeper_stop.clone()));
+    let settlement = settle::RedisSettlement {
+        url: url.clone(),
+        hand: Arc::clone(&hand),
+        link: settling,
+        alarms,
+        sole_group: settle::SoleGroup::default(),
+        _keeper: keeper_stop.drop_guard(),
+    };
+    let reader = reader::Reader {
+        url,
+        consumer,
+        claim_idle,
+        hand,
+        losses,
+        link: link("read", reader::BLOCK + REPLY_DEADLINE),
+        claimed,
+        stop,
+        own: reader::OwnPending::default(),
+        failures: link::Failures::default(),
+    };
+    Ok(Source { deliveries: Box::new(reader), settlement: Arc::new(settlement) })
+}

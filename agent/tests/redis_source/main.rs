@@ -1,0 +1,9 @@
+//! The Redis source against real servers. Without `redis-server` the tests say so and pass.
+
+mod consuming;
+mod dead;
+mod fixture;
+mod outages;
+mod server;
+mod topology;
+mod trimming;

@@ -1,0 +1,152 @@
+//! TLS, sentinels and clusters.
+
+use crate::{
+    fixture::{CLAIM_IDLE, config, next},
+    server::{PATIENCE, RedisServer, free_port},
+};
+use bsp_agent::{
+    alarm::Alarms,
+    source::{
+        DeadLetter, Source, SourceError,
+        redis::{RedisSourceConfig, dead::DeadLetters, open, overview},
+        url::RedisUrl,
+    },
+};
+use redis::cmd;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Opens as soon as that works: sentinels and clusters need a moment to find together.
+async fn open_patiently(config: RedisSourceConfig) -> Source {
+    let begin = Instant::now();
+    loop {
+        match open(config.clone(), Alarms::default(), CancellationToken::new()).await {
+            Ok(source) => return source,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// An entry through all that the source does.
+async fn use_it(source: &mut Source, url: &RedisUrl, ca_file: Option<&Path>) {
+    let first = next(source).await;
+    assert_eq!(first.hash.as_deref(), Some("0xaa"));
+    let letter = DeadLetter {
+        entry: first.entry,
+        hash: first.hash,
+        reason: "bad".to_owned(),
+        payload: None,
+    };
+    source.settlement.bury(&letter).await.unwrap();
+    let mut dead = DeadLetters::open(url, ca_file).await.unwrap();
+    let letters = dead.list().await.unwrap();
+    dead.retry(&letters[0].id).await.unwrap();
+    let again = next(source).await;
+    source.settlement.acknowledge(&again.entry).await.unwrap();
+    let seen = overview(url, ca_file).await.unwrap();
+    assert_eq!((seen.length, seen.dead, seen.groups[0].pending), (0, 0, 0));
+}
+
+fn add_block() -> redis::Cmd {
+    let mut command = cmd("XADD");
+    command.arg("t").arg("*").arg("hash").arg("0xaa").arg("data").arg("d");
+    command
+}
+
+/// A certificate for 127.0.0.1 that is its own authority.
+fn make_certificate(folder: &Path) -> bool {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .status();
+    made.is_ok_and(|status| status.success())
+}
+
+#[tokio::test]
+async fn tls_works_with_an_authority_of_ones_own_and_not_without() {
+    let tls_port = free_port().to_string();
+    let certificates = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"];
+    let mut arguments = vec!["--tls-port", &tls_port, "--tls-auth-clients", "no"];
+    arguments.extend(certificates);
+    let Some(mut server) = RedisServer::prepare(&arguments) else { return };
+    if !make_certificate(server.folder.path()) {
+        eprintln!("SKIPPED: no openssl in PATH");
+        return;
+    }
+    server.run().await;
+    let mut redis = server.connection(&format!("redis://127.0.0.1:{}", server.port)).await;
+    add_block().exec_async(&mut redis).await.unwrap();
+
+    let url = RedisUrl::parse(&format!("rediss://127.0.0.1:{tls_port}?topic=t"), None).unwrap();
+    let ca_file = server.folder.path().join("cert.pem");
+    let trusting =
+        RedisSourceConfig { ca_file: Some(ca_file.clone()), ..config(&url, "one", CLAIM_IDLE) };
+    let mut source = open_patiently(trusting.clone()).await;
+    use_it(&mut source, &url, Some(&ca_file)).await;
+
+    let open = |config| open(config, Alarms::default(), CancellationToken::new());
+    let distrusting = open(RedisSourceConfig { ca_file: None, ..trusting.clone() }).await;
+    assert!(distrusting.unwrap_err().to_string().contains("certificate"));
+    let missing = server.folder.path().join("missing.pem");
+    let error =
+        open(RedisSourceConfig { ca_file: Some(missing), ..trusting.clone() }).await.unwrap_err();
+    assert!(
+        matches!(&error, SourceError::Refused { reason, .. } if reason.contains("missing.pem"))
+    );
+    let key = server.folder.path().join("redis.conf");
+    let error = open(RedisSourceConfig { ca_file: Some(key), ..trusting }).await.unwrap_err();
+    assert!(
+        matches!(&error, SourceError::Refused { reason, .. } if reason.contains("no certificate"))
+    );
+}
+
+#[tokio::test]
+async fn sentinels_name_the_master() {
+    let Some(master) = RedisServer::start(&[]).await else { return };
+    let Some(mut sentinel) = RedisServer::prepare(&["--sentinel"]) else { return };
+    let monitor = format!("sentinel monitor main 127.0.0.1 {} 1\nbind 127.0.0.1\n", master.port);
+    std::fs::write(sentinel.folder.path().join("redis.conf"), monitor).unwrap();
+    sentinel.run().await;
+    let mut redis = master.connection(&format!("redis://127.0.0.1:{}/2", master.port)).await;
+    add_block().exec_async(&mut redis).await.unwrap();
+
+    let nobody = free_port();
+    let text =
+        format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main/2?topic=t", sentinel.port);
+    let url = RedisUrl::parse(&text, None).unwrap();
+    let mut source = open_patiently(config(&url, "one", CLAIM_IDLE)).await;
+    use_it(&mut source, &url, None).await;
+
+    let text = format!("redis+sentinel://127.0.0.1:{}/absent?topic=t", sentinel.port);
+    let url = RedisUrl::parse(&text, None).unwrap();
+    let error = overview(&url, None).await.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_is_read_and_settled() {
+    let bus = free_port().to_string();
+    let Some(server) =
+        RedisServer::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await
+    else {
+        return;
+    };
+    let mut redis = server.connection(&format!("redis://127.0.0.1:{}", server.port)).await;
+    let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    redis::Cmd::new().arg(&slots).exec_async(&mut redis).await.unwrap();
+
+    let text = format!("redis+cluster://127.0.0.1:{}?topic=t", server.port);
+    let url = RedisUrl::parse(&text, None).unwrap();
+    let mut source = open_patiently(config(&url, "one", CLAIM_IDLE)).await;
+    add_block().exec_async(&mut redis).await.unwrap();
+    use_it(&mut source, &url, None).await;
+}

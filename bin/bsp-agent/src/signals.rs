@@ -1,0 +1,39 @@
+//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends at once.
+
+use std::{io, process};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What a shell reports of a process that a signal has ended is this and the signal's number.
+const EXIT_BY_SIGNAL: i32 = 128;
+
+/// Cancels `shutdown` at the first signal. The second one ends the process, with 130 for SIGINT and 143 for SIGTERM.
+pub(crate) fn stop_on_signal(shutdown: CancellationToken) -> io::Result<()> {
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+    tokio::spawn(async move {
+        let name = signals.next().await.1;
+        tracing::info!("{name}: coming to a safe point, a second signal ends at once");
+        shutdown.cancel();
+        let (kind, name) = signals.next().await;
+        tracing::warn!("second signal ({name}): ending at once, the next start continues");
+        process::exit(EXIT_BY_SIGNAL + kind.as_raw_value());
+    });
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> (SignalKind, &'static str) {
+        tokio::select! {
+            _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+            _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
+        }
+    }
+}

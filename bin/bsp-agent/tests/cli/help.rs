@@ -1,0 +1,100 @@
+//! The help text, which is the agent's manual.
+
+use crate::program::{Agent, PASSWORD, Run};
+
+/// Every flag with its environment variable, if it has one.
+const FLAGS: [(&str, &str); 34] = [
+    ("--redis-url", "RedisURL"),
+    ("--source", ""),
+    ("--consumer-name", ""),
+    ("--claim-idle", ""),
+    ("--consumer-timeout", "ConsumerPendingTimeout"),
+    ("--max-message-bytes", ""),
+    ("--max-decoded-bytes", ""),
+    ("--max-inflight-bytes", ""),
+    ("--max-open-blocks", ""),
+    ("--data-dir", ""),
+    ("--binary-file-path", "BinaryFilePath"),
+    ("--avro-codec-path", "CodecPath"),
+    ("--block-divisor", "BlockDivisor"),
+    ("--unselected-budget-bytes", ""),
+    ("--verify", ""),
+    ("--genesis", ""),
+    ("--ipfs-pinner-server", "IpfsPinnerServer"),
+    ("--proof", ""),
+    ("--proof-chain-address", "ProofChain"),
+    ("--proof-max-in-flight", ""),
+    ("--proof-confirmations", ""),
+    ("--proof-max-fee-gwei", ""),
+    ("--proof-resubmit-secs", ""),
+    ("--proof-deadline-secs", ""),
+    ("--balance-alarm", ""),
+    ("--log-folder", "LogFolder"),
+    ("--log-format", ""),
+    ("--metrics", ""),
+    ("--metrics.addr", "MetricsHttpServerAddr"),
+    ("--metrics.port", "MetricsHttpServerPort"),
+    ("--check", ""),
+    ("--shutdown-timeout", ""),
+    ("-h, --help", ""),
+    ("-V, --version", ""),
+];
+
+fn help(agent: impl FnOnce(Agent) -> Agent) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let run = agent(Agent::new(folder.path(), &["--help"])).run();
+    assert_eq!(run.code, 0, "{run:?}");
+    run
+}
+
+/// The first word of each line that explains a flag.
+fn heads(text: &str) -> Vec<&str> {
+    let flags = text.lines().map(str::trim_start);
+    flags
+        .filter(|line| line.starts_with("--") || line.starts_with("-h,") || line.starts_with("-V,"))
+        .collect()
+}
+
+#[test]
+fn every_flag_is_explained() {
+    let run = help(|agent| agent);
+    let heads = heads(&run.stdout);
+    for (flag, variable) in FLAGS {
+        let is_there = heads.iter().any(|head| {
+            head.strip_prefix(flag)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '[']))
+        });
+        assert!(is_there, "{flag}:\n{}", run.stdout);
+        assert!(run.stdout.contains(&format!("[env: {variable}")), "{variable}:\n{}", run.stdout);
+    }
+    // A flag more than listed here would be one that nothing tests.
+    assert_eq!(heads.len(), FLAGS.len(), "{heads:#?}");
+}
+
+#[test]
+fn it_begins_with_what_the_agent_does() {
+    let run = help(|agent| agent);
+    assert!(run.stdout.starts_with("Takes block replicas from a stream"), "{}", run.stdout);
+    for variable in
+        ["MB_RPC_URL", "MB_PRIVATE_KEY", "MB_KEYSTORE_PATH", "MB_KEYSTORE_PWD", "REDIS_PWD"]
+    {
+        assert!(run.stdout.contains(variable), "{variable}:\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn it_does_not_show_values_that_may_be_secret() {
+    let url = format!("redis://:{PASSWORD}@h/0?topic=t");
+    let run = help(|agent| {
+        agent.with_operators_environment().env("RedisURL", &url).env("IpfsPinnerServer", &url)
+    });
+    run.expect_no_secret();
+    assert!(run.stdout.contains("[env: RedisURL]"), "{}", run.stdout);
+}
+
+#[test]
+fn the_version_is_the_workspaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Agent::new(folder.path(), &["--version"]).run();
+    assert_eq!(run.stdout, concat!("bsp-agent ", env!("CARGO_PKG_VERSION"), "\n"));
+}

@@ -1,0 +1,50 @@
+//! How the agent ends.
+
+use crate::program::{Agent, Run, logged};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// An agent that waits for chunks in an empty folder.
+fn waiting(folder: &Path) -> Child {
+    fs::create_dir(folder.join("chunks")).unwrap();
+    let source = format!("--source=file://{}", folder.join("chunks").display());
+    let args = [&source, "--proof=ledger", "--consumer-timeout=1"];
+    let mut agent = Agent::new(folder, &args).with_operators_environment();
+    agent.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    agent.command.spawn().unwrap()
+}
+
+/// Waits until the log holds a text.
+fn wait_for_log(folder: &Path, text: &str) {
+    let started = Instant::now();
+    let log = folder.join("logs/log.log");
+    while !fs::read_to_string(&log).unwrap_or_default().contains(text) {
+        assert!(started.elapsed() < Duration::from_secs(60), "{text:?} is not logged");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_signal_ends_it_well() {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
+        let folder = tempfile::tempdir().unwrap();
+        let child = waiting(folder.path());
+        wait_for_log(folder.path(), "--consumer-timeout has no effect");
+        send(&child, signal);
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(logged(folder.path()).contains(name), "{run:?}");
+        assert!(run.stdout.contains(name), "{run:?}");
+        run.expect_no_secret();
+    }
+}

@@ -1,0 +1,250 @@
+//! What the agents left on disk.
+
+use super::{
+    dag,
+    fed::{BlockRef, sha256},
+    proofs::ProofRecord,
+    segment::{read_segment, specimen_hash},
+};
+use crate::servers::pinner::StandInPinner;
+use alloy_primitives::B256;
+use eyre::Context;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The folders of one agent.
+#[derive(Debug, Clone)]
+pub struct AgentFolders {
+    /// Journal, ledger, local pins, unselected blocks.
+    pub data: PathBuf,
+    /// Segment files.
+    pub segments: PathBuf,
+}
+
+/// A segment file of a proved block, read once.
+#[derive(Debug)]
+pub struct SegmentFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// The names of all files in a folder that begin like this; none if there is no folder.
+///
+/// # Errors
+///
+/// Where the folder can't be read.
+pub fn names_with_prefix(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(prefix) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The proofs that file names of a segment carry: `<segment>-0x<proof>`.
+///
+/// # Errors
+///
+/// Where a folder can't be read.
+pub fn proofs_in_names(folders: &[AgentFolders], segment: &str) -> io::Result<Vec<B256>> {
+    let prefix = format!("{segment}-0x");
+    let mut proofs = Vec::new();
+    for folder in folders {
+        for name in names_with_prefix(&folder.segments, &prefix)? {
+            if let Some(Ok(proof)) = name.strip_prefix(&prefix).map(str::parse) {
+                proofs.push(proof);
+            }
+        }
+    }
+    Ok(proofs)
+}
+
+/// The file of a proof, in the first folder that has it.
+///
+/// # Errors
+///
+/// Where a file is there and can't be read.
+pub fn segment_file(
+    folders: &[AgentFolders],
+    segment: &str,
+    proof: B256,
+) -> eyre::Result<Option<SegmentFile>> {
+    for folder in folders {
+        let path = folder.segments.join(format!("{segment}-{proof}"));
+        match fs::read(&path) {
+            Ok(bytes) => return Ok(Some(SegmentFile { path, bytes })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).wrap_err_with(|| path.display().to_string()),
+        }
+    }
+    Ok(None)
+}
+
+/// What is wrong with a segment's file, itself and against its block.
+pub fn fault_of_file(file: &[u8], block: &BlockRef) -> Option<String> {
+    let content = match read_segment(file) {
+        Ok(content) => content,
+        Err(error) => return Some(error.to_string()),
+    };
+    let fits = content.block_hash == block.hash
+        && content.header_hash == block.hash
+        && content.event_hash == block.hash
+        && content.number == block.number
+        && content.network_id == block.network_id
+        && content.kind == format!("block-{}", block.kind);
+    (!fits).then(|| format!("it holds {content:?}"))
+}
+
+/// What a proof says differently from its file: the field, the proof's value, the file's value.
+pub fn differences(proof: &ProofRecord, file: &[u8]) -> Vec<(&'static str, String, String)> {
+    let actual_hash = specimen_hash(file);
+    let actual_url =
+        dag::file_cid(file).map_or_else(|e| e.to_string(), |cid| format!("ipfs://{cid}"));
+    let mut differences = Vec::new();
+    if proof.specimen_hash != actual_hash {
+        let proved = proof.specimen_hash.to_string();
+        differences.push(("specimen hash", proved, actual_hash.to_string()));
+    }
+    if proof.url != actual_url {
+        differences.push(("URL", proof.url.clone(), actual_url));
+    }
+    differences
+}
+
+/// Where pinned content is.
+#[derive(Debug, Clone)]
+pub enum Pins {
+    /// In a stand-in pinner's memory.
+    Pinner(Arc<StandInPinner>),
+    /// In the agents' own folders, `<data>/pins`.
+    Local,
+}
+
+impl Pins {
+    /// Why nobody can fetch a file under a CID.
+    ///
+    /// # Errors
+    ///
+    /// Where the CID of the file can't be computed.
+    pub fn fault(
+        &self,
+        cid: &str,
+        file: &[u8],
+        folders: &[AgentFolders],
+    ) -> eyre::Result<Option<String>> {
+        match self {
+            Self::Pinner(pinner) => Ok(match pinner.content(cid) {
+                None => Some("the pinner does not have it".to_owned()),
+                Some(content) if content != file => Some("the pinner has other bytes".to_owned()),
+                Some(_) => None,
+            }),
+            Self::Local => {
+                let blocks = dag::blocks_of(file)?;
+                let faults = folders.iter().map(|folder| local_fault(&folder.data, cid, &blocks));
+                let faults: Vec<_> = faults.collect();
+                Ok(if faults.contains(&None) { None } else { faults.into_iter().flatten().next() })
+            }
+        }
+    }
+}
+
+/// Why a file can't be put together from a folder of blocks, or from its archive.
+fn local_fault(data: &Path, cid: &str, blocks: &[dag::Block]) -> Option<String> {
+    let pins = data.join("pins");
+    for block in blocks {
+        let name = block.cid.to_string();
+        match find_below(&pins.join("blocks"), &name).map(fs::read) {
+            None => return Some(format!("there is no block {name}")),
+            Some(Err(error)) => return Some(format!("block {name}: {error}")),
+            Some(Ok(bytes)) if bytes != block.bytes => {
+                return Some(format!("block {name} has other bytes"));
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+    let name = format!("{cid}.car");
+    match find_below(&pins.join("car"), &name).map(fs::read) {
+        None => Some(format!("there is no {name}")),
+        Some(Err(error)) => Some(format!("{name}: {error}")),
+        Some(Ok(archive)) => fault_of_archive(&archive, blocks),
+    }
+}
+
+/// Whether an archive (CARv1) holds these blocks and no others, in whatever order, behind a header with the root.
+fn fault_of_archive(archive: &[u8], blocks: &[dag::Block]) -> Option<String> {
+    let mut rest = archive;
+    let header = section(&mut rest)?;
+    let root = blocks.last()?.cid.to_bytes();
+    if !header.windows(root.len()).any(|window| window == root) {
+        return Some("the archive's header does not name the root".to_owned());
+    }
+    let mut wanted: Vec<_> =
+        blocks.iter().map(|block| [block.cid.to_bytes(), block.bytes.clone()].concat()).collect();
+    wanted.sort();
+    wanted.dedup();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let Some(section) = section(&mut rest) else {
+            return Some("the archive is cut off".to_owned());
+        };
+        found.push(section.to_vec());
+    }
+    found.sort();
+    (found != wanted).then(|| "the archive holds other blocks".to_owned())
+}
+
+/// Takes a section, which is a length and so many bytes, off the beginning.
+fn section<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut length = 0usize;
+    let mut shift = 0;
+    loop {
+        let (byte, behind) = rest.split_first()?;
+        *rest = behind;
+        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let (section, behind) = rest.split_at_checked(length)?;
+    *rest = behind;
+    Some(section)
+}
+
+/// A file of this name in a folder or in one of its own folders.
+fn find_below(folder: &Path, name: &str) -> Option<PathBuf> {
+    let direct = folder.join(name);
+    if direct.is_file() {
+        return Some(direct);
+    }
+    let entries = fs::read_dir(folder).ok()?;
+    entries.flatten().map(|entry| entry.path().join(name)).find(|path| path.is_file())
+}
+
+/// Why a block that was not selected could not be taken up later.
+pub fn fault_of_unselected(
+    folders: &[AgentFolders],
+    block: &BlockRef,
+    payload: Option<[u8; 32]>,
+) -> Option<String> {
+    let name = format!("{}-{}.rlp.snappy", block.segment(), block.hash);
+    let kept =
+        folders.iter().find_map(|folder| fs::read(folder.data.join("unselected").join(&name)).ok());
+    match kept {
+        None => Some(format!("there is no {name}")),
+        Some(bytes) if Some(sha256(&bytes)) != payload => Some(format!("{name} has other bytes")),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! Blocks of an embedded dev chain: small, cheap, and as many as wanted.
+
+use bsp_capture::{BlockParts, ChainSpec, DEV_CHAIN_ID, capture_with_changes};
+use bsp_codec::{
+    Profile, Replica, ReplicaKind,
+    convert::{SourceBlock, export_block},
+};
+use bsp_devchain::{DevChain, DevConfig, Executed};
+
+/// A dev chain that is exported block by block, from block 1 on.
+#[derive(Debug)]
+pub struct DevBlocks {
+    chain: DevChain,
+    spec: ChainSpec,
+}
+
+impl DevBlocks {
+    /// The chain of a seed. The same seed gives the same blocks.
+    ///
+    /// # Errors
+    ///
+    /// Where a contract of the chain does not assemble.
+    pub fn new(seed: u64) -> eyre::Result<Self> {
+        let config = DevConfig { scenarios_per_block: 2, ..DevConfig::default() };
+        Ok(Self { chain: DevChain::new(seed, config)?, spec: ChainSpec::dev() })
+    }
+
+    /// Executes the next block and exports it.
+    ///
+    /// # Errors
+    ///
+    /// Where the chain's own block does not execute, which would be a mistake of the chain.
+    pub fn next_replica(&mut self) -> eyre::Result<Replica> {
+        let candidate = self.chain.next_candidate()?;
+        let parts = BlockParts {
+            header: &candidate.header,
+            ommers: &[],
+            withdrawals: Some(&candidate.withdrawals),
+        };
+        let transactions = candidate.transactions.iter().cloned();
+        let (captured, bundle) =
+            capture_with_changes(&self.spec, parts, transactions, self.chain.state())?;
+        let executed = Executed {
+            receipts: captured.receipts.iter().cloned().map(Into::into).collect(),
+            requests: captured.requests.clone(),
+            gas_used: captured.gas_used,
+            blob_gas_used: captured.blob_gas_used,
+            bundle,
+        };
+        let sealed = self.chain.seal(candidate, executed)?;
+        let block = SourceBlock {
+            network_id: DEV_CHAIN_ID,
+            header: &sealed.block.header,
+            transactions: &sealed.block.body.transactions,
+            ommers: &[],
+            withdrawals: sealed.block.body.withdrawals.as_ref(),
+            senders: &sealed.senders,
+            receipts: &captured.receipts,
+        };
+        Ok(export_block(&block, captured.reads.lists, ReplicaKind::Replica, Profile::Network)?)
+    }
+
+    /// The next block that executes on nothing but what the network exports: without EIP-7702 authorizations, and with
+    /// transactions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_replica`].
+    pub fn next_executable(&mut self) -> eyre::Result<Replica> {
+        loop {
+            let replica = self.next_replica()?;
+            let transactions = &replica.transactions;
+            if !transactions.is_empty() && transactions.iter().all(|tx| tx.tx_type != 4) {
+                return Ok(replica);
+            }
+        }
+    }
+
+    /// The next so many blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_replica`].
+    pub fn take(&mut self, count: usize) -> eyre::Result<Vec<Replica>> {
+        (0..count).map(|_| self.next_replica()).collect()
+    }
+}

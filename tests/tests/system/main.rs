@@ -1,0 +1,12 @@
+//! The whole system against real servers.
+
+mod auditor;
+mod bad_input;
+mod chain;
+mod check;
+mod drop_in;
+mod mainnet;
+mod outages;
+mod run;
+mod shutdown;
+mod small_disk;
