@@ -45,8 +45,8 @@ async fn a_buried_entry_can_be_seen_tried_again_and_dropped() {
     assert_ne!(again.entry, first.entry);
     assert_eq!((again.hash, again.payload), (first.hash, first.payload));
     assert!(matches!(dead.retry(&letters[1].id).await, Err(DeadError::Empty(_))));
-    dead.drop(&letters[1].id).await.unwrap();
-    assert!(matches!(dead.drop(&letters[1].id).await, Err(DeadError::NoSuchLetter(_))));
+    dead.discard(&letters[1].id).await.unwrap();
+    assert!(matches!(dead.discard(&letters[1].id).await, Err(DeadError::NoSuchLetter(_))));
     assert!(matches!(dead.show("no id").await, Err(DeadError::NoSuchLetter(_))));
     assert_eq!(dead.list().await.unwrap(), []);
 }

@@ -5,7 +5,13 @@ mod signals;
 
 use bsp_agent::{args::AgentArgs, check::Check, config::AgentConfig, logging, pin::IpfsPinner};
 use eyre::Context;
-use std::{env, io, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +25,9 @@ fn main() -> ExitCode {
         Err(cli::Answer::Refused(line)) => Err(eyre::eyre!(line)),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("bsp-agent: {}", one_line(&format!("{error:#}")));
+        let line = one_line(&format!("{error:#}"));
+        // Nobody is left to be told that standard error is closed.
+        let _ = writeln!(io::stderr(), "bsp-agent: {line}");
         ExitCode::FAILURE
     })
 }

@@ -1,12 +1,15 @@
 //! The operator's tool for block specimens.
 
 mod cid;
+mod dead;
 mod dev;
 mod encode;
 mod format;
 mod input;
 mod inspect;
 mod output;
+mod status;
+mod stream;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +30,8 @@ enum Command {
     Encode(encode::EncodeArgs),
     Cid(cid::CidArgs),
     Dev(dev::DevArgs),
+    Status(status::StatusArgs),
+    Dead(dead::DeadArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +41,8 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args),
         Command::Cid(args) => cid::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Dead(args) => dead::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("bsp: {error:#}");

@@ -30,9 +30,6 @@ use std::{
 /// A submission costs some 100 000 to 600 000. What is estimated above this is not what we want to send.
 const MOST_GAS: u64 = 10_000_000;
 
-/// The longest that a claim waits before it asks again.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 /// The networks whose data is remembered: replicas of a stream have one.
 const MOST_NETWORKS: usize = 64;
 
@@ -254,7 +251,7 @@ impl Desk {
         Ok(match window::position(claim.block.number, head, &chain, &metadata) {
             Position::Past => return self.find_own(claim, known, reason, false).await,
             Position::Future(wait) => {
-                let pause = wait.clamp(self.config.poll_interval, LONGEST_WAIT);
+                let pause = wait.min(self.config.check_interval).max(self.config.poll_interval);
                 Asked::Later(pause, format!("{reason}: too new, for about {} s", wait.as_secs()))
             }
             // The call may have run on an earlier block than the figures were read at.

@@ -21,18 +21,23 @@ pub(super) struct Funds {
     checked: Option<Instant>,
     gas: u64,
     price: Option<u128>,
+    /// How many proofs the balance paid for when it was last looked at, those under way included.
+    proofs: u64,
     short: bool,
 }
 
 impl Funds {
     pub(super) fn new(config: &ChainProverConfig) -> Self {
         let interval = config.check_interval;
-        Self { interval, checked: None, gas: TYPICAL_GAS, price: None, short: false }
+        Self { interval, checked: None, gas: TYPICAL_GAS, price: None, proofs: 0, short: false }
     }
 
-    /// Whether nothing more can be paid for.
-    pub(super) const fn are_short(&self) -> bool {
-        self.short
+    /// How many more proofs can be paid for, with so many under way.
+    pub(super) fn left(&self, in_flight: usize) -> usize {
+        if self.short {
+            return 0;
+        }
+        usize::try_from(self.proofs).unwrap_or(usize::MAX).saturating_sub(in_flight)
     }
 
     /// The node took a transaction.
@@ -77,6 +82,7 @@ impl Funds {
     fn note(&mut self, desk: &Desk, balance: U256, price: u128) {
         metrics::balance(balance);
         let proofs = proofs_in(balance, self.gas, price);
+        self.proofs = proofs;
         self.short = proofs == 0;
         if proofs >= desk.config.balance_alarm {
             desk.alarms.clear(AlarmKind::Balance);

@@ -30,6 +30,7 @@ mod task;
 
 pub use config::ChainProverConfig;
 
+#[expect(unused_imports)]
 pub(super) use funds::proofs_in;
 
 use super::{

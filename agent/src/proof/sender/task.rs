@@ -405,7 +405,8 @@ impl Task {
 
     /// Gives nonces to what is waiting, and sends it.
     async fn send_waiting(&mut self, chain_id: u64, look: &Look) {
-        if self.queue.is_empty() || self.funds.are_short() {
+        let affordable = self.queue.len().min(self.funds.left(self.legs.len()));
+        if affordable == 0 {
             return;
         }
         let ceiling = self.desk.config.max_fee_per_gas;
@@ -413,7 +414,8 @@ impl Task {
         let now_ms = now_ms();
         let mut nonces = self.free_nonces(look);
         let mut departing = Vec::new();
-        for Order { case, gas, asked, reply } in std::mem::take(&mut self.queue) {
+        for Order { case, gas, asked, reply } in self.queue.drain(..affordable).collect::<Vec<_>>()
+        {
             let Some(gas) = gas.filter(|_| asked.elapsed() < FRESH && !reply.is_closed()) else {
                 land(reply, Landing::AskAgain, case);
                 continue;

@@ -130,6 +130,8 @@ impl Connector {
         let mut builder = ClusterClient::builder(nodes)
             .connection_timeout(CONNECT_DEADLINE)
             .response_timeout(reply_deadline)
+            // Redirections count as well. The rest is the caller's, who tells the operator.
+            .retries(2)
             .use_protocol(ProtocolVersion::RESP2);
         if let Some(certificates) = certificates {
             builder = builder.certs(certificates);

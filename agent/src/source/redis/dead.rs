@@ -101,7 +101,7 @@ impl DeadLetters {
     }
 
     /// Deletes one for good.
-    pub async fn drop(&mut self, id: &str) -> Result<(), DeadError> {
+    pub async fn discard(&mut self, id: &str) -> Result<(), DeadError> {
         let no_such = || DeadError::NoSuchLetter(id.to_owned());
         let id = id.parse::<StreamId>().map_err(|_| no_such())?;
         let mut command = cmd("XDEL");

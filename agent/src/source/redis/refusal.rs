@@ -39,7 +39,7 @@ pub(super) fn judge(error: &RedisError) -> Verdict {
         )
     } else if text.contains("DB index is out of range") {
         refused("it has no database of this number: change the URL's path")
-    } else if text.contains("unknown command") {
+    } else if text.contains("unknown command") || text.contains("syntax error") {
         Verdict::Refused(format!("it is too old, at least Redis 6.2 is needed: {text}"))
     } else if error.kind() == ErrorKind::InvalidClientConfig {
         Verdict::Refused(text)
@@ -70,7 +70,8 @@ mod tests {
             "NOPERM this user has no permissions to run the 'xadd' command",
             "WRONGTYPE Operation against a key holding the wrong kind of value",
             "ERR DB index is out of range",
-            "ERR unknown command 'XAUTOCLAIM', with args beginning with:",
+            "ERR unknown command 'XPENDING', with args beginning with:",
+            "ERR syntax error",
         ] {
             assert!(matches!(judge(&server_error(line)), Verdict::Refused(_)), "{line}");
         }

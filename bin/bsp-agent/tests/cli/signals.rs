@@ -3,7 +3,8 @@
 use crate::program::{Agent, Run, logged};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    fs,
+    fs, io,
+    io::Write,
     path::Path,
     process::{Child, Stdio},
     thread,
@@ -11,13 +12,12 @@ use std::{
 };
 
 /// An agent that waits for chunks in an empty folder.
-fn waiting(folder: &Path) -> Child {
+fn waiting(folder: &Path, stdout: Stdio) -> Child {
     fs::create_dir(folder.join("chunks")).unwrap();
     let source = format!("--source=file://{}", folder.join("chunks").display());
     let args = [&source, "--proof=ledger", "--consumer-timeout=1"];
     let mut agent = Agent::new(folder, &args).with_operators_environment();
-    agent.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    agent.command.spawn().unwrap()
+    agent.command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until the log holds a text.
@@ -38,7 +38,7 @@ fn send(child: &Child, signal: Signal) {
 fn a_signal_ends_it_well() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let folder = tempfile::tempdir().unwrap();
-        let child = waiting(folder.path());
+        let child = waiting(folder.path(), Stdio::piped());
         wait_for_log(folder.path(), "--consumer-timeout has no effect");
         send(&child, signal);
         let run = Run::from(child.wait_with_output().unwrap());
@@ -47,4 +47,18 @@ fn a_signal_ends_it_well() {
         assert!(run.stdout.contains(name), "{run:?}");
         run.expect_no_secret();
     }
+}
+
+#[test]
+fn a_terminal_that_does_not_read_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_unread, mut full) = io::pipe().unwrap();
+    // What Linux keeps of a pipe that nobody reads.
+    full.write_all(&[b'x'; 65_536]).unwrap();
+    let child = waiting(folder.path(), full.into());
+    wait_for_log(folder.path(), "--consumer-timeout has no effect");
+    send(&child, Signal::TERM);
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(logged(folder.path()).contains("SIGTERM"), "{run:?}");
 }

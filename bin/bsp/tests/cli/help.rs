@@ -3,12 +3,14 @@
 use crate::program::bsp;
 
 /// Every command with its arguments and flags.
-const COMMANDS: [(&str, &[&str]); 5] = [
+const COMMANDS: [(&str, &[&str]); 7] = [
     ("verify", &["<FILE>...", "--authorizations", "--genesis", "--json", "--format"]),
     ("inspect", &["<FILE>", "--json", "--format"]),
     ("encode", &["<FILE>", "-o, --output", "--profile", "--format"]),
     ("cid", &["<FILE>", "--json"]),
     ("dev", &["--blocks", "--seed", "--block-time", "--data-dir"]),
+    ("status", &["--redis-url", "--agent-url", "--json"]),
+    ("dead", &["list", "show", "retry", "drop"]),
 ];
 
 #[test]

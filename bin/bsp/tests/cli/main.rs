@@ -1,6 +1,7 @@
 //! The tool as its users have it: the built program, its files, what it prints, and its exit codes.
 
 mod cid;
+mod dead;
 mod dev;
 mod encode;
 mod fixture;
@@ -8,5 +9,7 @@ mod help;
 mod inspect;
 mod mainnet;
 mod program;
+mod redis;
+mod status;
 mod tampering;
 mod verify;

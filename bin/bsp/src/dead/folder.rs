@@ -1,0 +1,110 @@
+//! The dead letters of an agent that reads files: in `dead/` under its data folder, for each a JSON object and, under the
+//! same name, its payload.
+
+use bsp_agent::source::{DeadLetter, redis::dead::Letter};
+use eyre::{Context, bail, ensure};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// A longer object is none of the agent's.
+const MAX_JSON_BYTES: u64 = 1 << 20;
+
+/// The folder.
+pub(super) struct DeadFolder(PathBuf);
+
+impl DeadFolder {
+    pub(super) fn open(data_dir: &Path) -> eyre::Result<Self> {
+        ensure!(
+            data_dir.is_dir(),
+            "{} is no folder: name the agent's --data-dir",
+            data_dir.display()
+        );
+        Ok(Self(data_dir.join("dead")))
+    }
+
+    /// All of them by their names, without their payloads.
+    pub(super) fn list(&self) -> eyre::Result<Vec<Letter>> {
+        let mut ids = self.ids()?;
+        ids.sort();
+        ids.iter().map(|id| self.read(id)).collect()
+    }
+
+    /// One of them, with its payload.
+    pub(super) fn show(&self, id: &str) -> eyre::Result<Letter> {
+        self.must_have(id)?;
+        let mut letter = self.read(id)?;
+        letter.payload = match fs::read(self.path(id, "bin")) {
+            Ok(payload) => Some(payload.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).wrap_err("cannot read the payload"),
+        };
+        Ok(letter)
+    }
+
+    /// Deletes one for good: the object last, so that what is half deleted is still listed.
+    pub(super) fn discard(&self, id: &str) -> eyre::Result<()> {
+        self.must_have(id)?;
+        for extension in ["bin", "json"] {
+            let path = self.path(id, extension);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error)
+                        .wrap_err_with(|| format!("cannot delete {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> eyre::Result<Vec<String>> {
+        let files = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.wrap_err_with(|| format!("cannot read {}", self.0.display()))?,
+        };
+        let mut ids = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            ids.extend(id.map(str::to_owned));
+        }
+        Ok(ids)
+    }
+
+    /// An id is the name of a file there is, so that none leads out of the folder.
+    fn must_have(&self, id: &str) -> eyre::Result<()> {
+        if self.ids()?.iter().any(|present| present == id) {
+            return Ok(());
+        }
+        bail!("there is no dead letter {id}: `bsp dead list` shows those there are")
+    }
+
+    fn read(&self, id: &str) -> eyre::Result<Letter> {
+        let path = self.path(id, "json");
+        let cannot = || format!("cannot read {}", path.display());
+        let facts = fs::metadata(&path).wrap_err_with(cannot)?;
+        ensure!(facts.len() <= MAX_JSON_BYTES, "{} is too long", path.display());
+        let text = fs::read(&path).wrap_err_with(cannot)?;
+        let letter: DeadLetter = serde_json::from_slice(&text).wrap_err_with(cannot)?;
+        let since = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let payload = fs::metadata(self.path(id, "bin")).ok();
+        Ok(Letter {
+            id: id.to_owned(),
+            entry: letter.entry.0,
+            hash: letter.hash,
+            reason: letter.reason,
+            group: String::new(),
+            time_ms: since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0),
+            bytes: payload.and_then(|facts| usize::try_from(facts.len()).ok()),
+            payload: None,
+        })
+    }
+
+    fn path(&self, id: &str, extension: &str) -> PathBuf {
+        self.0.join(format!("{id}.{extension}"))
+    }
+}
