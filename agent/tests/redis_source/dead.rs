@@ -14,7 +14,7 @@ fn letter_of(delivery: &Delivery, reason: &str) -> DeadLetter {
         entry: delivery.entry.clone(),
         hash: delivery.hash.clone(),
         reason: reason.to_owned(),
-        payload: delivery.payload.clone(),
+        payload: delivery.payload.as_ref().map(|payload| payload.to_snappy().unwrap()),
     }
 }
 

@@ -76,7 +76,8 @@ async fn the_oldest_go_when_there_is_no_room() {
     assert_eq!(numbers(scratch.path()), [3, 5, 9]);
     // The order in which they were kept, after a restart as well. A file system's clock may be too slow to tell it.
     for (seconds, number) in [9, 3, 5].into_iter().enumerate() {
-        let path = scratch.path().join(FileName::new(block(number), ReplicaKind::Replica).to_string());
+        let path =
+            scratch.path().join(FileName::new(block(number), ReplicaKind::Replica).to_string());
         let kept = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds as u64);
         fs::File::open(path).unwrap().set_modified(kept).unwrap();
     }
