@@ -16,7 +16,6 @@ use crate::{
     },
     wait::wait_for,
 };
-use eyre::Context;
 use redis::aio::MultiplexedConnection;
 use std::{
     collections::HashMap,
@@ -298,7 +297,7 @@ impl Scene {
             (self.remaining().await.ok()? == 0).then_some(())
         })
         .await;
-        settled.wrap_err_with(|| self.last_lines())
+        settled.map_err(|error| eyre::eyre!("{error}\n{}", self.last_lines()))
     }
 
     /// The end of what each agent printed.

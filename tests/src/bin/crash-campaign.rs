@@ -44,6 +44,10 @@ struct Args {
     #[arg(long, default_value = "execute")]
     verify: String,
 
+    /// Seconds that the work left over after the last kill may take.
+    #[arg(long, default_value_t = 180)]
+    settle_seconds: u64,
+
     /// Milliseconds between two blocks of the proof chain.
     #[arg(long, default_value_t = 300)]
     block_time_ms: u64,
@@ -57,9 +61,6 @@ enum Proof {
 
 /// How deep a proof has to be; reorganisations are one block shallower.
 const CONFIRMATIONS: u64 = 3;
-
-/// How long the work that is left over may take.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(180);
 
 #[tokio::main]
 async fn main() -> eyre::Result<ExitCode> {
@@ -75,7 +76,7 @@ async fn main() -> eyre::Result<ExitCode> {
             println!("{} kills, {} s", number + 1, begun.elapsed().as_secs());
         }
     }
-    let settled = campaign.settle(SETTLE_DEADLINE).await;
+    let settled = campaign.settle(Duration::from_secs(args.settle_seconds)).await;
     conclude(campaign, settled, with_chain, begun).await
 }
 
