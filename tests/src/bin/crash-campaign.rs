@@ -4,7 +4,7 @@ use bsp_tests::{
     agent::{Build, Shipped},
     campaign::{feeder::Feeder, kill::KillCampaign, plan},
     scene::{Pinning, Proving, Scene, SceneConfig},
-    servers::anvil::Mining,
+    servers::{anvil::Mining, process::unless_interrupted},
 };
 use clap::{Parser, ValueEnum};
 use std::{
@@ -64,7 +64,10 @@ const CONFIRMATIONS: u64 = 3;
 
 #[tokio::main]
 async fn main() -> eyre::Result<ExitCode> {
-    let args = Args::parse();
+    unless_interrupted(run(Args::parse())).await
+}
+
+async fn run(args: Args) -> eyre::Result<ExitCode> {
     let with_chain = args.proof == Proof::Chain;
     let scene = Scene::start(config(with_chain)?).await?;
     let (mut campaign, _miner) = prepare(scene, &args).await?;
