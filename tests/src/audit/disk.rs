@@ -165,28 +165,27 @@ fn local_fault(data: &Path, cid: &str, blocks: &[dag::Block]) -> Option<String> 
     let pins = data.join("pins");
     for block in blocks {
         let name = block.cid.to_string();
-        match find_below(&pins.join("blocks"), &name).map(fs::read) {
-            None => return Some(format!("there is no block {name}")),
-            Some(Err(error)) => return Some(format!("block {name}: {error}")),
-            Some(Ok(bytes)) if bytes != block.bytes => {
+        match fs::read(sharded(&pins.join("blocks"), &name, "")) {
+            Err(error) => return Some(format!("block {name}: {error}")),
+            Ok(bytes) if bytes != block.bytes => {
                 return Some(format!("block {name} has other bytes"));
             }
-            Some(Ok(_)) => {}
+            Ok(_) => {}
         }
     }
-    let name = format!("{cid}.car");
-    match find_below(&pins.join("car"), &name).map(fs::read) {
-        None => Some(format!("there is no {name}")),
-        Some(Err(error)) => Some(format!("{name}: {error}")),
-        Some(Ok(archive)) => fault_of_archive(&archive, blocks),
+    match fs::read(sharded(&pins.join("car"), cid, ".car")) {
+        Err(error) => Some(format!("the archive of {cid}: {error}")),
+        Ok(archive) => fault_of_archive(&archive, blocks),
     }
 }
 
 /// Whether an archive (CARv1) holds these blocks and no others, in whatever order, behind a header with the root.
 fn fault_of_archive(archive: &[u8], blocks: &[dag::Block]) -> Option<String> {
     let mut rest = archive;
-    let header = section(&mut rest)?;
-    let root = blocks.last()?.cid.to_bytes();
+    let (Some(header), Some(root)) = (section(&mut rest), blocks.last()) else {
+        return Some("the archive has no header".to_owned());
+    };
+    let root = root.cid.to_bytes();
     if !header.windows(root.len()).any(|window| window == root) {
         return Some("the archive's header does not name the root".to_owned());
     }
@@ -223,14 +222,10 @@ fn section<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(section)
 }
 
-/// A file of this name in a folder or in one of its own folders.
-fn find_below(folder: &Path, name: &str) -> Option<PathBuf> {
-    let direct = folder.join(name);
-    if direct.is_file() {
-        return Some(direct);
-    }
-    let entries = fs::read_dir(folder).ok()?;
-    entries.flatten().map(|entry| entry.path().join(name)).find(|path| path.is_file())
+/// A CID's file: in the folder that is named after the two characters before the CID's last.
+fn sharded(folder: &Path, cid: &str, suffix: &str) -> PathBuf {
+    let shard = cid.len().checked_sub(3).and_then(|begin| cid.get(begin..begin + 2));
+    folder.join(shard.unwrap_or_default()).join(format!("{cid}{suffix}"))
 }
 
 /// Why a block that was not selected could not be taken up later.
@@ -246,5 +241,44 @@ pub fn fault_of_unselected(
         None => Some(format!("there is no {name}")),
         Some(bytes) if Some(sha256(&bytes)) != payload => Some(format!("{name} has other bytes")),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_pin_is_all_blocks_and_their_archive() {
+        let file: Vec<u8> = (0..600_000).map(|at| (at / 7) as u8).collect();
+        let blocks = dag::blocks_of(&file).unwrap();
+        let root = blocks.last().unwrap().cid;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let write = |folder: &str, cid: &cid::Cid, suffix: &str, bytes: &[u8]| {
+            let path = sharded(&data.join("pins").join(folder), &cid.to_string(), suffix);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        let archive = |blocks: &[dag::Block]| {
+            let dag = bsp_codec::dag::Dag::build(&file);
+            let wanted = |(cid, _): &(cid::Cid, &[u8])| blocks.iter().any(|it| it.cid == *cid);
+            let mut out = Vec::new();
+            bsp_codec::car::write_car(&root, dag.blocks().filter(wanted), &mut out).unwrap();
+            out
+        };
+        for block in &blocks {
+            write("blocks", &block.cid, "", &block.bytes);
+        }
+        write("car", &root, ".car", &archive(&blocks));
+        assert_eq!(local_fault(data, &root.to_string(), &blocks), None);
+
+        write("car", &root, ".car", &archive(&blocks[1..]));
+        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
+        write("car", &root, ".car", b"");
+        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
+        write("car", &root, ".car", &archive(&blocks));
+        write("blocks", &blocks[1].cid, "", b"other bytes");
+        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
     }
 }

@@ -4,7 +4,10 @@ use bsp_tests::{
     agent::{AgentCommand, Build, Shipped},
     campaign::feeder::Feeder,
     scene::{Pinning, Proving, Scene, SceneConfig},
-    servers::{anvil::Mining, process::Process},
+    servers::{
+        anvil::Mining,
+        process::{Process, unless_interrupted},
+    },
 };
 use clap::Parser;
 use rand::{Rng, SeedableRng};
@@ -53,7 +56,10 @@ struct Member {
 
 #[tokio::main]
 async fn main() -> eyre::Result<ExitCode> {
-    let args = Args::parse();
+    unless_interrupted(run(Args::parse())).await
+}
+
+async fn run(args: Args) -> eyre::Result<ExitCode> {
     let mut scene = Scene::start(config()?).await?;
     let mut commands = Vec::new();
     for number in 1..=args.agents {

@@ -8,7 +8,10 @@ use bsp_tests::{
         variant,
     },
     scene::{Pinning, Proving, Scene, SceneConfig},
-    servers::{anvil::Mining, process::Process},
+    servers::{
+        anvil::Mining,
+        process::{Process, unless_interrupted},
+    },
     wait::wait_for,
 };
 use clap::Parser;
@@ -76,7 +79,10 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> eyre::Result<ExitCode> {
-    let args = Args::parse();
+    unless_interrupted(run(Args::parse())).await
+}
+
+async fn run(args: Args) -> eyre::Result<ExitCode> {
     let Some(folder) = args.mainnet.clone().or_else(mainnet::folder) else {
         return Ok(ExitCode::FAILURE);
     };

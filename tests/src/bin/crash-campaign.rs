@@ -4,7 +4,7 @@ use bsp_tests::{
     agent::{Build, Shipped},
     campaign::{feeder::Feeder, kill::KillCampaign, plan},
     scene::{Pinning, Proving, Scene, SceneConfig},
-    servers::anvil::Mining,
+    servers::{anvil::Mining, process::unless_interrupted},
 };
 use clap::{Parser, ValueEnum};
 use std::{
@@ -44,6 +44,10 @@ struct Args {
     #[arg(long, default_value = "execute")]
     verify: String,
 
+    /// Seconds that the work left over after the last kill may take.
+    #[arg(long, default_value_t = 180)]
+    settle_seconds: u64,
+
     /// Milliseconds between two blocks of the proof chain.
     #[arg(long, default_value_t = 300)]
     block_time_ms: u64,
@@ -58,12 +62,12 @@ enum Proof {
 /// How deep a proof has to be; reorganisations are one block shallower.
 const CONFIRMATIONS: u64 = 3;
 
-/// How long the work that is left over may take.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(180);
-
 #[tokio::main]
 async fn main() -> eyre::Result<ExitCode> {
-    let args = Args::parse();
+    unless_interrupted(run(Args::parse())).await
+}
+
+async fn run(args: Args) -> eyre::Result<ExitCode> {
     let with_chain = args.proof == Proof::Chain;
     let scene = Scene::start(config(with_chain)?).await?;
     let (mut campaign, _miner) = prepare(scene, &args).await?;
@@ -75,7 +79,7 @@ async fn main() -> eyre::Result<ExitCode> {
             println!("{} kills, {} s", number + 1, begun.elapsed().as_secs());
         }
     }
-    let settled = campaign.settle(SETTLE_DEADLINE).await;
+    let settled = campaign.settle(Duration::from_secs(args.settle_seconds)).await;
     conclude(campaign, settled, with_chain, begun).await
 }
 
