@@ -2,6 +2,9 @@
 //! in `tests/node_modules`; without it nothing is tested, and each test says so.
 
 mod chain;
+mod faults;
 mod operator;
+mod proxy;
 mod refusals;
+mod restarts;
 mod sending;

@@ -125,7 +125,7 @@ impl Call {
 
     pub(in crate::proof) fn estimate_gas(from: Address, to: Address, input: &Bytes) -> Self {
         let transaction = json!({"from": from, "to": to, "data": input, "input": input});
-        Self { method: "eth_estimateGas", params: json!([transaction]) }
+        Self { method: "eth_estimateGas", params: json!([transaction, "latest"]) }
     }
 
     pub(in crate::proof) fn gas_price() -> Self {
