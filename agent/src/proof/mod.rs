@@ -6,11 +6,14 @@
 pub mod contract;
 pub mod fees;
 pub mod key;
+pub mod ledger;
 pub mod outcome;
+pub mod preflight;
 pub mod rpc;
 mod sender;
 mod window;
 
+pub use ledger::LedgerProver;
 pub use sender::{ChainProver, ChainProverConfig};
 
 use crate::{BlockId, SegmentName};

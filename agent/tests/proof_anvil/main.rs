@@ -4,6 +4,7 @@
 mod chain;
 mod faults;
 mod operator;
+mod preflight;
 mod proxy;
 mod refusals;
 mod restarts;
