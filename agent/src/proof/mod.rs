@@ -7,11 +7,14 @@ pub mod contract;
 mod decimal;
 pub mod fees;
 pub mod key;
+pub mod ledger;
 pub mod outcome;
+pub mod preflight;
 pub mod rpc;
 mod sender;
 mod window;
 
+pub use ledger::LedgerProver;
 pub use sender::{ChainProver, ChainProverConfig};
 
 use crate::{BlockId, SegmentName};

@@ -2,6 +2,10 @@
 //! in `tests/node_modules`; without it nothing is tested, and each test says so.
 
 mod chain;
+mod faults;
 mod operator;
+mod preflight;
+mod proxy;
 mod refusals;
+mod restarts;
 mod sending;

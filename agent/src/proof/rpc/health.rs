@@ -73,7 +73,9 @@ mod tests {
             Health::new(Endpoint::parse("http://host/k3y-k3y-k3y").unwrap(), alarms.clone());
         let error = RpcError::HttpStatus { method: "eth_call", status: 503, hint: "" };
         for part in ["look", "ask"] {
-            (0..3).for_each(|_| drop(health.bad(part, &error)));
+            for _ in 0..FAILURES_BEFORE_ALARM {
+                health.bad(part, &error);
+            }
         }
         let raised = alarms.raised();
         let alarm = &raised[&AlarmKind::RpcFailing];

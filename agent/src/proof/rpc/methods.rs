@@ -1,6 +1,7 @@
 //! The methods that proving needs, with answers checked against the question.
 
 use super::{Answer, Call, Rpc, RpcError, transport::read};
+use crate::proof::fees::Market;
 use alloy_primitives::{Address, B256, Bytes, LogData, U64, U128, U256};
 use alloy_sol_types::SolCall;
 use serde::Deserialize;
@@ -125,7 +126,7 @@ impl Call {
 
     pub(in crate::proof) fn estimate_gas(from: Address, to: Address, input: &Bytes) -> Self {
         let transaction = json!({"from": from, "to": to, "data": input, "input": input});
-        Self { method: "eth_estimateGas", params: json!([transaction]) }
+        Self { method: "eth_estimateGas", params: json!([transaction, "latest"]) }
     }
 
     pub(in crate::proof) fn gas_price() -> Self {
@@ -284,6 +285,19 @@ impl Rpc {
             || Err(implausible(&call, "no answer")),
             |answer| answers::head(&call, answer),
         )
+    }
+
+    /// What the node says about prices.
+    pub async fn market(&self) -> Result<Market, RpcError> {
+        let calls = [Call::latest_block(), Call::priority_fee(), Call::gas_price()];
+        match self.batch(&calls).await?.as_slice() {
+            [head, tip, price] => Ok(Market {
+                base_fee: answers::head(&calls[0], head)?.base_fee,
+                tip: answers::price(&calls[1], tip).ok(),
+                gas_price: answers::price(&calls[2], price).ok(),
+            }),
+            _ => Err(implausible(&calls[0], "fewer answers than questions")),
+        }
     }
 
     /// Logs with a first topic that a contract emitted in a range of blocks, both ends included.

@@ -88,8 +88,10 @@ impl Desk {
 
     /// Whether a transaction that is under way still has a chance.
     pub(super) async fn is_hopeless(&self, claim: &Claim) -> Result<bool, RpcError> {
-        let (_, rehearsal) = self.rehearse(claim).await?;
-        let Err(error) = rehearsal else { return Ok(false) };
+        // Not the estimate: some nodes run it on top of the pool, where the transaction itself is.
+        let call = Call::execute(self.account.address(), self.config.contract, &submission(claim));
+        let answers = self.rpc.batch(std::slice::from_ref(&call)).await?;
+        let Some(Err(error)) = answers.into_iter().next() else { return Ok(false) };
         let verdict = Refusal::of(&error).verdict;
         Ok(matches!(
             verdict,

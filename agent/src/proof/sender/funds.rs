@@ -72,7 +72,7 @@ impl Funds {
         let balance = desk.rpc.balance(desk.account.address()).await?;
         let price = match self.price {
             Some(price) => price,
-            None => Fees::suggest(desk.look().await?.market, desk.config.max_fee_per_gas).max_fee,
+            None => Fees::suggest(desk.rpc.market().await?, desk.config.max_fee_per_gas).max_fee,
         };
         self.checked = Some(Instant::now());
         self.note(desk, balance, price);

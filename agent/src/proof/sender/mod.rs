@@ -30,7 +30,6 @@ mod task;
 
 pub use config::ChainProverConfig;
 
-#[expect(unused_imports)]
 pub(super) use funds::proofs_in;
 
 use super::{

@@ -87,9 +87,9 @@ pub(super) struct Task {
     queue: VecDeque<Order>,
     pub(super) chain_id: Option<u64>,
     chain_checked: Option<Instant>,
-    /// The nonce after the highest that we saw used. A late answer must not bring it back.
+    /// The nonce after the highest that we saw used, or were told is. A late answer must not bring it back.
     spent: u64,
-    /// Looks in a row that found a nonce missing below ours.
+    /// Looks in a row that found the next nonce to be nobody's, and below ours.
     holes_seen: u32,
 }
 
@@ -239,12 +239,11 @@ impl Task {
             .map(|(leg, _)| leg.flight.nonce.saturating_add(1))
             .max();
         self.spent = self.spent.max(used.unwrap_or(0));
-        let lowest = self.legs.iter().map(|leg| leg.flight.nonce).min();
-        let hole = look.pending <= look.nonce && lowest.is_some_and(|lowest| lowest > look.nonce);
+        let owned = self.legs.iter().any(|leg| leg.flight.nonce == look.nonce);
+        let above = self.spent > look.nonce || !self.legs.is_empty();
+        let hole = above && !owned && look.pending <= look.nonce;
         self.holes_seen = if hole { self.holes_seen.saturating_add(1) } else { 0 };
-        if self.holes_seen >= LOOKS_BEFORE_FILLING
-            || (lowest.is_none() && look.pending <= look.nonce)
-        {
+        if self.holes_seen >= LOOKS_BEFORE_FILLING {
             // It was given back by a reorg, or never used by whoever seemed to.
             self.spent = self.spent.min(look.nonce);
         }
@@ -393,7 +392,10 @@ impl Task {
                 None
             }
             // Somebody else has the nonce, before we had anything in the pool.
-            Reaction::NonceInUse if first => Some(Landing::AskAgain),
+            Reaction::NonceInUse if first => {
+                self.spent = self.spent.max(leg.flight.nonce.saturating_add(1));
+                Some(Landing::AskAgain)
+            }
             Reaction::NonceInUse => None,
             Reaction::Never(reason) if first => Some(Landing::Refused(reason)),
             Reaction::Never(reason) => {
@@ -481,8 +483,8 @@ impl Task {
 
     /// Uses up a nonce that is missing below ours, because whoever had it let it go: without it nothing of ours is mined.
     async fn fill_hole(&mut self, chain_id: u64, look: &Look) {
-        let taken = self.legs.iter().any(|leg| leg.flight.nonce == look.nonce);
-        if self.holes_seen < LOOKS_BEFORE_FILLING || taken {
+        let owned = self.legs.iter().any(|leg| leg.flight.nonce == look.nonce);
+        if self.holes_seen < LOOKS_BEFORE_FILLING || owned || self.legs.is_empty() {
             return;
         }
         let fees = Fees::suggest(look.market, self.desk.config.max_fee_per_gas);

@@ -1,0 +1,193 @@
+//! Proofs in a file instead of on a chain: [`LedgerProver`].
+//!
+//! The ledger is a file of JSON lines, each with the SHA-256 of the one before, so that nothing can be taken out of the middle
+//! or changed without notice. It is meant for operators without a chain, and never a silent replacement of one.
+
+mod entry;
+mod file;
+
+pub use entry::{LedgerContent, LedgerEntry};
+
+use super::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover, rpc::backoff};
+use crate::alarm::{AlarmKind, Alarms};
+use async_trait::async_trait;
+use file::{Existing, LedgerFile};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Claims that are synced together at most.
+const MAX_BATCH: usize = 256;
+
+/// Why a ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The file can't be read or written.
+    #[error("the ledger {} can't be read or written: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file was changed, or is no ledger.
+    #[error(
+        "line {line} of the ledger {} is broken: {reason}; restore the file, or move it away to begin a new one",
+        path.display()
+    )]
+    Broken {
+        /// Which.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Records claims in a file.
+#[derive(Debug)]
+pub struct LedgerProver {
+    path: PathBuf,
+    requests: mpsc::Sender<Request>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Request {
+    claim: Claim,
+    reply: oneshot::Sender<ProofOutcome>,
+}
+
+impl LedgerProver {
+    /// Opens the ledger, or begins one, and starts what writes it. Reads the whole file, which blocks. Has to be called
+    /// within a tokio runtime.
+    pub fn start(
+        path: &Path,
+        alarms: Alarms,
+        stop: CancellationToken,
+    ) -> Result<Self, LedgerError> {
+        let file = LedgerFile::open(path)?;
+        let (requests, waiting) = mpsc::channel(MAX_BATCH);
+        let writer = Writer { file: Some(file), alarms, stop: stop.clone() };
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.run_until_cancelled(writer.run(waiting)).await }
+        });
+        Ok(Self { path: path.to_owned(), requests, stop })
+    }
+
+    async fn record(&self, claim: Claim) -> Result<ProofOutcome, Parked> {
+        let ended = || Parked("the ledger's writer has ended".to_owned());
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(Request { claim, reply }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())
+    }
+}
+
+#[async_trait]
+impl Prover for LedgerProver {
+    fn name(&self) -> String {
+        format!("ledger {}", self.path.display())
+    }
+
+    async fn prove(
+        &self,
+        claim: Claim,
+        _attempts: Vec<Attempt>,
+        _log: Arc<dyn AttemptLog>,
+    ) -> Result<ProofOutcome, Parked> {
+        match self.stop.run_until_cancelled(self.record(claim)).await {
+            Some(outcome) => outcome,
+            None => Err(Parked("the agent stops".to_owned())),
+        }
+    }
+}
+
+/// Writes the ledger: what waits while a sync is under way goes into the next.
+struct Writer {
+    /// Lent to a blocking thread while it is written.
+    file: Option<LedgerFile>,
+    alarms: Alarms,
+    stop: CancellationToken,
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let mut failures = 0;
+            loop {
+                let Some(result) = self.write(&mut batch).await else { return };
+                let Err(error) = result else { break };
+                failures += 1;
+                let message = format!("{error}; proofs wait for it");
+                tracing::warn!("{message}");
+                self.alarms.raise(AlarmKind::LedgerFailing, message);
+                tokio::time::sleep(backoff(failures)).await;
+            }
+            self.alarms.clear(AlarmKind::LedgerFailing);
+        }
+    }
+
+    /// Records a batch, and answers it. `None`: the writing thread is gone. On an error the batch is as it was.
+    async fn write(&mut self, batch: &mut Vec<Request>) -> Option<Result<(), LedgerError>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let mut file = self.file.take()?;
+        let requests = std::mem::take(batch);
+        let written = tokio::task::spawn_blocking(move || {
+            let result = record(&mut file, &requests);
+            (file, requests, result)
+        });
+        let (file, requests, result) = written.await.ok()?;
+        if result.is_ok() {
+            for request in requests {
+                if let Some(outcome) = outcome(&file, &request.claim) {
+                    // Whoever no longer waits finds it at the next start.
+                    let _ = request.reply.send(outcome);
+                }
+            }
+        } else {
+            *batch = requests;
+        }
+        self.file = Some(file);
+        Some(result)
+    }
+}
+
+/// Appends the first claim of each block that has none.
+fn record(file: &mut LedgerFile, requests: &[Request]) -> Result<(), LedgerError> {
+    let mut blocks = std::collections::HashSet::new();
+    let claims: Vec<_> = requests
+        .iter()
+        .map(|request| &request.claim)
+        .filter(|claim| file.find(claim).is_none() && blocks.insert(claim.block.hash))
+        .collect();
+    if claims.is_empty() { Ok(()) } else { file.append(&claims) }
+}
+
+fn outcome(file: &LedgerFile, claim: &Claim) -> Option<ProofOutcome> {
+    Some(match file.find(claim)? {
+        Existing::Same(id) => {
+            metrics::counter!("agent_proof_confirmed_total").increment(1);
+            tracing::info!(segment = %claim.segment, %id, "recorded in the ledger");
+            ProofOutcome::Proved(Proof { id, mined_in: None })
+        }
+        Existing::Other { id, specimen_hash, url } => {
+            metrics::counter!("agent_proof_skipped_total", "reason" => "other").increment(1);
+            let reason = format!("already recorded in {id} with specimen {specimen_hash} at {url}");
+            tracing::warn!(segment = %claim.segment, "the proof is skipped: {reason}");
+            ProofOutcome::Skipped { reason }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

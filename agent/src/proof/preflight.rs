@@ -1,0 +1,127 @@
+//! Whether proofs can be sent: asked at the start, and by `--check`.
+
+use super::{
+    ChainProverConfig,
+    contract::{
+        getMetadataCall, isEnabledCall, isValidatorEnabledCall, operatorRolesCall, validatorIDsCall,
+    },
+    fees::{Fees, GWEI},
+    rpc::{Rpc, RpcError},
+    sender::proofs_in,
+};
+use alloy_primitives::Address;
+
+/// What a proof needs, roughly: the sender estimates each.
+const TYPICAL_GAS: u64 = 300_000;
+
+/// What was asked, and the answer in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was asked, for a table's first column.
+    pub name: &'static str,
+    /// Whether proofs can be sent, as far as this is concerned.
+    pub ok: bool,
+    /// What was found, and what to do if it is not right.
+    pub message: String,
+}
+
+impl Check {
+    fn new(name: &'static str, answer: Result<String, String>) -> Self {
+        let ok = answer.is_ok();
+        let (Ok(message) | Err(message)) = answer;
+        Self { name, ok, message }
+    }
+}
+
+/// Asks everything, in the order in which things depend on each other. Ends at what makes the rest pointless.
+pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<Check> {
+    let rpc = match Rpc::new(config.endpoint.clone(), config.limits) {
+        Ok(rpc) => rpc,
+        Err(error) => return vec![Check::new("proof chain RPC", Err(error.to_string()))],
+    };
+    let reachable = Check::new("proof chain RPC", reachable(&rpc).await);
+    if !reachable.ok {
+        return vec![reachable];
+    }
+    let contract = Check::new("proof-chain contract", contract(&rpc, config, operator).await);
+    let mut checks = vec![reachable];
+    if contract.ok {
+        checks.push(contract);
+        checks.push(Check::new("operator", enabled(&rpc, config, operator).await));
+    } else {
+        checks.push(contract);
+    }
+    checks.push(Check::new("balance", balance(&rpc, config, operator).await));
+    checks
+}
+
+async fn reachable(rpc: &Rpc) -> Result<String, String> {
+    let endpoint = rpc.endpoint();
+    let told = |error: RpcError| format!("{endpoint} can't be used: {error}; check MB_RPC_URL");
+    let id = rpc.chain_id().await.map_err(told)?;
+    let head = rpc.head().await.map_err(told)?.number;
+    Ok(format!("{endpoint} has chain id {id}, at block {head}"))
+}
+
+async fn contract(
+    rpc: &Rpc,
+    config: &ChainProverConfig,
+    operator: Address,
+) -> Result<String, String> {
+    let address = config.contract;
+    let code = rpc.code(address).await.map_err(|error| error.to_string())?;
+    if code.is_empty() {
+        return Err(format!(
+            "there is no contract at {address}: check --proof-chain-address and MB_RPC_URL"
+        ));
+    }
+    let metadata = rpc.view(operator, address, &getMetadataCall {}).await.map_err(|error| {
+        format!("the contract at {address} is not the proof chain's: {error}; check --proof-chain-address")
+    })?;
+    Ok(format!("{address}, sessions of {} blocks", metadata.sessionDuration))
+}
+
+async fn enabled(
+    rpc: &Rpc,
+    config: &ChainProverConfig,
+    operator: Address,
+) -> Result<String, String> {
+    let told = |error: RpcError| format!("{operator}: {error}");
+    let address = config.contract;
+    let enabled = rpc.view(operator, address, &isEnabledCall { operator }).await.map_err(told)?;
+    let role = rpc.view(operator, address, &operatorRolesCall { operator }).await.map_err(told)?;
+    if !enabled {
+        let role = if role.is_zero() { "no role" } else { "a role" };
+        return Err(format!(
+            "{operator} has {role} and is not enabled: have it added as a block specimen producer"
+        ));
+    }
+    let validator =
+        rpc.view(operator, address, &validatorIDsCall { operator }).await.map_err(told)?;
+    let active =
+        rpc.view(operator, address, &isValidatorEnabledCall { validator }).await.map_err(told)?;
+    match active {
+        true => Ok(format!("{operator} is enabled, of validator {validator}")),
+        false => Err(format!("the validator {validator} of {operator} is not enabled")),
+    }
+}
+
+async fn balance(
+    rpc: &Rpc,
+    config: &ChainProverConfig,
+    operator: Address,
+) -> Result<String, String> {
+    let told = |error: RpcError| format!("{operator}: {error}");
+    let balance = rpc.balance(operator).await.map_err(told)?;
+    let market = rpc.market().await.map_err(told)?;
+    let price = Fees::suggest(market, config.max_fee_per_gas).max_fee;
+    let proofs = proofs_in(balance, TYPICAL_GAS, price);
+    let message = format!(
+        "{operator} has {balance} wei, enough for about {proofs} proofs at {} gwei",
+        price.div_ceil(GWEI)
+    );
+    match proofs {
+        0 => Err(format!("{message}: send funds to it")),
+        _ => Ok(message),
+    }
+}
