@@ -1,9 +1,11 @@
 //! The agent's parts, put together as the settings say.
 
+mod checks;
 mod parts;
 mod status;
 
-pub use status::AgentStatus;
+pub use checks::start_checks;
+pub use status::{AgentStatus, Observed};
 
 use crate::{
     alarm::{Alarms, now_ms},
@@ -11,11 +13,10 @@ use crate::{
     journal::{BlockRecord, Journal, JournalError},
     pipeline::{Pipeline, PipelineOptions, Services},
     prepare::MessageLimits,
-    proof::key::KeyError,
+    proof::{key::KeyError, ledger::LedgerError},
     source::{Deliveries, Settlement, SourceError, merge},
 };
 use parts::Parts;
-use status::Observed;
 use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +63,8 @@ pub enum StartError {
     #[error("the proof chain can't be used: {0}")]
     Proofs(String),
     /// The ledger can't be used.
-    #[error("the ledger of proofs can't be used: {0}")]
-    Ledger(String),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The pinner's address is of no use.
     #[error("--ipfs-pinner-server: {0}")]
     Pinner(#[from] crate::pin::IpfsPinnerError),

@@ -8,18 +8,22 @@ use crate::{
     pin::{IpfsPinner, LocalPinner, Pinner},
     proof::{
         ChainProver, ChainProverConfig, LedgerProver, Prover,
-        key::{self, KeySettings},
+        key::{self, KeyError, KeySettings},
+        preflight,
         rpc::Endpoint,
     },
+    secret::Secret,
     segments::SegmentFolder,
     source::{
         Source, UnselectedFolder,
         folder::FolderSource,
         redis::{self, RedisSourceConfig},
-        url::RedisUrl,
+        url::{RedisUrl, UrlError},
     },
 };
 use alloy_genesis::Genesis;
+use alloy_primitives::Address;
+use alloy_signer_local::PrivateKeySigner;
 use bsp_capture::ChainSpec;
 use std::{
     fs, io,
@@ -123,18 +127,19 @@ async fn source(
 ) -> Result<Source, StartError> {
     match &config.source {
         SourceConfig::Redis { url, password } => {
-            let password = password.as_ref().map(|password| password.expose().as_str());
             let config = RedisSourceConfig {
-                url: RedisUrl::parse(url.expose(), password)?,
+                url: redis_url(url, password.as_ref())?,
                 consumer: consumer.to_owned(),
                 claim_idle: config.intake.claim_idle,
-                ca_file: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+                ca_file: ca_file(),
             };
             Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
         }
         SourceConfig::Folder(folder) => {
             let state = config.segments.data_dir.join("source");
-            Ok(FolderSource::new(folder, state).open(alarms, stop)?)
+            let max = usize::try_from(config.intake.max_decoded_bytes).unwrap_or(usize::MAX);
+            let source = FolderSource::new(folder, state).with_max_replica_bytes(max);
+            Ok(source.with_idle(config.intake.claim_idle).open(alarms, stop)?)
         }
     }
 }
@@ -147,17 +152,44 @@ async fn prover(
 ) -> Result<Arc<dyn Prover>, StartError> {
     match config {
         ProofConfig::Ledger => {
-            let ledger =
-                LedgerProver::open(&data.join("ledger.jsonl"), alarms.clone(), stop.clone());
-            Ok(Arc::new(ledger.map_err(|error| StartError::Ledger(error.to_string()))?))
+            let path = data.join("ledger.jsonl");
+            Ok(Arc::new(LedgerProver::start(&path, alarms.clone(), stop.clone())?))
         }
         ProofConfig::Chain(chain) => {
-            let signer = key::load(&key_settings(&chain.key))?;
+            let signer = signer(chain)?;
             let config = chain_prover_config(chain)?;
+            ask_chain(&config, signer.address()).await?;
             let prover = ChainProver::start(config, signer, alarms.clone(), stop.clone());
             Ok(Arc::new(prover.map_err(|error| StartError::Proofs(error.to_string()))?))
         }
     }
+}
+
+/// A chain that does not answer, or a contract that is none, is a mistake in the settings more often than not. A role or a
+/// balance that is missing may come while the agent runs, and is an alarm then.
+async fn ask_chain(config: &ChainProverConfig, operator: Address) -> Result<(), StartError> {
+    let checks = preflight::check(config, operator).await;
+    let essential = [preflight::RPC, preflight::CONTRACT];
+    let failed = checks.into_iter().find(|check| !check.ok && essential.contains(&check.name));
+    failed.map_or(Ok(()), |check| Err(StartError::Proofs(check.message)))
+}
+
+/// The stream's URL, with the password that the environment gives.
+pub(super) fn redis_url(
+    url: &Secret<String>,
+    password: Option<&Secret<String>>,
+) -> Result<RedisUrl, UrlError> {
+    RedisUrl::parse(url.expose(), password.map(|password| password.expose().as_str()))
+}
+
+/// Certificate authorities to trust instead of the built-in ones.
+pub(super) fn ca_file() -> Option<PathBuf> {
+    std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The operator's key.
+pub(super) fn signer(chain: &ChainConfig) -> Result<PrivateKeySigner, KeyError> {
+    key::load(&key_settings(&chain.key))
 }
 
 fn key_settings(key: &KeyConfig) -> KeySettings {
@@ -173,7 +205,7 @@ fn key_settings(key: &KeyConfig) -> KeySettings {
     }
 }
 
-fn chain_prover_config(chain: &ChainConfig) -> Result<ChainProverConfig, StartError> {
+pub(super) fn chain_prover_config(chain: &ChainConfig) -> Result<ChainProverConfig, StartError> {
     let endpoint = Endpoint::parse(chain.rpc_url.expose().as_str());
     let endpoint = endpoint.map_err(|error| StartError::Proofs(error.to_string()))?;
     Ok(ChainProverConfig {

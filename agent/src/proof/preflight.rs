@@ -14,6 +14,11 @@ use alloy_primitives::Address;
 /// What a proof needs, roughly: the sender estimates each.
 const TYPICAL_GAS: u64 = 300_000;
 
+/// The name of the check that the RPC answers.
+pub const RPC: &str = "proof chain RPC";
+/// The name of the check that the contract is one.
+pub const CONTRACT: &str = "proof-chain contract";
+
 /// What was asked, and the answer in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -37,13 +42,13 @@ impl Check {
 pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<Check> {
     let rpc = match Rpc::new(config.endpoint.clone(), config.limits) {
         Ok(rpc) => rpc,
-        Err(error) => return vec![Check::new("proof chain RPC", Err(error.to_string()))],
+        Err(error) => return vec![Check::new(RPC, Err(error.to_string()))],
     };
-    let reachable = Check::new("proof chain RPC", reachable(&rpc).await);
+    let reachable = Check::new(RPC, reachable(&rpc).await);
     if !reachable.ok {
         return vec![reachable];
     }
-    let contract = Check::new("proof-chain contract", contract(&rpc, config, operator).await);
+    let contract = Check::new(CONTRACT, contract(&rpc, config, operator).await);
     let mut checks = vec![reachable];
     if contract.ok {
         checks.push(contract);

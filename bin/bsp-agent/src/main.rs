@@ -3,13 +3,12 @@
 mod cli;
 mod signals;
 
-use bsp_agent::{args::AgentArgs, check::Check, config::AgentConfig, logging, pin::IpfsPinner};
+use bsp_agent::{args::AgentArgs, config::AgentConfig, logging};
 use eyre::Context;
 use std::{
     env,
     io::{self, Write},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -63,18 +62,7 @@ fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
 
 /// Looks at everything that a start needs.
 async fn check(config: &AgentConfig) -> eyre::Result<bool> {
-    let segments = &config.segments;
-    let mut checks = vec![
-        Check::writable_folder("data folder", segments.data_dir.clone()),
-        Check::writable_folder("log folder", config.log.folder.clone()),
-    ];
-    if let Some(folder) = &segments.binary_file_path {
-        checks.push(Check::writable_folder("segment folder", folder.clone()));
-    }
-    checks.push(match &segments.pinner {
-        Some(url) => Check::pinner(Arc::new(IpfsPinner::new(url.expose())?)),
-        None => Check::skipped("pinner", "content is kept in the data folder, nothing remote"),
-    });
+    let checks = bsp_agent::start_checks(config).await?;
     Ok(bsp_agent::check::run(checks, &mut io::stdout()).await?)
 }
 

@@ -7,6 +7,7 @@ mod encode;
 mod format;
 mod input;
 mod inspect;
+mod journal;
 mod output;
 mod status;
 mod stream;
@@ -32,6 +33,7 @@ enum Command {
     Dev(dev::DevArgs),
     Status(status::StatusArgs),
     Dead(dead::DeadArgs),
+    Journal(journal::JournalArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Dead(args) => dead::run(&args),
+        Command::Journal(args) => journal::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("bsp: {error:#}");

@@ -11,6 +11,7 @@ const COMMANDS: [(&str, &[&str]); 7] = [
     ("dev", &["--blocks", "--seed", "--block-time", "--data-dir"]),
     ("status", &["--redis-url", "--agent-url", "--json"]),
     ("dead", &["list", "show", "retry", "drop"]),
+    ("journal", &["--data-dir", "--unfinished", "--json"]),
 ];
 
 #[test]
