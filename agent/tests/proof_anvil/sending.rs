@@ -268,6 +268,26 @@ async fn nothing_is_sent_that_is_not_journaled() {
     assert_eq!(journal.hashes(), [proof.id]);
 }
 
+/// What waits for its depth is no reason to send anything.
+#[tokio::test]
+async fn waiting_for_depth_costs_nothing() {
+    let Some(chain) = ready().await else { return };
+    let mut config = config(&chain.url, chain.contract);
+    config.confirmations = 10;
+    config.resubmit_after = Duration::from_millis(50);
+    let operator = Operator::with(KEY, config);
+    let proving = operator.prove(&claim(1, ""), &Arc::default());
+    until_pending(&chain, 1).await;
+    for _ in 0..9 {
+        chain.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!proving.is_finished());
+    }
+    chain.mine(1).await;
+    proving.proof().await;
+    assert_eq!(chain.nonce(address(KEY), "pending").await, 1);
+}
+
 #[tokio::test]
 async fn a_hole_below_our_nonces_is_filled() {
     let Some(chain) = ready().await else { return };

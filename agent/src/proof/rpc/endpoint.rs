@@ -17,8 +17,7 @@ impl Endpoint {
         let url = Url::parse(text.trim()).map_err(RpcUrlError::Invalid)?;
         match url.scheme() {
             "http" | "https" => Ok(Self(url)),
-            // A text such as `localhost:8545` has a scheme as well, for a URL.
-            scheme => Err(RpcUrlError::Scheme(scheme.to_owned())),
+            _ => Err(RpcUrlError::Scheme),
         }
     }
 

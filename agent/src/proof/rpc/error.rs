@@ -78,8 +78,10 @@ pub enum RpcUrlError {
     #[error("MB_RPC_URL is not a URL: {0}")]
     Invalid(url::ParseError),
     /// Neither HTTP nor HTTPS.
-    #[error("MB_RPC_URL begins with {0}://, use the node's http:// or https:// address")]
-    Scheme(String),
+    #[error(
+        "MB_RPC_URL does not begin with http:// or https://: WebSocket and IPC are not supported"
+    )]
+    Scheme,
     /// The HTTP client can't be made.
     #[error("the HTTP client can't be made: {0}")]
     Client(String),

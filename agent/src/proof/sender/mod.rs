@@ -12,6 +12,8 @@
 //! | `ask` | what the contract would do with a claim, and what is to be done then |
 //! | `flight` | what to do about transactions under way: pure decisions |
 //! | `task` | the loop that owns the nonces |
+//! | `dispatch`, `resubmit`, `resume` | what it does: sends, sends again, takes up an earlier run's |
+//! | `nonces` | which nonces are free, and which are missing |
 //! | `look` | what the chain says about transactions under way |
 //! | `search` | our own proofs among the contract's events |
 //! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
@@ -19,11 +21,15 @@
 mod ask;
 mod broadcast;
 mod config;
+mod dispatch;
 mod flight;
 mod funds;
 mod gate;
 mod look;
 mod metrics;
+mod nonces;
+mod resubmit;
+mod resume;
 mod search;
 mod sign;
 mod task;
@@ -54,6 +60,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The part of the work in [`Health`].
 const PART: &str = "ask";
+
+/// Attempts for one claim between two starts, after which it is held: each stays in the journal.
+const MOST_ATTEMPTS: usize = 50;
 
 /// On-chain refusals of one claim, after which it is held: each costs gas.
 const MOST_REVERTS: u32 = 3;
@@ -104,6 +113,8 @@ impl ChainProver {
     async fn see_through(&self, mut case: Case) -> Result<ProofOutcome, Parked> {
         let mut reverts = 0;
         let mut unrecorded = 0;
+        let mut again = 0;
+        let most_attempts = case.attempts.len().saturating_add(MOST_ATTEMPTS);
         // An earlier run's transactions come first: they may be mined, or still use their nonce up.
         let mut next = if case.attempts.is_empty() { None } else { Some(None) };
         loop {
@@ -138,7 +149,16 @@ impl ChainProver {
                 Landing::Refused(reason) => {
                     return Ok(held(format!("the transaction is refused: {reason}")));
                 }
-                Landing::AskAgain => tokio::time::sleep(self.desk.config.poll_interval).await,
+                Landing::AskAgain if case.attempts.len() >= most_attempts => {
+                    return Ok(held(format!(
+                        "{MOST_ATTEMPTS} nonces went to other transactions of {}: see who else sends with this key",
+                        self.operator()
+                    )));
+                }
+                Landing::AskAgain => {
+                    again += 1;
+                    tokio::time::sleep(backoff(again)).await;
+                }
                 Landing::Unrecorded(reason) => {
                     unrecorded += 1;
                     tracing::warn!(segment = %case.claim.segment, "not sent: {reason}");

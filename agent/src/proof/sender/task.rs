@@ -3,23 +3,20 @@
 
 use super::{
     ask::Desk,
-    broadcast::Reaction,
-    flight::{Action, Flight, Landing, Policy, Purpose, Signed, View},
+    flight::{Action, Flight, Landing, Mined, Policy, View},
     funds::Funds,
     look::{Look, Sighting},
     metrics,
-    sign::hashes,
+    nonces::Nonces,
 };
 use crate::{
     alarm::{AlarmKind, now_ms},
     failpoint,
     proof::{
         Attempt, AttemptLog, Claim,
-        fees::Fees,
         rpc::{Health, RpcError},
     },
 };
-use futures::future::join_all;
 use std::{
     collections::VecDeque,
     fmt,
@@ -30,12 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The part of the work in [`Health`].
 const PART: &str = "watch";
-
-/// Looks in a row that find a nonce missing below ours, before it is filled: the pool may come late.
-const LOOKS_BEFORE_FILLING: u32 = 3;
-
-/// How old the contract's answer may be when its claim is sent.
-const FRESH: Duration = Duration::from_secs(60);
 
 /// A claim with all that was signed for it, on its way through the task and back.
 pub(super) struct Case {
@@ -72,7 +63,7 @@ impl Leg {
         self.owner.as_ref().map(|(case, _)| &case.claim)
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.claim().map_or("a nonce without claim", |claim| claim.segment.as_str())
     }
 }
@@ -84,13 +75,10 @@ pub(super) struct Task {
     pub(super) health: Health,
     pub(super) funds: Funds,
     pub(super) legs: Vec<Leg>,
-    queue: VecDeque<Order>,
+    pub(super) queue: VecDeque<Order>,
     pub(super) chain_id: Option<u64>,
     chain_checked: Option<Instant>,
-    /// The nonce after the highest that we saw used, or were told is. A late answer must not bring it back.
-    spent: u64,
-    /// Looks in a row that found the next nonce to be nobody's, and below ours.
-    holes_seen: u32,
+    pub(super) nonces: Nonces,
 }
 
 impl Task {
@@ -104,8 +92,7 @@ impl Task {
             queue: VecDeque::new(),
             chain_id: None,
             chain_checked: None,
-            spent: 0,
-            holes_seen: 0,
+            nonces: Nonces::default(),
         }
     }
 
@@ -158,7 +145,7 @@ impl Task {
         self.adopt(chain_id);
         let look = self.desk.look().await?;
         let sightings = self.sightings().await?;
-        self.note_nonce(&look, &sightings);
+        self.note_nonces(&look, &sightings);
         self.settle(chain_id, &look, sightings).await;
         self.send_waiting(chain_id, &look).await;
         self.fill_hole(chain_id, &look).await;
@@ -187,66 +174,18 @@ impl Task {
         self.desk.sight(&flights).await
     }
 
-    /// Takes up attempts of an earlier run, before any nonce is given out.
-    fn adopt(&mut self, chain_id: u64) {
-        let (known, fresh): (Vec<_>, Vec<_>) =
-            self.queue.drain(..).partition(|order| order.gas.is_none());
-        self.queue = fresh.into();
-        for order in known {
-            let Order { case, reply, .. } = order;
-            match self.resume(chain_id, &case) {
-                Some(flight) => {
-                    tracing::info!(segment = %case.claim.segment, nonce = flight.nonce, "resuming a proof");
-                    self.legs.push(Leg { flight, owner: Some((case, reply)) });
-                }
-                None => land(reply, Landing::AskAgain, case),
+    fn note_nonces(&mut self, look: &Look, sightings: &[Sighting]) {
+        for (leg, sighting) in self.legs.iter().zip(sightings) {
+            let of_its_nonce = |mined: &Mined| leg.flight.purpose_of(mined.hash).is_some();
+            if sighting.mined.as_ref().is_some_and(of_its_nonce) {
+                self.nonces.spend(leg.flight.nonce);
             }
         }
+        self.nonces.observe(look.nonce, look.pending, &self.our_nonces());
     }
 
-    fn resume(&self, chain_id: u64, case: &Case) -> Option<Flight> {
-        let (last, earlier) = case.attempts.split_last()?;
-        let Some((gas, signed)) = self.desk.account.read(last, chain_id) else {
-            tracing::warn!(
-                segment = %case.claim.segment,
-                nonce = last.nonce,
-                "an attempt of an earlier run is of another key, contract or chain, and not pursued"
-            );
-            return None;
-        };
-        let mut signed = signed.into_iter();
-        let begun_ms = last.transactions.first()?.signed_ms;
-        let mut flight = Flight::new(last.nonce, gas, signed.next()?, begun_ms);
-        signed.for_each(|newer| flight.replace(newer));
-        flight.resubmitted_ms = last.transactions.last()?.signed_ms;
-        // Whether it was broadcast is unknown: if the node does not know it, it is sent at once.
-        flight.broadcast_ms = 0;
-        flight.earlier = hashes(earlier).collect();
-        Some(flight)
-    }
-
-    fn note_nonce(&mut self, look: &Look, sightings: &[Sighting]) {
-        let used = self
-            .legs
-            .iter()
-            .zip(sightings)
-            .filter(|(leg, sighting)| {
-                sighting
-                    .mined
-                    .as_ref()
-                    .is_some_and(|mined| leg.flight.purpose_of(mined.hash).is_some())
-            })
-            .map(|(leg, _)| leg.flight.nonce.saturating_add(1))
-            .max();
-        self.spent = self.spent.max(used.unwrap_or(0));
-        let owned = self.legs.iter().any(|leg| leg.flight.nonce == look.nonce);
-        let above = self.spent > look.nonce || !self.legs.is_empty();
-        let hole = above && !owned && look.pending <= look.nonce;
-        self.holes_seen = if hole { self.holes_seen.saturating_add(1) } else { 0 };
-        if self.holes_seen >= LOOKS_BEFORE_FILLING {
-            // It was given back by a reorg, or never used by whoever seemed to.
-            self.spent = self.spent.min(look.nonce);
-        }
+    pub(super) fn our_nonces(&self) -> Vec<u64> {
+        self.legs.iter().map(|leg| leg.flight.nonce).collect()
     }
 
     /// Does for each flight what its sighting asks for.
@@ -291,7 +230,7 @@ impl Task {
         }
     }
 
-    fn end(&self, leg: Leg, landing: Landing) {
+    pub(super) fn end(&self, leg: Leg, landing: Landing) {
         if let Landing::Proved(_) = landing {
             failpoint::hit("after_receipt");
         }
@@ -299,201 +238,6 @@ impl Task {
         if let Some((case, reply)) = leg.owner {
             land(reply, landing, case);
         }
-    }
-
-    async fn rebroadcast(&mut self, leg: &mut Leg, now_ms: u64) -> Option<Landing> {
-        let newest = leg.flight.newest.clone();
-        tracing::debug!(segment = leg.name(), tx = %newest.hash, "sending the same transaction again");
-        metrics::rebroadcast();
-        leg.flight.broadcast_ms = now_ms;
-        let reaction = self.desk.hand_over(&newest).await;
-        self.react(leg, reaction, false)
-    }
-
-    /// Replaces the newest transaction by one that pays more: the same call, or nothing at all if the claim has no
-    /// chance any more, so that its nonce does not stop the others.
-    async fn resubmit(
-        &mut self,
-        leg: &mut Leg,
-        chain_id: u64,
-        look: &Look,
-        now_ms: u64,
-    ) -> Option<Landing> {
-        leg.flight.resubmitted_ms = now_ms;
-        let newest = leg.flight.newest.clone();
-        let purpose = match leg.claim() {
-            Some(claim) if newest.purpose == Purpose::Proof => {
-                match self.desk.is_hopeless(claim).await {
-                    Ok(true) => Purpose::Cancel,
-                    Ok(false) => Purpose::Proof,
-                    // Worse than to bump is to do nothing because a question was not answered.
-                    Err(_) => Purpose::Proof,
-                }
-            }
-            _ => Purpose::Cancel,
-        };
-        let ceiling = self.desk.config.max_fee_per_gas;
-        let Some(fees) = newest.fees.bumped(Fees::suggest(look.market, ceiling), ceiling) else {
-            leg.flight.at_ceiling = true;
-            return self.rebroadcast(leg, now_ms).await;
-        };
-        let signed = match self.sign(leg, chain_id, purpose, fees) {
-            Ok(signed) => signed,
-            Err(reason) => return Some(Landing::Refused(reason)),
-        };
-        if let Err(reason) = record_another(leg, &signed, now_ms).await {
-            tracing::warn!(
-                segment = leg.name(),
-                "not resubmitted, the journal does not take it: {reason}"
-            );
-            return None;
-        }
-        tracing::info!(
-            segment = leg.name(), nonce = leg.flight.nonce, tx = %signed.hash, max_fee = fees.max_fee,
-            tip = fees.tip, cancel = purpose == Purpose::Cancel, "replacing a transaction that is not mined"
-        );
-        metrics::replaced(purpose);
-        leg.flight.replace(signed.clone());
-        leg.flight.broadcast_ms = now_ms;
-        let reaction = self.desk.hand_over(&signed).await;
-        failpoint::hit("after_broadcast");
-        self.react(leg, reaction, false)
-    }
-
-    fn sign(
-        &self,
-        leg: &Leg,
-        chain_id: u64,
-        purpose: Purpose,
-        fees: Fees,
-    ) -> Result<Signed, String> {
-        let (account, flight) = (&self.desk.account, &leg.flight);
-        match (purpose, leg.claim()) {
-            (Purpose::Proof, Some(claim)) => {
-                account.sign_proof(chain_id, flight.nonce, flight.gas, fees, claim)
-            }
-            _ => account.sign_cancel(chain_id, flight.nonce, fees),
-        }
-    }
-
-    /// What a node's answer to a broadcast means for the flight. `first`: it was its first transaction.
-    pub(super) fn react(&mut self, leg: &Leg, reaction: Reaction, first: bool) -> Option<Landing> {
-        match reaction {
-            Reaction::Taken => {
-                self.funds.suffice();
-                None
-            }
-            Reaction::Unknown(reason) => {
-                tracing::debug!(segment = leg.name(), "{reason}");
-                None
-            }
-            Reaction::NoFunds(reason) => {
-                self.funds.run_out(&self.desk, &reason);
-                None
-            }
-            // Somebody else has the nonce, before we had anything in the pool.
-            Reaction::NonceInUse if first => {
-                self.spent = self.spent.max(leg.flight.nonce.saturating_add(1));
-                Some(Landing::AskAgain)
-            }
-            Reaction::NonceInUse => None,
-            Reaction::Never(reason) if first => Some(Landing::Refused(reason)),
-            Reaction::Never(reason) => {
-                tracing::warn!(segment = leg.name(), "a transaction is refused: {reason}");
-                None
-            }
-        }
-    }
-
-    /// Gives nonces to what is waiting, and sends it.
-    async fn send_waiting(&mut self, chain_id: u64, look: &Look) {
-        let affordable = self.queue.len().min(self.funds.left(self.legs.len()));
-        if affordable == 0 {
-            return;
-        }
-        let ceiling = self.desk.config.max_fee_per_gas;
-        let fees = Fees::suggest(look.market, ceiling);
-        let now_ms = now_ms();
-        let mut nonces = self.free_nonces(look);
-        let mut departing = Vec::new();
-        for Order { case, gas, asked, reply } in self.queue.drain(..affordable).collect::<Vec<_>>()
-        {
-            let Some(gas) = gas.filter(|_| asked.elapsed() < FRESH && !reply.is_closed()) else {
-                land(reply, Landing::AskAgain, case);
-                continue;
-            };
-            self.funds.expect(gas, fees.max_fee);
-            let Some(nonce) = nonces.next() else { continue };
-            match self.desk.account.sign_proof(chain_id, nonce, gas, fees, &case.claim) {
-                Ok(signed) => departing.push((case, reply, nonce, gas, signed)),
-                Err(reason) => land(reply, Landing::Refused(reason), case),
-            }
-        }
-        drop(nonces);
-        let recorded =
-            join_all(departing.into_iter().map(async |(mut case, reply, nonce, gas, signed)| {
-                case.attempts.push(Attempt { nonce, transactions: vec![signed.record(now_ms)] });
-                failpoint::hit("before_attempt_journal");
-                let result = case.log.record(&case.attempts).await;
-                (case, reply, nonce, gas, signed, result)
-            }))
-            .await;
-        let mut legs = Vec::with_capacity(recorded.len());
-        for (mut case, reply, nonce, gas, signed, result) in recorded {
-            if let Err(error) = result {
-                case.attempts.pop();
-                land(reply, Landing::Unrecorded(error.to_string()), case);
-                continue;
-            }
-            failpoint::hit("after_attempt_journal");
-            let earlier = case.attempts.split_last().map(|(_, earlier)| hashes(earlier).collect());
-            let mut flight = Flight::new(nonce, gas, signed, now_ms);
-            flight.earlier = earlier.unwrap_or_default();
-            legs.push(Leg { flight, owner: Some((case, reply)) });
-        }
-        self.depart(legs).await;
-    }
-
-    /// Broadcasts the first transactions of flights.
-    async fn depart(&mut self, legs: Vec<Leg>) {
-        let desk = Arc::clone(&self.desk);
-        let reactions = join_all(legs.iter().map(|leg| desk.hand_over(&leg.flight.newest))).await;
-        failpoint::hit("after_broadcast");
-        for (leg, reaction) in legs.into_iter().zip(reactions) {
-            metrics::sent();
-            tracing::debug!(
-                segment = leg.name(),
-                nonce = leg.flight.nonce,
-                ?reaction,
-                "a proof is sent"
-            );
-            match self.react(&leg, reaction, true) {
-                None => self.legs.push(leg),
-                Some(landing) => self.end(leg, landing),
-            }
-        }
-    }
-
-    /// Nonces that neither the chain, nor the pool, nor a flight of ours has, lowest first.
-    fn free_nonces(&self, look: &Look) -> impl Iterator<Item = u64> + use<> {
-        let ours: Vec<_> = self.legs.iter().map(|leg| leg.flight.nonce).collect();
-        let start = look.nonce.max(look.pending).max(self.spent);
-        (start..u64::MAX).filter(move |nonce| !ours.contains(nonce))
-    }
-
-    /// Uses up a nonce that is missing below ours, because whoever had it let it go: without it nothing of ours is mined.
-    async fn fill_hole(&mut self, chain_id: u64, look: &Look) {
-        let owned = self.legs.iter().any(|leg| leg.flight.nonce == look.nonce);
-        if self.holes_seen < LOOKS_BEFORE_FILLING || owned || self.legs.is_empty() {
-            return;
-        }
-        let fees = Fees::suggest(look.market, self.desk.config.max_fee_per_gas);
-        let Ok(signed) = self.desk.account.sign_cancel(chain_id, look.nonce, fees) else { return };
-        tracing::warn!(nonce = look.nonce, tx = %signed.hash, "filling a nonce that is missing below ours");
-        let gas = super::sign::EMPTY_TRANSACTION_GAS;
-        let flight = Flight::new(look.nonce, gas, signed, now_ms());
-        self.holes_seen = 0;
-        self.depart(vec![Leg { flight, owner: None }]).await;
     }
 
     /// Tells of proofs that are not mined for too long, or can't be made more attractive.
@@ -524,25 +268,7 @@ impl Task {
     }
 }
 
-/// Records one more transaction of the flight's attempt, before it is broadcast.
-async fn record_another(leg: &mut Leg, signed: &Signed, now_ms: u64) -> Result<(), String> {
-    let Some((case, _)) = &mut leg.owner else { return Ok(()) };
-    let Some(attempt) = case.attempts.last_mut() else {
-        return Err("the flight has no attempt".to_owned());
-    };
-    attempt.transactions.push(signed.record(now_ms));
-    failpoint::hit("before_attempt_journal");
-    let result = case.log.record(&case.attempts).await;
-    failpoint::hit("after_attempt_journal");
-    if result.is_err()
-        && let Some(attempt) = case.attempts.last_mut()
-    {
-        attempt.transactions.pop();
-    }
-    result.map_err(|error| error.to_string())
-}
-
 /// Gives a case back. Whoever no longer waits for it has it in the journal.
-fn land(reply: oneshot::Sender<(Landing, Case)>, landing: Landing, case: Case) {
+pub(super) fn land(reply: oneshot::Sender<(Landing, Case)>, landing: Landing, case: Case) {
     let _ = reply.send((landing, case));
 }

@@ -1,0 +1,47 @@
+//! Takes up what an earlier run has signed.
+
+use super::{
+    flight::{Flight, Landing},
+    sign::hashes,
+    task::{Case, Leg, Order, Task, land},
+};
+
+impl Task {
+    /// Takes up attempts of an earlier run, before any nonce is given out.
+    pub(super) fn adopt(&mut self, chain_id: u64) {
+        let (known, fresh): (Vec<_>, Vec<_>) =
+            self.queue.drain(..).partition(|order| order.gas.is_none());
+        self.queue = fresh.into();
+        for order in known {
+            let Order { case, reply, .. } = order;
+            match self.resume(chain_id, &case) {
+                Some(flight) => {
+                    tracing::info!(segment = %case.claim.segment, nonce = flight.nonce, "resuming a proof");
+                    self.legs.push(Leg { flight, owner: Some((case, reply)) });
+                }
+                None => land(reply, Landing::AskAgain, case),
+            }
+        }
+    }
+
+    fn resume(&self, chain_id: u64, case: &Case) -> Option<Flight> {
+        let (last, earlier) = case.attempts.split_last()?;
+        let Some((gas, signed)) = self.desk.account.read(last, chain_id) else {
+            tracing::warn!(
+                segment = %case.claim.segment,
+                nonce = last.nonce,
+                "an attempt of an earlier run is of another key, contract or chain, and not pursued"
+            );
+            return None;
+        };
+        let mut signed = signed.into_iter();
+        let begun_ms = last.transactions.first()?.signed_ms;
+        let mut flight = Flight::new(last.nonce, gas, signed.next()?, begun_ms);
+        signed.for_each(|newer| flight.replace(newer));
+        flight.resubmitted_ms = last.transactions.last()?.signed_ms;
+        // Whether it was broadcast is unknown: if the node does not know it, it is sent at once.
+        flight.broadcast_ms = 0;
+        flight.earlier = hashes(earlier).collect();
+        Some(flight)
+    }
+}
