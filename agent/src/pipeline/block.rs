@@ -208,6 +208,7 @@ impl Pipeline {
                 Ok(Stage::ProofConfirmed { segment, verification, proof })
             }
             ProofOutcome::Skipped { reason } => {
+                failpoint::hit("before_skip_journal");
                 Ok(Stage::Skipped { segment, reason, acknowledged: false })
             }
             ProofOutcome::Held { reason } => {
