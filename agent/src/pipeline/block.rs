@@ -12,6 +12,7 @@ use crate::{
     failpoint,
     journal::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification},
     pin::{Content, PinError},
+    prepare::Defect,
     proof::{Attempt, AttemptLog, AttemptLogError, Proof, ProofOutcome},
     segments::Unproved,
     source::{DeadLetter, EntryId, SourceError},
@@ -39,6 +40,12 @@ enum Unfinished {
     Stopped,
     /// Only the operator can help.
     Held(AlarmKind, String),
+}
+
+impl From<Defect> for Unfinished {
+    fn from(defect: Defect) -> Self {
+        Self::Held(AlarmKind::BlockHeld, defect.to_string())
+    }
 }
 
 type Step<T> = Result<T, Unfinished>;
@@ -144,11 +151,9 @@ impl Pipeline {
         let length = usize::try_from(segment.length).unwrap_or(usize::MAX);
         let room = self.bytes.take(length, 0).await;
         let bytes = self.read_stored(block, segment).await?;
-        let cid = self.compute({
-            let bytes = bytes.clone();
-            move || dag::cid_of(&bytes)
-        });
-        Ok((Content { cid: cid.await, bytes }, room))
+        let content = bytes.clone();
+        let cid = self.compute(move || dag::cid_of(&content)).await?;
+        Ok((Content { cid, bytes }, room))
     }
 
     /// Reads a stored segment. One that is gone or altered is not proved.
@@ -184,7 +189,7 @@ impl Pipeline {
         let bytes = self.read_stored(block, segment).await?;
         let options = Arc::clone(&self.options);
         let run = move || verification::execute(&bytes, options.chain_spec.as_ref());
-        Ok(self.compute(run).await)
+        Ok(self.compute(run).await?)
     }
 
     async fn prove(
@@ -281,7 +286,7 @@ impl Pipeline {
             let rlp = rlp::encode_replica(&replica, Profile::Network).ok()?;
             Some(snappy::compress(&rlp).ok()?.into())
         };
-        self.compute(run).await
+        self.compute(run).await.ok().flatten()
     }
 
     async fn rename_unproved(
@@ -393,13 +398,14 @@ impl Pipeline {
         retry.until_done(format!("settling entry {entry}"), settle).await.is_some()
     }
 
-    /// Runs something that takes processor time, on a thread that may block, as many at once as allowed.
+    /// Runs something that takes processor time, on a thread that may block, as many at once as allowed. A panic in there
+    /// concerns one message, and must not stop the others.
     pub(super) async fn compute<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
+    ) -> Result<T, Defect> {
         let _core = self.cpu.acquire().await;
-        join(tokio::task::spawn_blocking(run).await)
+        tokio::task::spawn_blocking(run).await.map_err(|error| Defect(error.to_string()))
     }
 
     /// Runs something that waits for a disk.
