@@ -27,4 +27,5 @@ pub mod proxy;
 pub mod rpc;
 pub mod scene;
 pub mod servers;
+pub mod small_disk;
 pub mod wait;

@@ -17,7 +17,12 @@ pub use record::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification};
 use crate::alarm::Alarms;
 use alloy_primitives::B256;
 use redb::{ReadableTable, TableDefinition};
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
 use storage::Storage;
 use writer::{Change, Writer};
 
@@ -38,8 +43,14 @@ impl Journal {
     pub fn open(path: &Path, alarms: Alarms) -> Result<Self, JournalError> {
         let storage = Arc::new(Storage::open(path)?);
         let journal = Self { writer: Writer::start(Arc::clone(&storage), alarms), storage };
-        journal.for_each(|_| ())?;
+        journal.read_all()?;
         Ok(journal)
+    }
+
+    /// The database notices some damage by a panic.
+    fn read_all(&self) -> Result<(), JournalError> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.for_each(|_| ())));
+        read.unwrap_or_else(|_| Err(damaged(self.storage.path(), "a page of it can't be read")))
     }
 
     /// Writes a record in place of the block's former one. On return it survives a crash. Where the disk does not

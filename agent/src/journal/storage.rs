@@ -61,14 +61,15 @@ impl Storage {
 }
 
 fn open_database(path: &Path) -> Result<Database, JournalError> {
-    // A damaged file must not take the process down with a message about a library's internals.
-    let database = match catch_unwind(|| Database::create(path)) {
-        Ok(Ok(database)) => database,
-        Ok(Err(error)) => return Err(open_error(path, error)),
-        Err(_) => return Err(damaged(path, "it can't be read at all")),
+    let open = || {
+        let mut database = Database::create(path).map_err(|error| open_error(path, error))?;
+        // What can be computed from the rest of the file is mended by this.
+        database.check_integrity().map_err(|error| open_error(path, error))?;
+        check_format(path, &database)?;
+        Ok(database)
     };
-    check_format(path, &database)?;
-    Ok(database)
+    // The database notices some damage by a panic, which must not be the operator's message.
+    catch_unwind(open).unwrap_or_else(|_| Err(damaged(path, "it can't be read at all")))
 }
 
 fn open_error(path: &Path, error: redb::DatabaseError) -> JournalError {

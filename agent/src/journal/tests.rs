@@ -1,4 +1,5 @@
 use super::*;
+use crate::alarm::AlarmKind;
 use crate::{
     SegmentName,
     block::BlockId,
@@ -6,8 +7,9 @@ use crate::{
     source::EntryId,
 };
 use bsp_codec::ReplicaKind;
+use bsp_tests::{small_disk::SmallDisk, wait::wait_for};
 use proptest::prelude::*;
-use std::{fs, sync::OnceLock};
+use std::{fs, sync::OnceLock, time::Duration};
 use tempfile::TempDir;
 
 fn open(path: &Path) -> Result<Journal, JournalError> {
@@ -129,6 +131,32 @@ async fn only_what_is_dealt_with_is_forgotten() {
     assert_eq!(journal.get(&recent.key().unwrap()).unwrap(), Some(recent));
 }
 
+/// redb takes nothing more after an I/O error, until the file is opened again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path()) else { return };
+    let alarms = Alarms::default();
+    let journal = Journal::open(&folder.path().join("journal.redb"), alarms.clone()).unwrap();
+    put(&journal, &record(1, acknowledged(1))).await;
+    disk.fill();
+    let long =
+        Stage::Skipped { segment: facts(2), reason: "x".repeat(1 << 20), acknowledged: true };
+    let (writing, long) = (journal.clone(), record(2, long));
+    let expected = long.clone();
+    let written = tokio::spawn(async move { put(&writing, &long).await });
+    let failing = async || alarms.raised().contains_key(&AlarmKind::JournalFailing).then_some(());
+    wait_for("an alarm", Duration::from_secs(30), failing).await.unwrap();
+    assert!(!written.is_finished());
+    assert!(journal.get(&record(1, Stage::Received).key().unwrap()).unwrap().is_some());
+
+    disk.empty();
+    written.await.unwrap();
+    assert_eq!(journal.get(&expected.key().unwrap()).unwrap(), Some(expected));
+    assert!(alarms.raised().is_empty());
+    drop(journal);
+}
+
 #[tokio::test]
 async fn a_second_agent_is_told_that_the_folder_is_in_use() {
     let folder = TempDir::new().unwrap();
@@ -172,7 +200,7 @@ fn file_with_records() -> &'static [u8] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// Whatever happens to the file, a record is either what was written or an error. It never changes.
     #[test]

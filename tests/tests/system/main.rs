@@ -9,4 +9,3 @@ mod mainnet;
 mod outages;
 mod run;
 mod shutdown;
-mod small_disk;

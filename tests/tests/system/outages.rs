@@ -1,14 +1,16 @@
 //! Servers that go away, lie or are late, and disks that are full or read-only: the agent waits, says so, and goes on.
 
-use crate::{run::Run, small_disk::SmallDisk};
+use crate::run::Run;
 use bsp_tests::{
     agent::AgentCommand,
+    audit::disk::AgentFolders,
     messages::{Message, dev::DevBlocks},
     proxy::Mode,
     servers::pinner::PinnerFault,
+    small_disk::SmallDisk,
     wait::wait_for,
 };
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 fn messages(blocks: &mut DevBlocks, count: usize) -> Vec<Message> {
     let replicas = blocks.take(count).unwrap();
@@ -105,11 +107,11 @@ async fn a_missing_segments_folder_is_waited_for() {
     assert_eq!(run.finish().await.proved, 4);
 }
 
-/// The agent with its segments on a small disk.
-async fn on_small_disk() -> Option<(Run, SmallDisk)> {
+/// The agent with one of its folders on a small disk.
+async fn on_small_disk(folder: impl Fn(AgentFolders) -> PathBuf) -> Option<(Run, SmallDisk)> {
     let mut run = Run::on_ledger(&[]).await?;
     run.end().await;
-    let disk = SmallDisk::mount(&run.scene.folders_of("agent").segments)?;
+    let disk = SmallDisk::mount(&folder(run.scene.folders_of("agent")))?;
     run.process = AgentCommand::start(&run.command).unwrap();
     run.is_up().await;
     Some((run, disk))
@@ -117,7 +119,7 @@ async fn on_small_disk() -> Option<(Run, SmallDisk)> {
 
 #[tokio::test]
 async fn a_full_disk_is_waited_for() {
-    let Some((mut run, disk)) = on_small_disk().await else { return };
+    let Some((mut run, disk)) = on_small_disk(|folders| folders.segments).await else { return };
     let mut blocks = DevBlocks::new(35).unwrap();
     disk.fill();
     run.feed(&messages(&mut blocks, 2)).await;
@@ -129,7 +131,7 @@ async fn a_full_disk_is_waited_for() {
 
 #[tokio::test]
 async fn a_read_only_disk_is_waited_for() {
-    let Some((mut run, disk)) = on_small_disk().await else { return };
+    let Some((mut run, disk)) = on_small_disk(|folders| folders.segments).await else { return };
     let mut blocks = DevBlocks::new(36).unwrap();
     disk.set_read_only(true);
     run.feed(&messages(&mut blocks, 2)).await;
@@ -137,4 +139,17 @@ async fn a_read_only_disk_is_waited_for() {
     assert_eq!(run.scene.remaining().await.unwrap(), 2);
     disk.set_read_only(false);
     assert_eq!(run.finish().await.proved, 2);
+}
+
+/// Journal, pins and ledger are there, too.
+#[tokio::test]
+async fn a_full_disk_under_the_data_folder_is_waited_for() {
+    let Some((mut run, disk)) = on_small_disk(|folders| folders.data).await else { return };
+    let mut blocks = DevBlocks::new(37).unwrap();
+    disk.fill();
+    run.feed(&messages(&mut blocks, 12)).await;
+    run.prints("_failing").await;
+    assert!(run.scene.remaining().await.unwrap() > 0);
+    disk.empty();
+    assert_eq!(run.finish().await.proved, 12);
 }

@@ -8,13 +8,14 @@ use std::{
 };
 
 /// A small file system in memory, unmounted when it is dropped.
-pub(crate) struct SmallDisk(PathBuf);
+#[derive(Debug)]
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounts one over a folder, or says that this test is skipped.
-    pub(crate) fn mount(folder: &Path) -> Option<Self> {
+    pub fn mount(folder: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder);
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(folder);
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(folder.to_owned()));
         }
@@ -27,17 +28,30 @@ impl SmallDisk {
     }
 
     /// Leaves no room.
-    pub(crate) fn fill(&self) {
+    ///
+    /// # Panics
+    ///
+    /// Where the disk does not do what it is told.
+    pub fn fill(&self) {
         let mut file = fs::File::create(self.filler()).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
     }
 
     /// Makes room again.
-    pub(crate) fn empty(&self) {
+    ///
+    /// # Panics
+    ///
+    /// Where the disk does not do what it is told.
+    pub fn empty(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
 
-    pub(crate) fn set_read_only(&self, read_only: bool) {
+    /// Allows writing, or not.
+    ///
+    /// # Panics
+    ///
+    /// Where the disk does not do what it is told.
+    pub fn set_read_only(&self, read_only: bool) {
         let mode = if read_only { "remount,ro" } else { "remount,rw" };
         let output = Command::new("mount").args(["-o", mode]).arg(&self.0).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
