@@ -6,7 +6,7 @@ use crate::{
     config::{AgentConfig, ProofConfig, SourceConfig},
     pin::IpfsPinner,
     proof::preflight,
-    source::redis::{Overview, overview},
+    source::redis::{Overview, overview_if_there},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -58,13 +58,17 @@ async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     };
     let url = parts::redis_url(url, password)?;
     let ca_file = parts::ca_file();
-    let seen = tokio::time::timeout(DEADLINE, overview(&url, ca_file.as_deref())).await;
+    let seen = tokio::time::timeout(DEADLINE, overview_if_there(&url, ca_file.as_deref())).await;
     let seen = match seen {
         Ok(seen) => seen.map_err(|error| error.to_string()),
         Err(_) => Err(format!("{url} does not answer within {} s", DEADLINE.as_secs())),
     };
     Ok(match seen {
-        Ok(seen) => redis(&seen),
+        Ok(Some(seen)) => redis(&seen),
+        Ok(None) => vec![
+            told("redis", Ok(url.to_string())),
+            told("stream", Ok("is not there yet; it is made at the start".to_owned())),
+        ],
         Err(error) => vec![told("redis", Err(error))],
     })
 }

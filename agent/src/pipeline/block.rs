@@ -208,6 +208,7 @@ impl Pipeline {
                 Ok(Stage::ProofConfirmed { segment, verification, proof })
             }
             ProofOutcome::Skipped { reason } => {
+                failpoint::hit("before_skip_journal");
                 Ok(Stage::Skipped { segment, reason, acknowledged: false })
             }
             ProofOutcome::Held { reason } => {
@@ -256,7 +257,8 @@ impl Pipeline {
         reason: String,
     ) -> Step<Stage> {
         let payload = self.payload_again(block, &segment).await;
-        for entry in &block.record.entries {
+        let joined = self.works.take_joined(&block.key);
+        for entry in block.record.entries.iter().chain(&joined) {
             let letter = DeadLetter {
                 entry: entry.clone(),
                 hash: Some(block.key.hash.to_string()),
@@ -322,12 +324,12 @@ impl Pipeline {
         Ok(())
     }
 
-    /// A block that is dealt with: entries that came while it was in work go too. But what was refused says nothing about
-    /// them, they may be the genuine block.
+    /// A block that is dealt with: entries of the same message that came while it was in work go too.
     async fn close(&self, key: BlockKey, record: BlockRecord) {
         let was_refused = matches!(record.stage, Stage::Refused { .. });
         for entry in self.works.end(&key) {
             if was_refused {
+                // It came too late for the dead letters, and will be refused for itself.
                 self.services.settlement.release(&entry);
             } else {
                 self.acknowledge(&entry).await;

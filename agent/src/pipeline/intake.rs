@@ -1,6 +1,6 @@
 //! From a delivery to a block in work: decoded, recognised, selected.
 
-use super::{Pipeline, block::OpenBlock};
+use super::{Pipeline, block::OpenBlock, work::Begun};
 use crate::{
     alarm::AlarmKind,
     args::Verify,
@@ -49,7 +49,7 @@ impl Pipeline {
                 continue;
             }
             let slot = self.slot().await;
-            if self.works.begin(key, None) {
+            if self.works.resume(key, &record.entries) {
                 let block = OpenBlock { key, record, slot, content: None };
                 self.tasks.spawn(self.clone().finish(block));
             }
@@ -77,9 +77,7 @@ impl Pipeline {
             Err(rejection) => return self.bury(&delivery, &rejection).await,
         };
         let key = BlockKey { hash: decoded.block().hash, kind: decoded.kind() };
-        if !self.works.begin(key, Some(&delivery.entry)) {
-            tracing::debug!("{} is in work, entry {} joins it", decoded.block(), delivery.entry);
-            metrics::counter!("agent_duplicates_total").increment(1);
+        if !self.begin(key, &decoded, &delivery).await {
             return;
         }
         match self.known(&key) {
@@ -89,14 +87,38 @@ impl Pipeline {
             }
             Some(record) if record.stage.is_final() => self.repeat(key, &record, &delivery).await,
             Some(record) if record.stage.is_stored() => {
-                if !record.entries.contains(&delivery.entry) {
-                    self.works.begin(key, Some(&delivery.entry));
-                }
                 let slot = room.slot;
                 drop((room.bytes, delivery, decoded));
                 self.finish(OpenBlock { key, record, slot, content: None }).await;
             }
             _ => self.take_up(key, decoded, delivery, room).await,
+        }
+    }
+
+    /// Begins the work on a block, when no other message about it is in work any more. `false` if the entry joined the same
+    /// message, or has to wait for another process.
+    async fn begin(&self, key: BlockKey, decoded: &Decoded, delivery: &Delivery) -> bool {
+        loop {
+            let ended = match self.works.begin(key, &delivery.entry, decoded.fingerprint()) {
+                Begun::Now => return true,
+                Begun::Joined => {
+                    tracing::debug!(
+                        "{} is in work, entry {} joins",
+                        decoded.block(),
+                        delivery.entry
+                    );
+                    metrics::counter!("agent_duplicates_total").increment(1);
+                    return false;
+                }
+                Begun::Busy(ended) => ended,
+            };
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = self.services.stop.cancelled() => {
+                    self.services.settlement.release(&delivery.entry);
+                    return false;
+                }
+            }
         }
     }
 

@@ -5,13 +5,30 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use tokio_util::sync::CancellationToken;
 
 /// A block in work.
 #[derive(Debug)]
 struct Work {
     stage: &'static str,
-    /// Entries that came with the block while it was in work.
-    joined: Vec<EntryId>,
+    /// Of the message, where it is at hand: another message with the same header may say something else.
+    fingerprint: Option<u64>,
+    /// The entries of the same message, first those that the work began with.
+    entries: Vec<EntryId>,
+    /// How many of them it began with.
+    own: usize,
+    ended: CancellationToken,
+}
+
+/// What has become of a message that names a block.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Its work begins.
+    Now,
+    /// The same message is in work, and the entry will be settled with it.
+    Joined,
+    /// Another message about the same block is in work, until this is cancelled.
+    Busy(CancellationToken),
 }
 
 /// Which blocks are in work in this process.
@@ -19,15 +36,29 @@ struct Work {
 pub(super) struct WorkList(Mutex<HashMap<BlockKey, Work>>);
 
 impl WorkList {
-    /// Begins work on a block. If it is in work already, the entry joins it, and `false` is returned.
-    pub(super) fn begin(&self, key: BlockKey, entry: Option<&EntryId>) -> bool {
+    /// Begins work on a message about a block.
+    pub(super) fn begin(&self, key: BlockKey, entry: &EntryId, fingerprint: u64) -> Begun {
         let mut works = self.lock();
-        if let Some(work) = works.get_mut(&key) {
-            work.joined.extend(entry.cloned());
-            return false;
+        match works.get_mut(&key) {
+            None => {
+                works.insert(key, Work::new(vec![entry.clone()], Some(fingerprint)));
+                Begun::Now
+            }
+            Some(work) if work.entries.contains(entry) => Begun::Joined,
+            Some(work) if work.fingerprint == Some(fingerprint) => {
+                work.entries.push(entry.clone());
+                Begun::Joined
+            }
+            Some(work) => Begun::Busy(work.ended.clone()),
         }
-        works.insert(key, Work { stage: "received", joined: Vec::new() });
-        true
+    }
+
+    /// Begins work on a block that the journal knows, whose message is not at hand; `false` if it is in work.
+    pub(super) fn resume(&self, key: BlockKey, entries: &[EntryId]) -> bool {
+        let mut works = self.lock();
+        let is_new = !works.contains_key(&key);
+        works.entry(key).or_insert_with(|| Work::new(entries.to_vec(), None));
+        is_new
     }
 
     /// Notes how far a block is.
@@ -37,9 +68,17 @@ impl WorkList {
         }
     }
 
+    /// The entries that joined a block so far. They are the caller's to settle.
+    pub(super) fn take_joined(&self, key: &BlockKey) -> Vec<EntryId> {
+        let mut works = self.lock();
+        works.get_mut(key).map(|work| work.entries.split_off(work.own)).unwrap_or_default()
+    }
+
     /// Ends the work on a block. Returns the entries that joined it. One that comes later begins anew.
     pub(super) fn end(&self, key: &BlockKey) -> Vec<EntryId> {
-        self.lock().remove(key).map(|work| work.joined).unwrap_or_default()
+        let Some(mut work) = self.lock().remove(key) else { return Vec::new() };
+        work.ended.cancel();
+        work.entries.split_off(work.own)
     }
 
     /// How many blocks are at each stage.
@@ -56,25 +95,57 @@ impl WorkList {
     }
 }
 
+impl Work {
+    fn new(entries: Vec<EntryId>, fingerprint: Option<u64>) -> Self {
+        let (own, ended) = (entries.len(), CancellationToken::new());
+        Self { stage: "received", fingerprint, entries, own, ended }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloy_primitives::B256;
     use bsp_codec::ReplicaKind;
 
+    const KEY: BlockKey = BlockKey { hash: B256::ZERO, kind: ReplicaKind::Replica };
+
+    fn entry(id: u64) -> EntryId {
+        EntryId(format!("{id}-0"))
+    }
+
     #[test]
     fn a_block_is_in_work_once_and_its_repetitions_join() {
         let works = WorkList::default();
-        let key = BlockKey { hash: B256::ZERO, kind: ReplicaKind::Replica };
-        let entries: Vec<_> = (1..4).map(|id| EntryId(format!("{id}-0"))).collect();
-        assert!(works.begin(key, Some(&entries[0])));
-        assert!(!works.begin(key, Some(&entries[1])));
-        assert!(!works.begin(key, Some(&entries[2])));
-        let other = BlockKey { kind: ReplicaKind::Result, ..key };
-        assert!(works.begin(other, None));
+        assert!(matches!(works.begin(KEY, &entry(1), 7), Begun::Now));
+        for id in [1, 2, 3, 2] {
+            assert!(matches!(works.begin(KEY, &entry(id), 7), Begun::Joined));
+        }
+        let other = BlockKey { kind: ReplicaKind::Result, ..KEY };
+        assert!(matches!(works.begin(other, &entry(4), 7), Begun::Now));
         works.reached(&other, "stored");
         assert_eq!(works.stages(), BTreeMap::from([("received", 1), ("stored", 1)]));
-        assert_eq!(works.end(&key), entries[1..]);
-        assert!(works.begin(key, None));
+        assert_eq!(works.end(&KEY), [entry(2), entry(3)]);
+        assert!(matches!(works.begin(KEY, &entry(5), 7), Begun::Now));
+    }
+
+    #[test]
+    fn another_message_about_the_block_waits_for_the_end() {
+        let works = WorkList::default();
+        assert!(matches!(works.begin(KEY, &entry(1), 7), Begun::Now));
+        let Begun::Busy(ended) = works.begin(KEY, &entry(2), 8) else { panic!("it is another") };
+        assert!(!ended.is_cancelled());
+        assert!(works.end(&KEY).is_empty());
+        assert!(ended.is_cancelled());
+    }
+
+    #[test]
+    fn a_resumed_block_knows_its_entries_and_no_others() {
+        let works = WorkList::default();
+        assert!(works.resume(KEY, &[entry(1), entry(2)]));
+        assert!(!works.resume(KEY, &[]));
+        assert!(matches!(works.begin(KEY, &entry(2), 7), Begun::Joined));
+        assert!(matches!(works.begin(KEY, &entry(3), 7), Begun::Busy(_)));
+        assert!(works.end(&KEY).is_empty());
     }
 }

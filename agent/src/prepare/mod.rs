@@ -15,6 +15,10 @@ use bsp_codec::{
 };
 use bytes::Bytes;
 use cid::Cid;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
 
 /// How much of a message is read before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +89,7 @@ pub enum MessageChecks {
 #[derive(Debug)]
 pub struct Decoded {
     replica: Replica,
+    fingerprint: u64,
 }
 
 /// A segment, with everything that names it.
@@ -108,6 +113,7 @@ impl Decoded {
             return Err(Rejection::TooLong { len, max });
         }
         let rlp = decompress(payload, limits.max_decoded_bytes)?;
+        let fingerprint = fingerprint(&rlp);
         let limits = DecodeLimits {
             max_input_bytes: limits.max_decoded_bytes,
             max_record_bytes: limits.max_decoded_bytes.min(MAX_RECORD_BYTES),
@@ -118,7 +124,12 @@ impl Decoded {
         }
         let header = CheckResult::compare(&replica.hash, &replica.header.hash_slow());
         expect("header_hash", &header)?;
-        Ok(Self { replica })
+        Ok(Self { replica, fingerprint })
+    }
+
+    /// Equal for equal messages of this process. Messages that differ have different ones, but for one in 2^64.
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Which block.
@@ -173,6 +184,12 @@ fn decompress(payload: &Payload, max_len: usize) -> Result<alloy_primitives::Byt
         Payload::Snappy(block) => snappy::decompress(block, max_len).map(Into::into),
         Payload::Rlp(rlp) => Ok(rlp.clone().into()),
     }
+}
+
+/// Keyed at random, so that nobody can aim at another message's.
+fn fingerprint(rlp: &[u8]) -> u64 {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEYS.hash_one(rlp)
 }
 
 fn expect_all(verdict: &Verdict) -> Result<(), Rejection> {

@@ -4,7 +4,8 @@ use crate::rpc::{JsonRpc, Log};
 use alloy_primitives::{Address, B256, U256, b256};
 use eyre::{Context, OptionExt};
 use serde::Deserialize;
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
+use tokio::sync::RwLock;
 
 /// Topic of `BlockSpecimenProductionProofSubmitted(uint64,uint64,bytes32,bytes32,string)`.
 const PROOF_SUBMITTED: B256 =
@@ -41,6 +42,8 @@ pub enum ProofBook {
         contract: Address,
         /// How many blocks, its own included, have to hold a proof before an entry is acknowledged.
         confirmations: u64,
+        /// Held while the chain is being reorganised, see [`Anvil::reorganising`](crate::servers::anvil::Anvil::reorganising).
+        reorganising: Arc<RwLock<()>>,
     },
     /// The agents' ledgers.
     Ledgers(Vec<PathBuf>),
@@ -71,11 +74,12 @@ impl ProofBook {
     ///
     /// As [`Self::all`].
     pub async fn settled(&self, id: B256) -> eyre::Result<Vec<ProofRecord>> {
-        let Self::Chain { rpc, contract, confirmations } = self else {
+        let Self::Chain { rpc, contract, confirmations, reorganising } = self else {
             let mut all = self.all().await?;
             all.retain(|proof| proof.id == id);
             return Ok(all);
         };
+        let _standstill = reorganising.read().await;
         let Some(receipt) = rpc.receipt(id).await? else { return Ok(Vec::new()) };
         let head = rpc.block_number().await?;
         if receipt.status.to::<u64>() != 1

@@ -284,6 +284,7 @@ impl Scene {
                 rpc: chain.anvil.rpc().clone(),
                 contract: chain.contract.address(),
                 confirmations: chain.confirmations,
+                reorganising: chain.anvil.reorganising(),
             },
             None => ProofBook::Ledgers(
                 folders.iter().map(|folder| folder.data.join("ledger.jsonl")).collect(),

@@ -5,9 +5,9 @@ use crate::{rpc::JsonRpc, wait::wait_for};
 use alloy_primitives::{Address, B256, address, b256};
 use eyre::Context;
 use serde_json::{Value, json};
-use std::{net::SocketAddr, process::Command, time::Duration};
+use std::{net::SocketAddr, process::Command, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{sync::RwLock, task::JoinHandle};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -48,6 +48,7 @@ pub struct Anvil {
     address: SocketAddr,
     rpc: JsonRpc,
     process: Process,
+    reorganising: Arc<RwLock<()>>,
 }
 
 impl Anvil {
@@ -72,7 +73,13 @@ impl Anvil {
         // Each request would be a line.
         command.arg("--silent");
         let process = Process::spawn("anvil", command, &folder.path().join("anvil.log"))?;
-        let anvil = Self { folder, address, rpc: JsonRpc::new(address), process };
+        let anvil = Self {
+            folder,
+            address,
+            rpc: JsonRpc::new(address),
+            process,
+            reorganising: Arc::default(),
+        };
         wait_for("anvil answers", START_DEADLINE, async || anvil.rpc.block_number().await.ok())
             .await
             .wrap_err_with(|| anvil.process.last_lines(20))?;
@@ -110,12 +117,19 @@ impl Anvil {
         }))
     }
 
+    /// Held for writing while blocks are replaced. anvil does that in two steps, and the chain is shorter between them: who
+    /// judges by its length waits.
+    pub fn reorganising(&self) -> Arc<RwLock<()>> {
+        Arc::clone(&self.reorganising)
+    }
+
     /// Replaces the last `depth` blocks with as many empty ones. Their transactions are gone.
     ///
     /// # Errors
     ///
     /// Where anvil refuses, for instance because there are not so many blocks.
     pub async fn reorganise(&self, depth: u64) -> eyre::Result<()> {
+        let _standstill = self.reorganising.write().await;
         self.rpc.call::<Value>("anvil_reorg", json!([depth, []])).await.map(drop)
     }
 

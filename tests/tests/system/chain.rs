@@ -54,6 +54,7 @@ async fn proofs_are_read_from_events_and_go_with_a_reorganisation() {
         rpc: anvil.rpc().clone(),
         contract: contract.address(),
         confirmations,
+        reorganising: anvil.reorganising(),
     };
 
     let first = submit(anvil.rpc(), &contract, 5).await.unwrap();

@@ -82,6 +82,7 @@ async fn the_documented_command_line_does_its_work() {
             rpc: anvil.rpc().clone(),
             contract: contract.address(),
             confirmations: 1,
+            reorganising: anvil.reorganising(),
         },
         pins: Pins::Pinner(pinner),
         folders: vec![folders],

@@ -41,6 +41,7 @@ async fn check(scene: &Scene, block: &MainnetBlock) {
         rpc: chain.anvil.rpc().clone(),
         contract: chain.contract.address(),
         confirmations: 1,
+        reorganising: chain.anvil.reorganising(),
     };
     let name = block_of(&block.replica).segment();
     let proofs = book.all().await.unwrap();

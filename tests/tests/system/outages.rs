@@ -95,6 +95,8 @@ async fn a_missing_segments_folder_is_waited_for() {
     run.feed(&messages(&mut blocks, 2)).await;
     run.settle().await;
     let segments = run.scene.folders_of("agent").segments;
+    // The watcher still looks for the files of what was acknowledged last.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let away = segments.with_extension("away");
     fs::rename(&segments, &away).unwrap();
     run.feed(&messages(&mut blocks, 2)).await;
@@ -109,6 +111,7 @@ async fn on_small_disk() -> Option<(Run, SmallDisk)> {
     run.end().await;
     let disk = SmallDisk::mount(&run.scene.folders_of("agent").segments)?;
     run.process = AgentCommand::start(&run.command).unwrap();
+    run.is_up().await;
     Some((run, disk))
 }
 

@@ -48,7 +48,14 @@ impl Run {
         scene.watch().unwrap();
         let miner = scene.chain.as_ref().map(|it| it.anvil.keep_mining(Duration::from_millis(300)));
         let process = command.start().unwrap();
-        Self { scene, command, process, _miner: miner }
+        let run = Self { scene, command, process, _miner: miner };
+        run.is_up().await;
+        run
+    }
+
+    /// Waits until the agent has begun to read. Before, a signal kills it, and an outage makes it give up.
+    pub(crate) async fn is_up(&self) {
+        self.prints("Initializing Consumer").await;
     }
 
     /// Feeds messages.

@@ -37,7 +37,9 @@ mod reply;
 mod settle;
 
 pub use id::NotAnId;
-pub use overview::{ConsumerOverview, GroupOverview, LostEntry, Overview, overview};
+pub use overview::{
+    ConsumerOverview, GroupOverview, LostEntry, Overview, overview, overview_if_there,
+};
 
 use super::{Source, SourceError, url::RedisUrl};
 use crate::alarm::Alarms;

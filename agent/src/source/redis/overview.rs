@@ -82,6 +82,22 @@ pub async fn overview(url: &RedisUrl, ca_file: Option<&Path>) -> Result<Overview
     look.await.map_err(|error| dead::explain(url, &error))
 }
 
+/// As [`overview`], but `None` for a stream that does not exist.
+pub async fn overview_if_there(
+    url: &RedisUrl,
+    ca_file: Option<&Path>,
+) -> Result<Option<Overview>, SourceError> {
+    let connector = Connector::new(url.clone(), ca_file);
+    let look = async {
+        let mut connection = connector.connect(REPLY_DEADLINE).await?;
+        match cmd("EXISTS").arg(&url.topic).query_async(&mut connection).await? {
+            true => look(&mut connection, url).await.map(Some),
+            false => Ok(None),
+        }
+    };
+    look.await.map_err(|error| dead::explain(url, &error))
+}
+
 async fn look(connection: &mut Connection, url: &RedisUrl) -> RedisResult<Overview> {
     let mut groups = Vec::new();
     for found in group::all(connection, &url.topic).await? {
