@@ -27,7 +27,7 @@ pub struct SourceArgs {
 
     /// Seconds after which entries of another consumer that does not settle them are taken over.
     ///
-    /// It has to be more than --proof-deadline-secs, or blocks are proved twice.
+    /// Entries that an agent has in work are refreshed four times within it, so it may be shorter than a proof takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub claim_idle: u64,
 

@@ -103,13 +103,9 @@ impl AgentConfig {
         let env: Env<'_> = &|name: &str| env(name).filter(|value| !value.is_empty());
         let source = source::source(&args.source, env)?;
         let proof = proof::proof(&args.proofs, env)?;
-        let longest_job = match &proof {
-            ProofConfig::Chain(chain) => chain.deadline,
-            ProofConfig::Ledger => Duration::ZERO,
-        };
         Ok(Self {
             source,
-            intake: source::intake(&args.source, longest_job)?,
+            intake: source::intake(&args.source)?,
             proof,
             server: server(&args.observe),
             check: args.process.check,

@@ -160,7 +160,7 @@ fn numbers_have_ranges() {
     type Spoil = fn(&mut AgentArgs);
     let cases: [(Spoil, &str); 9] = [
         (|args| args.segments.block_divisor = 0, "--block-divisor is 0: give 1"),
-        (|args| args.source.claim_idle = 480, "more than --proof-deadline-secs (480)"),
+        (|args| args.source.claim_idle = 0, "--claim-idle"),
         (|args| args.source.max_open_blocks = 0, "--max-open-blocks is 0"),
         (|args| args.source.max_message_bytes.0 = 0, "--max-message-bytes is 0"),
         (

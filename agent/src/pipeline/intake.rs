@@ -7,7 +7,7 @@ use crate::{
     failpoint,
     journal::{BlockKey, BlockRecord, Stage},
     pin::Content,
-    prepare::{self, Decoded, MessageChecks, Prepared, Rejection},
+    prepare::{self, Decoded, Defect, MessageChecks, Prepared, Rejection},
     source::{DeadLetter, Deliveries, Delivery, Payload, SourceError},
 };
 use std::sync::Arc;
@@ -72,7 +72,8 @@ impl Pipeline {
     async fn receive(self, delivery: Delivery, room: Room) {
         let delivery = Arc::new(delivery);
         let (decoding, limits) = (Arc::clone(&delivery), self.options.limits);
-        let decoded = match self.compute(move || Decoded::read(&decoding, limits)).await {
+        let read = self.compute(move || Decoded::read(&decoding, limits)).await;
+        let decoded = match flatten(read) {
             Ok(decoded) => decoded,
             Err(rejection) => return self.bury(&delivery, &rejection).await,
         };
@@ -144,7 +145,8 @@ impl Pipeline {
             Verify::Off => MessageChecks::Header,
             Verify::Roots | Verify::Execute => MessageChecks::Roots,
         };
-        let prepared = match self.compute(move || decoded.prepare(checks)).await {
+        let prepared = self.compute(move || decoded.prepare(checks)).await;
+        let prepared = match flatten(prepared) {
             Ok(prepared) => prepared,
             Err(rejection) => return self.reject(key, &delivery, &rejection).await,
         };
@@ -219,4 +221,8 @@ impl Pipeline {
             }
         }
     }
+}
+
+fn flatten<T>(outcome: Result<Result<T, Rejection>, Defect>) -> Result<T, Rejection> {
+    outcome.map_err(Rejection::from).and_then(|inner| inner)
 }

@@ -6,7 +6,10 @@
 mod block;
 mod budget;
 mod intake;
+mod settle;
 mod status;
+mod steps;
+mod threads;
 mod verification;
 mod work;
 

@@ -71,10 +71,18 @@ pub enum Rejection {
         /// What is there.
         got: String,
     },
+    /// It makes the agent fail.
+    #[error(transparent)]
+    Defect(#[from] Defect),
     /// The layout of segments can't hold it.
     #[error("AVRO: {0}")]
     Avro(#[from] avro::AvroEncodeError),
 }
+
+/// A panic where none should be.
+#[derive(Debug, thiserror::Error)]
+#[error("the agent has a defect, please report it with the message: {0}")]
+pub struct Defect(pub String);
 
 /// Which checks are made before anything is stored. The header's hash is checked always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
