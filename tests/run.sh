@@ -202,10 +202,10 @@ else
     skip "crash campaign" "it needs redis-server and anvil"
 fi
 
-if command -v npm >/dev/null; then
+if command -v npm >/dev/null && git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
     step "proof-chain contract is what its source gives" tests/contract/build.sh --check
 else
-    skip "build of the proof-chain contract" "it needs Node.js with npm"
+    skip "build of the proof-chain contract" "it needs Node.js with npm, and the git repository to compare with"
 fi
 
 if [ -f "$shared/read-order/vectors.jsonl" ]; then
