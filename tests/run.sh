@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The one test command: formatting, lints, documentation, all tests, and the built tools on data. Runs every
-# step whatever the others did, and ends with one line that counts them.
+# The one test command: formatting, lints, documentation, all tests, the built tools on data, and a short crash
+# campaign. Runs every step whatever the others did, and ends with one line that counts them.
 #
 #   tests/run.sh
 #
-# Beside the repository, `../shared` may hold real data (mainnet segments, read-order vectors); what needs it is
-# skipped, loudly, where it is not.
+# Redis and a development chain are installed if that can be done. They are found as REDIS_SERVER and ANVIL, in PATH,
+# and the chain under tests/node_modules as well. Beside the repository, `../shared` may hold real data (mainnet
+# segments, read-order vectors). What needs something that is not there is skipped, loudly, and counted.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,8 +29,39 @@ require_c_compiler() {
     command -v cc >/dev/null || install_debian_package gcc || give_up "there is no C compiler: install gcc"
 }
 
+# The two below are for some tests alone, which skip themselves without.
+want_redis() {
+    has_redis || install_debian_package redis-server ||
+        advise "there is no redis-server: install the Debian package redis-server, or name its file in REDIS_SERVER"
+}
+
+want_anvil() {
+    has_anvil || install_npm_packages tests ||
+        advise "there is no anvil: install Node.js 20 with npm and run this again, or name anvil's file in ANVIL"
+}
+
+has_redis() {
+    [ -n "${REDIS_SERVER:-}" ] || command -v redis-server >/dev/null
+}
+
+has_anvil() {
+    [ -n "${ANVIL:-}" ] || command -v anvil >/dev/null || [ -x tests/node_modules/.bin/anvil ]
+}
+
 install_debian_package() {
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install --yes --quiet "$1"
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install --yes --quiet "$1" || { apt-get update --quiet && apt-get install --yes --quiet "$1"; }
+}
+
+# install_npm_packages FOLDER: not `npm ci`, which wants the packages of other systems in the lock file too.
+install_npm_packages() {
+    command -v npm >/dev/null &&
+        (cd "$1" && npm install --no-save --no-audit --no-fund --ignore-scripts --silent)
+}
+
+advise() {
+    echo "tests/run.sh: $1" >&2
 }
 
 give_up() {
@@ -54,18 +86,25 @@ step() {
     fi
 }
 
-# tests NAME COMMAND...: as `step`, but counts the tests that cargo reports instead of the command.
+# tests NAME COMMAND...: as `step`, but counts the tests that cargo reports instead of the command. The command has to
+# show what tests print: one that lacks something says so, and is skipped, though it counts as passed for cargo.
 tests() {
-    local name=$1 log begun=$SECONDS status=0 good bad
+    local name=$1 log begun=$SECONDS status=0 good bad idle
     shift
     log=$logs/${name//[^a-z0-9]/-}.log
     echo "== $name"
     "$@" >"$log" 2>&1 || status=$?
     good=$(sum_of passed "$log")
     bad=$(sum_of failed "$log")
+    idle=$(tests_skipped "$log")
+    good=$((good - idle))
     # A command that failed without a failed test did not compile, or crashed.
     [ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
-    passed=$((passed + good)) failed=$((failed + bad)) tests_run=$((tests_run + good + bad))
+    passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + idle)) tests_run=$((tests_run + good + bad))
+    if [ "$idle" != 0 ]; then
+        echo "   $idle tests SKIPPED themselves:"
+        grep '^SKIPPED: ' "$log" | sort | uniq -c
+    fi
     if [ "$status" = 0 ]; then
         echo "   ok, $good tests, $((SECONDS - begun)) s"
     else
@@ -80,9 +119,18 @@ sum_of() {
         END { print sum + 0 }' "$2"
 }
 
+# tests_skipped LOG: how many tests printed a line that says so, each counted once.
+tests_skipped() {
+    awk '
+        /^---- .* stdout ----$/ { counted = 0 }
+        /^SKIPPED: / && !counted { counted = 1; sum++ }
+        END { print sum + 0 }' "$1"
+}
+
 show_failure() {
     echo "   FAILED after $2 s; the end of $1, without what went well:"
-    grep -Ev ' \.\.\. ok$|^ +(Compiling|Checking|Documenting) ' "$1" | tail -n 200 | sed 's/^/   | /' || true
+    awk '/^successes:$/ { hidden = 1 } /^failures:$/ || /^test result: / { hidden = 0 } !hidden' "$1" |
+        grep -Ev ' \.\.\. ok$|^ +(Compiling|Checking|Documenting) ' | tail -n 200 | sed 's/^/   | /' || true
 }
 
 # skip WHAT WHY
@@ -95,11 +143,29 @@ documentation() {
     RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 }
 
+# The programs as they ship. The tests are built with all features, and so would be the programs beside them: with points
+# at which they die on demand. So these are put where nothing replaces them.
+programs() {
+    cargo build --locked --package bsp-agent-bin --package bsp --bins &&
+        mkdir -p "$shipped" && cp "$target/debug/bsp-agent" "$target/debug/bsp" "$shipped"
+}
+
+all_tests() {
+    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp \
+        cargo test --workspace --all-features --locked --no-fail-fast -- --show-output
+}
+
 dev_chain() {
     local folder=$scratch/dev
-    "$target/debug/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
-        "$target/debug/bsp" verify "$folder"/segments/*.avro
+    "$shipped/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
+        "$shipped/bsp" verify "$folder"/segments/*
 }
+
+# With the agent that the tests have built, which has the points at which it dies.
+crash_campaign() {
+    BSP_AGENT_BIN=$target/debug/bsp-agent BSP_BIN=$shipped/bsp "$target/debug/crash-campaign" --kills 20 --seed 1
+}
+
 
 fuzz_targets() {
     (cd "$1" && cargo +nightly fuzz check)
@@ -109,9 +175,12 @@ fuzz_targets() {
 
 require_rust
 require_c_compiler
+want_redis
+want_anvil
 
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 logs=$target/test-logs
+shipped=$target/shipped
 mkdir -p "$logs"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -119,12 +188,25 @@ trap 'rm -rf "$scratch"' EXIT
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 step "documentation" documentation
-tests "tests" cargo test --workspace --all-features --locked --no-fail-fast
+step "programs" programs
+tests "tests" all_tests
 
-# The steps below use what the tests have built, in the dev profile: together they take seconds there, and a release
-# build would first compile everything again, for minutes on two cores.
+# The steps below use what is built by now, in the dev profile: together they take a few minutes there, and a release
+# build would first compile everything again, for longer than that on two cores.
 
 step "dev chain, made and verified" dev_chain
+
+if has_redis && has_anvil; then
+    step "crash campaign of 20 kills" crash_campaign
+else
+    skip "crash campaign" "it needs redis-server and anvil"
+fi
+
+if command -v npm >/dev/null && git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+    step "proof-chain contract is what its source gives" tests/contract/build.sh --check
+else
+    skip "build of the proof-chain contract" "it needs Node.js with npm, and the git repository to compare with"
+fi
 
 if [ -f "$shared/read-order/vectors.jsonl" ]; then
     step "read order of real vectors" "$target/debug/examples/read_order" "$shared/read-order/vectors.jsonl"
@@ -133,9 +215,9 @@ else
 fi
 
 if [ -d "$shared/mainnet" ]; then
-    step "mainnet segments, verified" "$target/debug/bsp" verify "$shared"/mainnet/*.avro
+    step "mainnet segments, verified" "$shipped/bsp" verify "$shared"/mainnet/*.avro
 else
-    skip "mainnet segments" "$shared/mainnet is not there; the tests that read them passed without looking at one"
+    skip "mainnet segments" "$shared/mainnet is not there"
 fi
 
 for manifest in codec/fuzz/Cargo.toml exex/*/fuzz/Cargo.toml; do

@@ -64,7 +64,7 @@ impl Chain {
     /// Starts one, or says that there is none and returns nothing.
     pub(crate) async fn start() -> Option<Self> {
         let Some(program) = find("ANVIL", "anvil") else {
-            eprintln!("NOT TESTED: there is no anvil: set ANVIL, or `npm install` in tests/");
+            eprintln!("SKIPPED: there is no anvil: set ANVIL, or `npm install` in tests/");
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
