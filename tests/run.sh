@@ -98,7 +98,7 @@ documentation() {
 dev_chain() {
     local folder=$scratch/dev
     "$target/debug/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
-        "$target/debug/bsp" verify "$folder"/segments/*.avro
+        "$target/debug/bsp" verify "$folder"/segments/*
 }
 
 fuzz_targets() {
