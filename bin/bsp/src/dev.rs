@@ -54,7 +54,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// The network's format leaves EIP-7702 authorization lists out: they lie beside, for `bsp verify --authorizations`.
 ///
 /// A line is printed when the agent is done with a block. Another run in the same folder makes the same blocks; those
-/// that were proved are not proved again. It fails if a block is not proved, or if an alarm of the agent's lasts for a
+/// that were proved are not delivered again, wherever their proofs went. It fails if a block is not proved, or if an alarm of the agent's lasts for a
 /// minute in which no block is finished.
 ///
 /// Ctrl-C, or a termination signal, ends it after the block at hand, and gives those in work some seconds; a second one

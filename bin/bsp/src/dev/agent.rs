@@ -27,7 +27,7 @@ pub(crate) struct DevAgent {
 }
 
 impl DevAgent {
-    /// Starts it. It ends with the token.
+    /// Starts it. The token is for it and for what it is fed by.
     pub(crate) async fn start(config: AgentConfig, stop: CancellationToken) -> eyre::Result<Self> {
         let alarms = Alarms::default();
         let (sender, finished) = mpsc::unbounded_channel();
@@ -59,7 +59,7 @@ impl DevAgent {
         }
     }
 
-    /// Lets it park what is in work, and waits until it has ended.
+    /// Cancels its token, lets it park what is in work, and waits until it has ended.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;

@@ -2,7 +2,7 @@
 
 use super::producer::{Made, Producer};
 use alloy_primitives::B256;
-use bsp_replication::{Entry, Target};
+use bsp_replication::{Entry, Target, TargetError};
 use std::{
     collections::HashSet,
     sync::Arc,
@@ -23,7 +23,7 @@ pub(crate) struct Schedule {
     pub(crate) block_time: Duration,
     /// Blocks that the agent is done with since an earlier run. They are not delivered again.
     pub(crate) settled: HashSet<B256>,
-    /// Ends it after the block at hand.
+    /// Lets no more blocks be made.
     pub(crate) interrupt: CancellationToken,
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Event {
 }
 
 /// Makes and delivers blocks in their order, and returns the producer. Whoever reads the events says how fast: it holds
-/// the permits.
+/// the permits. It ends after its interrupt with the block at hand delivered, or without, when the target is stopped.
 ///
 /// # Errors
 ///
@@ -59,12 +59,11 @@ pub(crate) async fn run(
         // Nobody may be listening any more, after an error there.
         let _ = events.send(Event::Made(Box::new(made), place));
         if !schedule.settled.contains(&entry.hash) {
-            let delivery = target.deliver(std::slice::from_ref(&entry));
-            let Some(delivered) = schedule.interrupt.run_until_cancelled(delivery).await else {
-                break;
-            };
-            delivered?;
-            let _ = events.send(Event::Delivered);
+            match target.deliver(std::slice::from_ref(&entry)).await {
+                Ok(()) => _ = events.send(Event::Delivered),
+                Err(TargetError::Stopped { .. }) => break,
+                Err(error) => return Err(error.into()),
+            }
         }
         let is_last = schedule.blocks == Some(made_blocks);
         if !is_last && !schedule.rest(begun).await {

@@ -25,8 +25,8 @@ pub(crate) struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Shows each block that is done, until all are, or, after an interrupt, those that can be for now. Then the agent has
-    /// ended.
+    /// Shows each block that is done, until all are, or, after an interrupt, those that can be for now. Then the agent and
+    /// the target are stopped.
     ///
     /// # Errors
     ///
@@ -37,10 +37,15 @@ impl Follower<'_> {
     ) -> eyre::Result<(Producer, Progress)> {
         let followed = self.follow(interrupt).await;
         self.agent.stop().await;
-        Ok((followed?, self.progress))
+        let producer = match followed? {
+            Some(producer) => producer,
+            None => self.producing.await??,
+        };
+        Ok((producer, self.progress))
     }
 
-    async fn follow(&mut self, interrupt: &CancellationToken) -> eyre::Result<Producer> {
+    /// Returns the producer if it has ended.
+    async fn follow(&mut self, interrupt: &CancellationToken) -> eyre::Result<Option<Producer>> {
         let mut grace = pin!(grace(interrupt));
         let mut look = tokio::time::interval(ALARM_INTERVAL);
         let mut producer = None;
@@ -55,10 +60,7 @@ impl Follower<'_> {
             }
             self.show_proved()?;
         }
-        match producer {
-            Some(producer) => Ok(producer),
-            None => (&mut self.producing).await?,
-        }
+        Ok(producer)
     }
 
     fn note(&mut self, event: Event) {
