@@ -166,7 +166,6 @@ crash_campaign() {
     BSP_AGENT_BIN=$target/debug/bsp-agent BSP_BIN=$shipped/bsp "$target/debug/crash-campaign" --kills 20 --seed 1
 }
 
-
 fuzz_targets() {
     (cd "$1" && cargo +nightly fuzz check)
 }

@@ -1,32 +1,66 @@
-//! `bsp dev`: the whole pipeline on an embedded chain, with nothing installed.
+//! `bsp dev`: the whole pipeline on an embedded chain, in one process, with nothing installed.
+//!
+//! ```text
+//! producer ─► delivery ─► replicas/ or Redis ─► agent ─► segments/, pins, proofs
+//!     │           │                                │
+//!     └───────────┴────────► progress ◄────────────┘
+//! ```
 
+mod agent;
 mod authorizations;
+mod delivery;
 mod display;
 mod folder;
-mod pipeline;
+mod follow;
+mod producer;
+mod progress;
+mod services;
+mod trouble;
 
+use agent::DevAgent;
 use bsp_capture::ChainSpec;
 use bsp_devchain::{DevChain, DevConfig};
 use clap::Args;
-use display::Display;
+use delivery::Schedule;
+use display::{Display, Places};
 use eyre::Context;
 use folder::DevFolder;
-use pipeline::Pipeline;
+use follow::Follower;
+use producer::Producer;
+use progress::Progress;
+use services::ServiceArgs;
 use std::{
+    io::{self, IsTerminal},
     path::PathBuf,
-    process::ExitCode,
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
-    time::{Duration, Instant},
+    process::{self, ExitCode},
+    time::Duration,
 };
+use tokio::{runtime::Builder, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+use trouble::Trouble;
 
-/// Run a development chain in this process and make a verified block replica of every block.
+/// Time for threads that are writing when everything else has ended.
+const THREADS_DEADLINE: Duration = Duration::from_secs(5);
+/// What a shell reports of a process that was ended by SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Run a development chain in this process, with a producer and an agent that take every block all the way to its proof.
 ///
 /// The chain lives in memory. Its blocks hold transactions of every type and make execution read state in every way that
-/// the read order knows. Each block is captured, encoded to an AVRO segment, re-executed from that segment's own bytes, and
-/// only then written to the data folder. The same seed gives the same chain and the same files, byte for byte.
-/// The network's format leaves EIP-7702 authorization lists out: they lie beside, for `bsp verify --authorizations`.
+/// the read order knows. Each block is captured and encoded, re-executed from its own bytes, and delivered as a
+/// producer does; the agent takes it, stores its AVRO segment, pins it, re-executes it from the stored file, and puts its
+/// proof on record. Nothing has to be installed: chunk files stand in for Redis, a folder for the pinner, and a ledger for
+/// the proof chain. The same seed gives the same chain and the same segments, byte for byte.
+/// The network's format leaves EIP-7702 authorization lists out, so the agent can't re-execute the blocks that have some:
+/// their lists lie beside, for `bsp verify --authorizations`.
 ///
-/// Ctrl-C, or a termination signal, ends it after the block at hand.
+/// A line is printed when the agent is done with a block. Another run in the same folder makes the same blocks; those
+/// that were proved are not delivered again, wherever their proofs went. It fails if a block is not proved, or if an alarm of the agent's lasts for a
+/// minute in which no block is finished.
+///
+/// Ctrl-C, or a termination signal, ends it after the block at hand, and gives those in work some seconds; a second one
+/// ends it at once. Nothing is lost by either: another run goes on.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// How many blocks to make; without it, until Ctrl-C.
@@ -41,9 +75,16 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
     block_time: Duration,
 
-    /// Folder for the segments and the chain's genesis file. Made if it does not exist.
+    /// Folder for all files: replicas, segments, pinned content, ledger, genesis. Made if it does not exist.
     #[arg(long, value_name = "FOLDER", default_value = "bsp-dev")]
     data_dir: PathBuf,
+
+    /// Print warnings of the producer and the agent to standard error.
+    #[arg(long)]
+    verbose: bool,
+
+    #[command(flatten)]
+    services: ServiceArgs,
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -52,38 +93,63 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &DevArgs) -> eyre::Result<ExitCode> {
+    if args.verbose {
+        let log = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN);
+        log.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
+    }
+    let interrupt = stop_on_interrupt()?;
+    let runtime =
+        Builder::new_multi_thread().enable_all().build().wrap_err("can't start threads")?;
+    let result = runtime.block_on(run_pipeline(args, interrupt));
+    runtime.shutdown_timeout(THREADS_DEADLINE);
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Result<()> {
     let chain = DevChain::new(args.seed, DevConfig::default())?;
     let folder = DevFolder::open(&args.data_dir, chain.genesis())?;
-    let stop = stop_on_interrupt()?;
-    let display = Display::start(args.blocks, folder.path())?;
-    let mut pipeline = Pipeline::new(chain, ChainSpec::dev(), folder);
+    let stop = CancellationToken::new();
+    let target = args.services.open_target(&folder, &stop)?;
+    let config = args.services.agent_config(&folder)?;
+    let earlier = agent::settled(&config)?;
+    let starting = DevAgent::start(config, stop);
+    let Some(agent) = interrupt.run_until_cancelled(starting).await else { return Ok(()) };
+    let agent = agent?;
 
-    while args.blocks.is_none_or(|wanted| pipeline.totals().blocks < wanted) {
-        let begun = Instant::now();
-        let made = pipeline.advance()?;
-        display.block(&made)?;
-        let is_last = args.blocks == Some(pipeline.totals().blocks);
-        let rest =
-            if is_last { Duration::ZERO } else { args.block_time.saturating_sub(begun.elapsed()) };
-        if interrupted_within(&stop, rest) {
-            break;
+    let schedule = Schedule {
+        blocks: args.blocks,
+        block_time: args.block_time,
+        settled: earlier.keys().copied().collect(),
+        interrupt: interrupt.clone(),
+    };
+    let display = Display::start(args.blocks)?;
+    let producer = Producer::new(chain, ChainSpec::dev(), folder.clone());
+    let (sender, events) = mpsc::unbounded_channel();
+    let follower = Follower {
+        producing: tokio::spawn(delivery::run(producer, target, schedule, sender)),
+        events,
+        agent,
+        progress: Progress::new(folder.clone(), earlier),
+        trouble: Trouble::new(),
+        display: &display,
+    };
+    let (producer, progress) = follower.run(&interrupt).await?;
+    let places = Places { folder: &folder, services: &args.services };
+    display.finish(progress.totals(), producer.coverage(), &places)
+}
+
+/// A token that the first Ctrl-C or termination signal cancels. The second one ends the process.
+fn stop_on_interrupt() -> eyre::Result<CancellationToken> {
+    let interrupt = CancellationToken::new();
+    let cancelled = interrupt.clone();
+    ctrlc::set_handler(move || {
+        if cancelled.is_cancelled() {
+            process::exit(EXIT_INTERRUPTED);
         }
-    }
-    display.finish(pipeline.totals(), pipeline.coverage())?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A channel that gets a message for each Ctrl-C or termination signal.
-fn stop_on_interrupt() -> eyre::Result<Receiver<()>> {
-    let (sender, receiver) = mpsc::channel();
-    // The receiver is gone once the command is over; then there is nothing left to stop.
-    ctrlc::set_handler(move || _ = sender.send(())).wrap_err("cannot watch for Ctrl-C")?;
-    Ok(receiver)
-}
-
-/// Waits, and tells whether to stop. A zero wait only looks.
-fn interrupted_within(stop: &Receiver<()>, rest: Duration) -> bool {
-    !matches!(stop.recv_timeout(rest), Err(RecvTimeoutError::Timeout))
+        cancelled.cancel();
+    })
+    .wrap_err("cannot watch for Ctrl-C")?;
+    Ok(interrupt)
 }
 
 #[cfg(test)]

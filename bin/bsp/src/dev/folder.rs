@@ -2,70 +2,114 @@
 
 use crate::output;
 use alloy_genesis::Genesis;
-use eyre::Context;
+use alloy_primitives::B256;
+use bsp_agent::SegmentName;
+use bsp_codec::digest;
+use eyre::{Context, ContextCompat};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use url::Url;
 
-/// A folder that belongs to one dev chain: its `genesis.json`, a segment a block under `segments/`, and under
-/// `authorizations/` the EIP-7702 lists of the blocks that have some, which segments leave out.
-#[derive(Debug)]
-pub(crate) struct DevFolder {
-    path: PathBuf,
-    segments: PathBuf,
-    authorizations: PathBuf,
-}
+/// A folder that belongs to one dev chain.
+///
+/// | name | what is in it |
+/// | --- | --- |
+/// | `genesis.json` | the chain's rules and its first state |
+/// | `replicas/` | what the producer delivers: chunk files of a `file://` target |
+/// | `agent/` | what the agent keeps: its journal, pinned content, ledger |
+/// | `segments/` | the agent's segment files, each named after its proof |
+/// | `authorizations/` | EIP-7702 lists, which segments leave out, of the blocks that have some |
+#[derive(Debug, Clone)]
+pub(crate) struct DevFolder(PathBuf);
 
 impl DevFolder {
-    /// Makes the folder, or opens one that belongs to the same chain. Segments of another are never mixed in.
+    /// Makes the folder, or opens one that belongs to the same chain. Files of another are never mixed in.
     pub(crate) fn open(path: &Path, genesis: &Genesis) -> eyre::Result<Self> {
-        let (segments, authorizations) = (path.join("segments"), path.join("authorizations"));
-        for folder in [&segments, &authorizations] {
-            fs::create_dir_all(folder)
-                .wrap_err_with(|| format!("cannot make the data folder {}", folder.display()))?;
+        let folder = Self(path.to_owned());
+        for made in [folder.segments(), folder.authorizations()] {
+            fs::create_dir_all(&made)
+                .wrap_err_with(|| format!("cannot make the data folder {}", made.display()))?;
         }
-        let description = serde_json::to_vec_pretty(genesis)?;
-        let genesis_file = path.join("genesis.json");
-        match fs::read(&genesis_file) {
+        let (description, file) = (serde_json::to_vec_pretty(genesis)?, folder.genesis());
+        match fs::read(&file) {
             Ok(present) if present == description => {}
             Ok(_) => eyre::bail!(
                 "{} belongs to another chain (made with another --seed or version): give another --data-dir, or remove it",
                 path.display()
             ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                output::write_file(&genesis_file, &description)?;
+                output::write_file(&file, &description)?;
             }
             Err(error) => {
-                return Err(error)
-                    .wrap_err_with(|| format!("cannot read {}", genesis_file.display()));
+                return Err(error).wrap_err_with(|| format!("cannot read {}", file.display()));
             }
         }
-        Ok(Self { path: path.to_owned(), segments, authorizations })
+        Ok(folder)
     }
 
-    /// The folder.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn genesis(&self) -> PathBuf {
+        self.0.join("genesis.json")
     }
 
-    /// Writes a segment under its name, whole or not at all, and before it the authorizations that it lacks.
-    pub(crate) fn store(
+    pub(crate) fn replicas(&self) -> PathBuf {
+        self.0.join("replicas")
+    }
+
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.0.join("agent")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.0.join("segments")
+    }
+
+    pub(crate) fn authorizations(&self) -> PathBuf {
+        self.0.join("authorizations")
+    }
+
+    /// The `file://` URL of the folder of replicas.
+    pub(crate) fn replicas_url(&self) -> eyre::Result<String> {
+        let path = std::path::absolute(self.replicas())?;
+        let url = Url::from_directory_path(&path).ok();
+        Ok(url.wrap_err_with(|| format!("{} has no file:// URL", path.display()))?.into())
+    }
+
+    /// Keeps the authorization lists that a segment lacks. Whole or not at all.
+    pub(crate) fn keep_authorizations(&self, segment: &str, lists: &[u8]) -> eyre::Result<()> {
+        output::write_file(&self.authorizations().join(format!("{segment}.json")), lists)
+    }
+
+    /// Whether the segment's file has its final name and the bytes of this specimen hash.
+    pub(crate) fn check_proved(
         &self,
-        segment_name: &str,
-        avro: &[u8],
-        authorizations: Option<&[u8]>,
+        segment: &SegmentName,
+        proof: B256,
+        specimen_hash: B256,
     ) -> eyre::Result<()> {
-        if let Some(lists) = authorizations {
-            output::write_file(&self.authorizations.join(format!("{segment_name}.json")), lists)?;
-        }
-        output::write_file(&self.segments.join(format!("{segment_name}.avro")), avro)
+        let path = self.segments().join(format!("{segment}-{proof}"));
+        let bytes = fs::read(&path).wrap_err_with(|| {
+            format!(
+                "cannot read {}, which was proved: give another --data-dir to begin anew",
+                path.display()
+            )
+        })?;
+        let found = digest::specimen_hash(&bytes);
+        eyre::ensure!(
+            found == specimen_hash,
+            "{} has the hash {found}, and {specimen_hash} was proved: give another --data-dir to begin anew",
+            path.display()
+        );
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bsp_agent::BlockId;
+    use bsp_codec::ReplicaKind;
     use bsp_devchain::{DevChain, DevConfig};
 
     fn genesis(seed: u64) -> Genesis {
@@ -77,11 +121,35 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("deep").join("data");
         let folder = DevFolder::open(&path, &genesis(1)).unwrap();
-        folder.store("1337-1-replica", b"x", Some(b"{}")).unwrap();
+        folder.keep_authorizations("1337-1-replica", b"{}").unwrap();
         assert!(DevFolder::open(&path, &genesis(1)).is_ok());
         let refused = DevFolder::open(&path, &genesis(2)).unwrap_err().to_string();
         assert!(refused.contains("another chain"), "{refused}");
-        assert_eq!(fs::read(path.join("segments/1337-1-replica.avro")).unwrap(), b"x");
         assert_eq!(fs::read(path.join("authorizations/1337-1-replica.json")).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn a_proved_segment_that_is_gone_or_altered_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DevFolder::open(root.path(), &genesis(1)).unwrap();
+        let block = BlockId { network_id: 1337, number: 1, hash: B256::ZERO };
+        let name = SegmentName::new(&block, ReplicaKind::Replica);
+        let (proof, hash) = (B256::repeat_byte(7), digest::specimen_hash(b"x"));
+        let check = || folder.check_proved(&name, proof, hash).map_err(|error| error.to_string());
+
+        assert!(check().unwrap_err().contains("cannot read"));
+        let file = folder.segments().join(format!("1337-1-replica-{proof}"));
+        fs::write(&file, b"x").unwrap();
+        assert_eq!(check(), Ok(()));
+        fs::write(&file, b"y").unwrap();
+        assert!(check().unwrap_err().contains("was proved"));
+    }
+
+    #[test]
+    fn any_folder_has_a_url() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DevFolder(root.path().join("a b#c?%"));
+        let url: Url = folder.replicas_url().unwrap().parse().unwrap();
+        assert_eq!(url.to_file_path().unwrap(), folder.replicas());
     }
 }

@@ -1,61 +1,124 @@
 //! `bsp dev`.
 
 use crate::{
-    fixture::{Scratch, data_folder, make_chain, segments},
+    fixture::{Scratch, data_folder, make_chain, segment, segments},
     program::{bsp, command},
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read},
-    path::Path,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
 };
 
-/// Every file under a folder with its bytes.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(open) = folders.pop() {
-        for entry in fs::read_dir(open).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
+/// The files of a folder with their bytes; those of `segments/` under their blocks' names, as proofs differ from run to run.
+fn contents(folder: &Path, subfolder: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder.join(subfolder)).unwrap().map(|entry| entry.unwrap());
     files
+        .map(|file| {
+            let name = file.file_name().into_string().unwrap();
+            let name = name.split_once("-0x").map_or(name.as_str(), |(name, _proof)| name);
+            (name.to_owned(), fs::read(file.path()).unwrap())
+        })
+        .collect()
+}
+
+/// What `bsp cid` says of a file.
+fn named(file: &Path) -> Value {
+    bsp([Path::new("cid"), file, Path::new("--json")]).expect(0).json_lines().remove(0)
+}
+
+/// The entries of the ledger, oldest first.
+fn ledger(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join("agent/ledger.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The journal's records, in the order of their blocks.
+fn journal(folder: &Path) -> Vec<Value> {
+    let agent = folder.join("agent");
+    bsp(["journal", "--json", "--data-dir", agent.to_str().unwrap()]).expect(0).json_lines()
+}
+
+/// The archives in the agent's pins, by the CID that names them.
+fn archives(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let shards = fs::read_dir(folder.join("agent/pins/car")).unwrap();
+    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    files
+        .map(|file| {
+            let path = file.unwrap().path();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), path)
+        })
+        .collect()
 }
 
 #[test]
-fn every_block_leaves_a_segment_and_a_line() {
+fn every_block_goes_all_the_way_to_its_proof() {
     let scratch = Scratch::new();
-    let printed = make_chain(&scratch.path("data"), "3", 5);
+    let folder = scratch.path("data");
+    let printed = make_chain(&folder, "3", 5);
     let mut lines = printed.lines();
     assert!(lines.next().unwrap().trim_start().starts_with("block"), "{printed}");
-    for number in 1..=5 {
+    let (ledger, journal, archives) = (ledger(&folder), journal(&folder), archives(&folder));
+    assert_eq!((ledger.len(), journal.len(), archives.len()), (5, 5, 5));
+    let mut segments = Vec::new();
+    for (number, record) in (1..=5).zip(&journal) {
+        let file = segment(&folder, number);
+        let named = named(&file);
+        let proof = ledger.iter().find(|entry| entry["height"] == number).unwrap();
+        let cid = named["cid"].as_str().unwrap();
+        assert_eq!(proof["specimen_hash"], named["specimen_hash"]);
+        assert_eq!(proof["url"], format!("ipfs://{cid}"));
+        assert_eq!(proof["block_hash"], record["block"]["hash"]);
+        assert_eq!(record["block"]["number"], number);
+        assert_eq!(record["stage"]["stage"], "acknowledged");
+        let id = proof["id"].as_str().unwrap();
+        assert!(file.to_str().unwrap().ends_with(&format!("-{id}")), "{file:?} {id}");
+        assert!(archives.contains_key(cid), "{cid}");
+
         let line: Vec<_> = lines.next().unwrap().split_whitespace().collect();
         assert_eq!(line[0], number.to_string());
-        let file = scratch.path(&format!("data/segments/1337-{number}-replica.avro"));
-        let named = bsp(["cid", file.to_str().unwrap(), "--json"]).expect(0).json_lines();
-        assert_eq!(line[1], named[0]["specimen_hash"]);
-        assert_eq!(line[7], named[0]["cid"]);
-        assert_eq!(line[5], fs::metadata(file).unwrap().len().to_string());
+        assert_eq!(line[1], named["specimen_hash"]);
+        assert_eq!(line[5], fs::metadata(&file).unwrap().len().to_string());
+        assert!(cid.starts_with(line[7].trim_end_matches('…')) && line[7].len() > 16, "{line:?}");
+        assert!(id.starts_with(line[8].trim_end_matches('…')) && line[8].len() > 16, "{line:?}");
+        segments.push(file);
     }
-    assert!(printed.contains("\n5 blocks, "), "{printed}");
-    assert!(scratch.path("data/genesis.json").is_file());
+    bsp([PathBuf::from("verify")].iter().chain(&segments)).expect(0);
+    assert!(printed.contains("\n5 blocks made, 5 delivered, 5 proved, "), "{printed}");
+    assert!(folder.join("genesis.json").is_file());
 }
 
 #[test]
-fn the_same_seed_gives_the_same_files() {
+fn what_was_re_executed_is_counted_from_the_journal() {
     let scratch = Scratch::new();
-    make_chain(&scratch.path("again"), "7", 12);
-    let (first, again) = (contents(data_folder()), contents(&scratch.path("again")));
-    assert!(first.len() > segments().len());
-    assert!(first == again, "{:?}\n{:?}", first.keys(), again.keys());
+    let folder = scratch.path("data");
+    let printed = make_chain(&folder, "7", 12);
+    let verified_as = |how: &str| {
+        journal(&folder).iter().filter(|record| record["stage"]["verification"] == how).count()
+    };
+    let (executed, impossible) = (verified_as("executed"), verified_as("execution_impossible"));
+    assert!(executed > 0 && impossible > 0 && executed + impossible == 12);
+    assert!(printed.contains(&format!(" {executed} re-executed from")), "{printed}");
+    assert!(printed.contains(&format!("\n{impossible} blocks need their EIP-7702")), "{printed}");
+    assert_eq!(contents(&folder, "authorizations").len(), impossible);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_segments() {
+    let scratch = Scratch::new();
+    let again = scratch.path("again");
+    make_chain(&again, "7", 12);
+    for subfolder in ["segments", "authorizations"] {
+        let (first, again) = (contents(data_folder(), subfolder), contents(&again, subfolder));
+        assert!(!first.is_empty());
+        assert!(first == again, "{:?}\n{:?}", first.keys(), again.keys());
+    }
+    assert_eq!(contents(&again, "segments").len(), segments().len());
+    let genesis = |folder: &Path| fs::read(folder.join("genesis.json")).unwrap();
+    assert_eq!(genesis(data_folder()), genesis(&again));
 }
 
 #[test]
@@ -63,23 +126,52 @@ fn a_folder_is_extended_by_the_same_chain_and_refused_to_another() {
     let scratch = Scratch::new();
     let folder = scratch.path("data");
     make_chain(&folder, "1", 2);
-    let before = contents(&folder);
+    let before = (ledger(&folder), contents(&folder, "segments"), contents(&folder, "replicas"));
     bsp(["dev", "--blocks", "2", "--seed", "2", "--data-dir", folder.to_str().unwrap()])
         .expect_refusal("belongs to another chain");
-    assert!(contents(&folder) == before);
-    make_chain(&folder, "1", 3);
-    let after = contents(&folder);
-    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
-    assert!(after.contains_key("segments/1337-3-replica.avro"));
+    let (first, segments, replicas) = before;
+    assert!(contents(&folder, "replicas") == replicas);
+
+    let printed = make_chain(&folder, "1", 3);
+    assert_eq!(printed.matches("(already proved)").count(), 2, "{printed}");
+    let summary = "\n3 blocks made, 1 delivered, 1 proved (2 already proved), ";
+    assert!(printed.contains(summary), "{printed}");
+    let after = ledger(&folder);
+    assert_eq!((after.len(), &after[..2]), (3, &first[..]));
+    let extended = contents(&folder, "segments");
+    assert_eq!(extended.len(), 3);
+    assert!(segments.iter().all(|(name, bytes)| extended.get(name) == Some(bytes)));
+}
+
+#[test]
+fn a_proved_segment_that_was_altered_is_noticed() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("data");
+    make_chain(&folder, "1", 2);
+    fs::write(segment(&folder, 2), b"something else").unwrap();
+    let data_dir = folder.to_str().unwrap();
+    let run = bsp(["dev", "--blocks", "2", "--data-dir", data_dir]).expect(2);
+    assert!(run.stderr.contains("1337-2-replica-0x"), "{}", run.stderr);
+    assert!(run.stderr.contains("give another --data-dir"), "{}", run.stderr);
 }
 
 #[test]
 fn no_blocks_are_no_error() {
     let scratch = Scratch::new();
     let printed = make_chain(&scratch.path("data"), "1", 0);
-    assert!(printed.contains("\n0 blocks, 0 transactions"), "{printed}");
-    assert!(!printed.contains("re-executed"), "{printed}");
-    assert_eq!(contents(&scratch.path("data")).len(), 1, "genesis.json");
+    assert!(printed.contains("\n0 blocks made, 0 delivered, 0 proved, "), "{printed}");
+    assert!(contents(&scratch.path("data"), "segments").is_empty());
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("data");
+    let data_dir = folder.to_str().unwrap();
+    let (mut running, _, _) = started(&["dev", "--block-time", "60", "--data-dir", data_dir]);
+    bsp(["dev", "--blocks", "1", "--data-dir", data_dir]).expect_refusal("another process");
+    running.kill().unwrap();
+    running.wait().unwrap();
 }
 
 #[test]
@@ -102,9 +194,8 @@ fn a_block_time_that_is_none_is_a_usage_error() {
     }
 }
 
-/// Starts `bsp dev`, sends a signal once it has printed a block, and returns everything that it printed.
-#[cfg(unix)]
-fn interrupted(signal: &str, args: &[&str]) -> String {
+/// Starts `bsp dev` and waits until it has printed a block. Returns it with what it printed so far and what it will.
+fn started(args: &[&str]) -> (Child, String, impl Read + use<>) {
     let mut child =
         command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bsp dev");
     let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -112,6 +203,13 @@ fn interrupted(signal: &str, args: &[&str]) -> String {
     for _ in ["heading", "block 1"] {
         output.read_line(&mut printed).unwrap();
     }
+    (child, printed, output)
+}
+
+/// Starts `bsp dev`, sends a signal once it has printed a block, and returns everything that it printed.
+#[cfg(unix)]
+fn interrupted(signal: &str, args: &[&str]) -> String {
+    let (mut child, mut printed, mut output) = started(args);
     let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
     output.read_to_string(&mut printed).unwrap();
@@ -122,9 +220,11 @@ fn interrupted(signal: &str, args: &[&str]) -> String {
 /// The number of blocks that the summary names, held against the files.
 #[cfg(unix)]
 fn counted_blocks(printed: &str, folder: &Path) -> usize {
-    let summary = printed.lines().find(|line| line.contains(" blocks, ")).expect(printed);
+    let summary = printed.lines().find(|line| line.contains(" blocks made, ")).expect(printed);
     let blocks = summary.split_once(' ').unwrap().0.parse().unwrap();
-    assert_eq!(fs::read_dir(folder.join("segments")).unwrap().count(), blocks, "{printed}");
+    assert!(summary.contains(&format!(" {blocks} delivered, {blocks} proved, ")), "{printed}");
+    assert_eq!(contents(folder, "segments").len(), blocks, "{printed}");
+    assert_eq!(ledger(folder).len(), blocks, "{printed}");
     blocks
 }
 
@@ -149,4 +249,24 @@ fn an_interrupt_does_not_wait_for_the_block_time() {
     let data_dir = folder.to_str().unwrap();
     let args = ["dev", "--blocks", "2", "--block-time", "60", "--data-dir", data_dir];
     assert_eq!(counted_blocks(&interrupted("-INT", &args), &folder), 1);
+}
+
+#[test]
+fn a_run_that_was_killed_is_gone_on_with() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("data");
+    let args = ["dev", "--blocks", "1000", "--data-dir", folder.to_str().unwrap()];
+    let (mut child, _, _) = started(&args);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // More than can have been in work.
+    let printed = make_chain(&folder, "1", 20);
+    assert!(printed.contains("\n20 blocks made, "), "{printed}");
+    let heights: Vec<_> =
+        ledger(&folder).iter().map(|entry| entry["height"].as_u64().unwrap()).collect();
+    for number in 1..=20 {
+        let proofs = heights.iter().filter(|height| **height == number).count();
+        assert_eq!(proofs, 1, "block {number}: {heights:?}");
+        segment(&folder, number);
+    }
 }

@@ -37,8 +37,18 @@ pub(crate) fn make_chain(folder: &Path, seed: &str, blocks: u64) -> String {
 
 /// All segments, in the order of their blocks.
 pub(crate) fn segments() -> Vec<PathBuf> {
-    let name = |number| data_folder().join(format!("segments/1337-{number}-replica.avro"));
-    (1..=BLOCKS).map(name).collect()
+    (1..=BLOCKS).map(|number| segment(data_folder(), number)).collect()
+}
+
+/// The only segment of a block in a data folder. Its name ends with the proof's hash.
+pub(crate) fn segment(data_folder: &Path, number: u64) -> PathBuf {
+    let begin = format!("1337-{number}-replica-0x");
+    let is_wanted =
+        |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&begin);
+    let entries = fs::read_dir(data_folder.join("segments")).unwrap();
+    let found: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(is_wanted).collect();
+    assert_eq!(found.len(), 1, "block {number}: {found:?}");
+    found.into_iter().next().unwrap()
 }
 
 /// The segment of a block that can be re-executed from its file, with reads of every kind.
@@ -57,8 +67,9 @@ pub(crate) fn plain_segment() -> PathBuf {
 /// The segment of a block with type-4 transactions, and the file of their authorizations.
 pub(crate) fn segment_with_authorizations() -> (PathBuf, PathBuf) {
     let segment = first(|replica| replica.transactions.iter().any(|tx| tx.tx_type == 4));
-    let name = segment.with_extension("json");
-    let lists = data_folder().join("authorizations").join(name.file_name().unwrap());
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let (name, _proof) = name.rsplit_once('-').unwrap();
+    let lists = data_folder().join(format!("authorizations/{name}.json"));
     (segment, lists)
 }
 
@@ -99,10 +110,11 @@ impl Scratch {
         names
     }
 
-    /// A copy of the plain segment with one change to it.
+    /// A copy of the plain segment with one change to its replica.
     pub(crate) fn tampered(&self, name: &str, change: impl FnOnce(&mut Replica)) -> PathBuf {
-        let mut segment = decode(&plain_segment());
-        change(&mut segment.replica);
+        let mut replica = decode(&plain_segment()).replica;
+        change(&mut replica);
+        let segment = Segment::of(replica);
         self.file(name, &avro::encode_segment(&segment, Profile::Network).unwrap())
     }
 }

@@ -3,12 +3,25 @@
 use crate::program::bsp;
 
 /// Every command with its arguments and flags.
-const COMMANDS: [(&str, &[&str]); 7] = [
+const COMMANDS: [(&str, &[&str]); 8] = [
     ("verify", &["<FILE>...", "--authorizations", "--genesis", "--json", "--format"]),
     ("inspect", &["<FILE>", "--json", "--format"]),
     ("encode", &["<FILE>", "-o, --output", "--profile", "--format"]),
     ("cid", &["<FILE>", "--json"]),
-    ("dev", &["--blocks", "--seed", "--block-time", "--data-dir"]),
+    (
+        "dev",
+        &[
+            "--blocks",
+            "--seed",
+            "--block-time",
+            "--data-dir",
+            "--verbose",
+            "--redis-url",
+            "--proof-chain-address",
+            "--rpc-url",
+            "--ipfs-pinner-server",
+        ],
+    ),
     ("status", &["--redis-url", "--agent-url", "--json"]),
     ("dead", &["list", "show", "retry", "drop"]),
     ("journal", &["--data-dir", "--unfinished", "--json"]),

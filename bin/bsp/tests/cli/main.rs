@@ -3,6 +3,7 @@
 mod cid;
 mod dead;
 mod dev;
+mod dev_services;
 mod encode;
 mod fixture;
 mod help;

@@ -1,4 +1,4 @@
-//! From a candidate block to a verified segment on disk.
+//! From a candidate block to a verified replica.
 
 use super::{authorizations::recovered_authorizations, folder::DevFolder};
 use alloy_primitives::B256;
@@ -9,76 +9,71 @@ use bsp_capture::{
 use bsp_codec::{
     Profile, Replica, ReplicaKind, Segment, avro,
     convert::{SourceBlock, export_block},
-    dag, digest,
+    dag, digest, rlp,
 };
 use bsp_devchain::{Candidate, Coverage, DevBlock, DevChain, Executed, StateError, WorldState};
+use bsp_replication::Entry;
 use eyre::Context;
 use std::time::{Duration, Instant};
 
-/// The stages that a block goes through. The stream, the pinner and the proof will follow the last one.
+/// The embedded chain, and what a producer does with each of its blocks: capture, encode, and verify the outcome.
 #[derive(Debug)]
-pub(crate) struct Pipeline {
+pub(crate) struct Producer {
     chain: DevChain,
     spec: ChainSpec,
     folder: DevFolder,
-    totals: Totals,
 }
 
-/// A block that has gone through all stages.
+/// A block whose replica is ready for delivery.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) number: u64,
+    pub(crate) hash: B256,
     pub(crate) transactions: usize,
     pub(crate) gas_used: u64,
     /// Rows of the account, storage, code and blockhash lists.
     pub(crate) rows: [usize; 4],
+    /// Of the segment that was verified, and that the agent has to come to as well.
     pub(crate) avro_bytes: usize,
     pub(crate) cid: String,
     pub(crate) specimen_hash: B256,
     /// Whether it has EIP-7702 authorization lists, which lie beside the segment.
     pub(crate) has_authorizations: bool,
-    /// From the proposal to the file on disk.
+    /// From the proposal to the verified replica.
     pub(crate) time: Duration,
 }
 
-/// Sums over all blocks so far.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) blocks: u64,
-    pub(crate) transactions: u64,
-    pub(crate) avro_bytes: u64,
-    /// Blocks whose authorization lists the verifier was given beside the file.
-    pub(crate) with_authorizations: u64,
-    pub(crate) time: Duration,
-}
-
-impl Pipeline {
-    pub(crate) fn new(chain: DevChain, spec: ChainSpec, folder: DevFolder) -> Self {
-        Self { chain, spec, folder, totals: Totals::default() }
-    }
-
-    pub(crate) const fn totals(&self) -> &Totals {
-        &self.totals
+impl Producer {
+    pub(crate) const fn new(chain: DevChain, spec: ChainSpec, folder: DevFolder) -> Self {
+        Self { chain, spec, folder }
     }
 
     pub(crate) const fn coverage(&self) -> &Coverage {
         self.chain.coverage()
     }
 
-    /// Makes the next block and its segment.
-    pub(crate) fn advance(&mut self) -> eyre::Result<Made> {
+    /// Makes the next block and its replica.
+    pub(crate) fn advance(&mut self) -> eyre::Result<(Made, Entry)> {
         let begun = Instant::now();
         let (block, captured) = self.produce()?;
         let number = block.block.header.number;
         let replica = export(&block, &captured, Profile::Network)?;
+        let entry = Entry {
+            hash: replica.hash,
+            number,
+            replica: rlp::encode_replica(&replica, Profile::Network)?.into(),
+        };
         let segment = Segment::of(replica);
         let avro = avro::encode_segment(&segment, Profile::Network)?;
         let authorizations = recovered_authorizations(&block.block.body.transactions)?;
         verify(&block, &captured, &avro, authorizations.as_deref(), &self.spec)
             .wrap_err_with(|| format!("block {number} did not verify; please report this"))?;
-        self.folder.store(&segment.replica.segment_name(), &avro, authorizations.as_deref())?;
+        if let Some(lists) = &authorizations {
+            self.folder.keep_authorizations(&segment.replica.segment_name(), lists)?;
+        }
         let made = Made {
             number,
+            hash: entry.hash,
             transactions: block.block.body.transactions.len(),
             gas_used: captured.gas_used,
             rows: row_counts(&segment.replica),
@@ -88,8 +83,7 @@ impl Pipeline {
             has_authorizations: authorizations.is_some(),
             time: begun.elapsed(),
         };
-        self.totals.count(&made);
-        Ok(made)
+        Ok((made, entry))
     }
 
     /// Proposes a block, executes it with the recorder at work, and seals it.
@@ -99,16 +93,6 @@ impl Pipeline {
         let block = self.chain.seal(candidate, executed)?;
         captured.check(&block.block.header)?;
         Ok((block, captured))
-    }
-}
-
-impl Totals {
-    fn count(&mut self, made: &Made) {
-        self.blocks += 1;
-        self.transactions += made.transactions as u64;
-        self.avro_bytes += made.avro_bytes as u64;
-        self.with_authorizations += u64::from(made.has_authorizations);
-        self.time += made.time;
     }
 }
 

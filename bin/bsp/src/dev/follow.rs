@@ -1,0 +1,96 @@
+//! Blocks, followed from the producer to the agent's last word on them.
+
+use super::{
+    agent::DevAgent, delivery::Event, display::Display, producer::Producer, progress::Progress,
+    trouble::Trouble,
+};
+use std::{pin::pin, time::Duration};
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks at the agent's alarms.
+const ALARM_INTERVAL: Duration = Duration::from_millis(500);
+/// How long blocks in work are waited for after an interrupt.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Everything that tells what becomes of a block.
+#[derive(Debug)]
+pub(crate) struct Follower<'a> {
+    pub(crate) producing: JoinHandle<eyre::Result<Producer>>,
+    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) agent: DevAgent,
+    pub(crate) progress: Progress,
+    pub(crate) trouble: Trouble,
+    pub(crate) display: &'a Display,
+}
+
+impl Follower<'_> {
+    /// Shows each block that is done, until all are, or, after an interrupt, those that can be for now. Then the agent and
+    /// the target are stopped.
+    ///
+    /// # Errors
+    ///
+    /// Trouble of the producer's or the agent's, or a block that is not proved.
+    pub(crate) async fn run(
+        mut self,
+        interrupt: &CancellationToken,
+    ) -> eyre::Result<(Producer, Progress)> {
+        let followed = self.follow(interrupt).await;
+        self.agent.stop().await;
+        let producer = match followed? {
+            Some(producer) => producer,
+            None => self.producing.await??,
+        };
+        Ok((producer, self.progress))
+    }
+
+    /// Returns the producer if it has ended.
+    async fn follow(&mut self, interrupt: &CancellationToken) -> eyre::Result<Option<Producer>> {
+        let mut grace = pin!(grace(interrupt));
+        let mut look = tokio::time::interval(ALARM_INTERVAL);
+        let mut producer = None;
+        while producer.is_none() || !self.events.is_empty() || self.progress.in_work() > 0 {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.note(event),
+                ended = &mut self.producing, if producer.is_none() => producer = Some(ended??),
+                record = self.agent.next_finished() => self.progress.settled(record?),
+                _ = look.tick() => self.look_for_trouble()?,
+                () = &mut grace => break,
+            }
+            self.show_proved()?;
+        }
+        Ok(producer)
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Made(made, place) => self.progress.made(*made, place),
+            Event::Delivered => self.progress.delivered(),
+        }
+    }
+
+    fn show_proved(&mut self) -> eyre::Result<()> {
+        while let Some((made, proved)) = self.progress.next_proved()? {
+            self.trouble.progress();
+            self.display.block(&made, &proved)?;
+        }
+        Ok(())
+    }
+
+    fn look_for_trouble(&mut self) -> eyre::Result<()> {
+        if self.progress.in_work() == 0 {
+            self.trouble.progress();
+        }
+        for message in self.trouble.newly_raised(self.agent.raised())? {
+            self.display.alarm(&message);
+        }
+        Ok(())
+    }
+}
+
+/// Ends some time after an interrupt.
+async fn grace(interrupt: &CancellationToken) {
+    interrupt.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}

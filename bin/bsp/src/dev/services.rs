@@ -1,0 +1,155 @@
+//! What `bsp dev` works with: a stand-in for every service, or the real ones that the command line names.
+
+use super::folder::DevFolder;
+use alloy_primitives::Address;
+use bsp_agent::{
+    args::{AgentArgs, ObserveArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs, SourceArgs},
+    config::{AgentConfig, ConfigError},
+    secret::Secret,
+    source::url::{RedisUrl, Topology},
+};
+use bsp_replication::{FileTarget, RedisTarget, Target};
+use clap::Args;
+use eyre::bail;
+use std::env;
+use tokio_util::sync::CancellationToken;
+
+/// Seconds that blocks in work get to come to a safe point at the end.
+const SHUTDOWN_SECONDS: u64 = 10;
+
+/// Real services in place of their stand-ins.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Real services in place of their stand-ins")]
+pub(crate) struct ServiceArgs {
+    /// Redis stream to deliver to and to take from, in place of replicas/:
+    /// `redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP`.
+    ///
+    /// Name a stream that nothing else uses: the chain's blocks are put into it, and all that is in it is taken. The
+    /// password may be in REDIS_PWD.
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<Secret<String>>,
+
+    /// Contract on a proof chain to send proofs to, in place of the ledger. The key is in MB_PRIVATE_KEY, or in
+    /// MB_KEYSTORE_PATH with MB_KEYSTORE_PWD. One confirmation is enough.
+    #[arg(long, value_name = "ADDRESS")]
+    proof_chain_address: Option<Address>,
+
+    /// The proof chain's JSON-RPC; without it, the variable MB_RPC_URL.
+    #[arg(long, value_name = "URL", requires = "proof_chain_address")]
+    rpc_url: Option<Secret<String>>,
+
+    /// Server with ipfs-pinner's HTTP API to keep segments with, in place of agent/pins/.
+    #[arg(long, value_name = "URL")]
+    ipfs_pinner_server: Option<Secret<String>>,
+}
+
+impl ServiceArgs {
+    /// Whether proofs go to the ledger.
+    pub(crate) const fn has_ledger(&self) -> bool {
+        self.proof_chain_address.is_none()
+    }
+
+    /// Whether content is pinned in the agent's folder.
+    pub(crate) const fn has_local_pins(&self) -> bool {
+        self.ipfs_pinner_server.is_none()
+    }
+
+    /// Where the producer delivers to.
+    pub(crate) fn open_target(
+        &self,
+        folder: &DevFolder,
+        stop: &CancellationToken,
+    ) -> eyre::Result<Box<dyn Target>> {
+        Ok(match &self.redis_url {
+            Some(url) => Box::new(RedisTarget::new(&redis_target(url)?, stop.clone())?),
+            None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?),
+        })
+    }
+
+    /// The agent's settings: every block is taken, executed again, and proved.
+    pub(crate) fn agent_config(&self, folder: &DevFolder) -> eyre::Result<AgentConfig> {
+        let from_folder = self.redis_url.is_none().then(|| folder.replicas_url()).transpose()?;
+        let proof = if self.has_ledger() { ProofTarget::Ledger } else { ProofTarget::Chain };
+        let args = AgentArgs {
+            source: SourceArgs {
+                redis_url: self.redis_url.clone(),
+                source: from_folder,
+                ..SourceArgs::default()
+            },
+            segments: SegmentArgs {
+                data_dir: folder.agent(),
+                binary_file_path: Some(folder.segments()),
+                block_divisor: 1,
+                genesis: Some(folder.genesis()),
+                ipfs_pinner_server: self.ipfs_pinner_server.clone(),
+                ..SegmentArgs::default()
+            },
+            proofs: ProofArgs {
+                proof,
+                proof_chain_address: self.proof_chain_address.map(|address| address.to_string()),
+                // Development chains often make a block only when there is a transaction, so none would ever be deeper.
+                proof_confirmations: 1,
+                ..ProofArgs::default()
+            },
+            // Nothing is logged to a file; the folder has to exist.
+            observe: ObserveArgs { log_folder: ".".to_owned(), ..ObserveArgs::default() },
+            process: ProcessArgs { shutdown_timeout: SHUTDOWN_SECONDS, check: false },
+        };
+        let config = AgentConfig::from_args(&args, &|name| self.variable(name));
+        config.map_err(|error| self.in_our_words(error))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        match (name, &self.rpc_url) {
+            ("MB_RPC_URL", Some(url)) => Some(url.expose().clone()),
+            _ => env::var(name).ok(),
+        }
+    }
+
+    /// The agent's message where it names what `bsp dev` does not have.
+    fn in_our_words(&self, error: ConfigError) -> eyre::Report {
+        match error {
+            ConfigError::ChainIncomplete { missing } => eyre::eyre!(
+                "--proof-chain-address lacks {missing}: set that (--rpc-url names the chain's RPC too), or leave the address out, and proofs go to a ledger"
+            ),
+            ConfigError::HttpUrl { setting: "MB_RPC_URL", problem } if self.rpc_url.is_some() => {
+                ConfigError::HttpUrl { setting: "--rpc-url", problem }.into()
+            }
+            other => other.into(),
+        }
+    }
+}
+
+/// The agent's URL, as a target.
+fn redis_target(url: &Secret<String>) -> eyre::Result<bsp_replication::RedisUrl> {
+    let password = env::var("REDIS_PWD").ok();
+    let url = RedisUrl::parse(url.expose(), password.as_deref())?;
+    let (Topology::Single, [node]) = (&url.topology, url.nodes.as_slice()) else {
+        bail!("--redis-url: name one server, without sentinels or a cluster");
+    };
+    Ok(bsp_replication::RedisUrl {
+        tls: url.tls,
+        host: node.host.clone(),
+        port: node.port,
+        user: url.user().map(str::to_owned),
+        password: url.password().map(str::to_owned),
+        db: url.db,
+        topic: url.topic.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_the_stream_are_the_same() {
+        let target = |url: &str| redis_target(&Secret::new(url.to_owned()));
+        let url = target("redis://user:secret@h:7000/3?topic=t#g").unwrap();
+        assert_eq!(url.to_string(), "redis://h:7000/3?topic=t");
+        assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("user"), Some("secret")));
+        let error = target("redis+cluster://h?topic=t").unwrap_err().to_string();
+        assert!(error.contains("one server"), "{error}");
+        assert!(target("file:///replicas").is_err());
+    }
+}
