@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The source's URL is none.
-    #[error("--redis-url: {0}")]
+    #[error("--redis-url")]
     RedisUrl(#[from] crate::source::url::UrlError),
     /// A folder can't be used.
     #[error("{}: {error}; check that it exists and may be written", path.display())]
@@ -66,7 +66,7 @@ pub enum StartError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The pinner's address is of no use.
-    #[error("--ipfs-pinner-server: {0}")]
+    #[error("--ipfs-pinner-server")]
     Pinner(#[from] crate::pin::IpfsPinnerError),
 }
 

@@ -1,7 +1,7 @@
 //! What the agent is doing, for `/status` and the metrics.
 
 use crate::{
-    alarm::Alarms,
+    alarm::{AlarmKind, Alarms},
     pipeline::Pipeline,
     server::StatusSource,
     source::{Backlog, Settlement},
@@ -40,6 +40,9 @@ impl AgentStatus {
                 gauge("agent_stream_undelivered", backlog.undelivered);
                 gauge("agent_stream_pending", backlog.pending);
                 gauge("agent_dead_letters", backlog.dead);
+                if backlog.dead == Some(0) {
+                    self.alarms.clear(AlarmKind::DeadLetter);
+                }
                 *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = Some(backlog);
             }
             pipeline.record_gauges();

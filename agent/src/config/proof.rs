@@ -116,8 +116,5 @@ fn key(env: Env<'_>) -> Result<Option<KeyConfig>, ConfigError> {
         return Ok(None);
     };
     let password = env("MB_KEYSTORE_PWD").ok_or(ConfigError::KeystorePassword)?;
-    Ok(Some(KeyConfig::Keystore {
-        path: super::readable("MB_KEYSTORE_PATH", path.as_ref())?,
-        password: Secret::new(password),
-    }))
+    Ok(Some(KeyConfig::Keystore { path: path.into(), password: Secret::new(password) }))
 }

@@ -45,12 +45,17 @@ pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, Co
         (None, None) => Err(ConfigError::NoSource),
         (Some(_), Some(_)) => Err(ConfigError::TwoSources),
         (None, Some(url)) => folder("--source", url),
-        (Some(url), None) => match parsed("--redis-url", url.expose(), REDIS_FORM)?.scheme() {
-            "redis" | "rediss" => Ok(SourceConfig::Redis {
+        (Some(url), None) => match scheme(url.expose()).as_str() {
+            "file" => folder("--redis-url", url.expose()),
+            scheme if is_of_redis(scheme) => Ok(SourceConfig::Redis {
                 url: url.clone(),
                 password: env("REDIS_PWD").map(Secret::new),
             }),
-            "file" => folder("--redis-url", url.expose()),
+            "" => Err(ConfigError::SourceUrl {
+                flag: "--redis-url",
+                problem: "not a URL (it has no scheme)".to_owned(),
+                expected: REDIS_FORM,
+            }),
             other => Err(ConfigError::SourceUrl {
                 flag: "--redis-url",
                 problem: format!("the scheme {other}:// is not known"),
@@ -58,6 +63,16 @@ pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, Co
             }),
         },
     }
+}
+
+/// In lower case, empty where there is none. A list of hosts makes a URL that a general parser refuses.
+fn scheme(url: &str) -> String {
+    url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn is_of_redis(scheme: &str) -> bool {
+    let (server, topology) = scheme.split_once('+').unwrap_or((scheme, "sentinel"));
+    matches!(server, "redis" | "rediss") && matches!(topology, "sentinel" | "cluster")
 }
 
 fn parsed(flag: &'static str, url: &str, expected: &'static str) -> Result<Url, ConfigError> {

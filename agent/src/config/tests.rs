@@ -47,6 +47,22 @@ impl Start {
 }
 
 #[test]
+fn every_form_of_a_redis_url_is_taken() {
+    for url in [
+        "rediss://user:secret@h/1?topic=t#g",
+        "redis+sentinel://a:1,b:2/master/0?topic=t",
+        "rediss+sentinel://a/master?topic=t",
+        "redis+cluster://a,b:7000?topic=t",
+    ] {
+        let mut start = Start::new();
+        start.args.source.redis_url = Some(Secret::new(url.to_owned()));
+        let source = start.config().unwrap().source;
+        assert!(matches!(source, SourceConfig::Redis { .. }), "{url}");
+        assert!(crate::source::url::RedisUrl::parse(url, None).is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn the_operators_settings_are_understood() {
     let start = Start::new();
     let config = start.config().unwrap();

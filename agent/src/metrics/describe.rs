@@ -70,6 +70,12 @@ fn proofs() {
         Unit::Seconds,
         "Time from a proof's first attempt to its record"
     );
+    describe_gauge!("agent_blocks_in_work", "Blocks in work, by stage");
+    describe_gauge!("agent_bytes_in_use", Unit::Bytes, "What messages in work are taken to need");
+    describe_gauge!("agent_stream_length", "Entries of the stream");
+    describe_gauge!("agent_stream_undelivered", "Entries that no consumer has taken yet");
+    describe_gauge!("agent_stream_pending", "Entries taken and not acknowledged");
+    describe_gauge!("agent_dead_letters", "Dead letters that nobody has handled");
     describe_gauge!("agent_proof_in_flight", "Proofs under way");
     describe_gauge!("agent_proof_balance_wei", "Balance of the operator's account, in wei");
 }

@@ -11,7 +11,7 @@ pub(crate) struct StreamArgs {
     /// The agent's Redis URL, as in redis://host:6379/0?topic=STREAM#GROUP.
     ///
     /// The password may be in REDIS_PWD instead. For rediss://, SSL_CERT_FILE names a file of certificate authorities to
-    /// trust instead of the system's.
+    /// trust instead of the built-in ones.
     #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
 }
@@ -25,7 +25,7 @@ impl StreamArgs {
     }
 }
 
-/// The certificate authorities to trust instead of the system's, as OpenSSL's programs take them.
+/// The certificate authorities to trust instead of the built-in ones, as OpenSSL's programs take them.
 pub(crate) fn ca_file() -> Option<PathBuf> {
     env::var_os("SSL_CERT_FILE").map(PathBuf::from)
 }

@@ -36,7 +36,7 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// With a PEM file of the certificate authorities to trust instead of the system's.
+    /// With a PEM file of the certificate authorities to trust instead of the built-in ones.
     pub(super) fn new(url: RedisUrl, ca_file: Option<&Path>) -> Self {
         Self { url, ca_file: ca_file.map(Path::to_owned) }
     }

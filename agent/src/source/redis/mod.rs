@@ -58,7 +58,7 @@ pub struct RedisSourceConfig {
     /// How long an entry stays untouched before another consumer takes it over: longer than the longest pause that an agent
     /// makes. At least a second.
     pub claim_idle: Duration,
-    /// PEM file of the certificate authorities to trust for `rediss`, instead of the system's.
+    /// PEM file of the certificate authorities to trust for `rediss`, instead of the built-in ones.
     pub ca_file: Option<PathBuf>,
 }
 

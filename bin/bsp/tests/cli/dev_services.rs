@@ -14,7 +14,7 @@ use bsp_tests::{
         program::{Program, all_there},
     },
 };
-use std::{fs, process::Stdio, time::Duration};
+use std::{fs, process::Stdio, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
 
 /// Runs with a password or key in the environment.
@@ -90,7 +90,10 @@ async fn a_contract_and_a_pinner_take_the_place_of_the_folders() {
     assert!(!folder.join("agent/ledger.jsonl").exists() && !folder.join("agent/pins").exists());
 
     let (rpc, contract) = (anvil.rpc().clone(), contract.address());
-    let proofs = ProofBook::Chain { rpc, contract, confirmations: 1 }.all().await.unwrap();
+    let proofs = ProofBook::Chain { rpc, contract, confirmations: 1, reorganising: Arc::default() }
+        .all()
+        .await
+        .unwrap();
     assert_eq!(proofs.len(), 5);
     for proof in proofs {
         let file = segment(&folder, proof.height);

@@ -487,7 +487,8 @@ fn a_segment_around_another_block() {
 #[test]
 fn roots_are_checked_without_execution() {
     assert_eq!(verify_roots(&good()).outcome(), Outcome::Ok);
-    let tampered: [(fn(&mut Replica), CheckName); 5] = [
+    type Tamper = fn(&mut Replica);
+    let tampered: [(Tamper, CheckName); 5] = [
         (|replica| replica.header.extra_data = Bytes::from_static(b"x"), CheckName::HeaderHash),
         (|replica| drop(replica.transactions.pop()), CheckName::TransactionsRoot),
         (|replica| replica.senders[0] = Address::ZERO, CheckName::Senders),
