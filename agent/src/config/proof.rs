@@ -116,5 +116,10 @@ fn key(env: Env<'_>) -> Result<Option<KeyConfig>, ConfigError> {
         return Ok(None);
     };
     let password = env("MB_KEYSTORE_PWD").ok_or(ConfigError::KeystorePassword)?;
-    Ok(Some(KeyConfig::Keystore { path: path.into(), password: Secret::new(password) }))
+    let path = PathBuf::from(path);
+    // A file, or a folder that holds one.
+    if let Err(source) = std::fs::metadata(&path) {
+        return Err(ConfigError::File { setting: "MB_KEYSTORE_PATH", path, source });
+    }
+    Ok(Some(KeyConfig::Keystore { path, password: Secret::new(password) }))
 }

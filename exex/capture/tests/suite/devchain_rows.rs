@@ -54,6 +54,7 @@ fn results_of_dev_blocks_are_checked_as_far_as_they_go() {
         CheckName::GasUsed,
         CheckName::ReceiptsRoot,
         CheckName::LogsBloom,
+        CheckName::Envelope,
         CheckName::Bytes,
     ];
     for block in devblocks::blocks(8, 20).filter(|block| !block.sealed.senders.is_empty()) {
