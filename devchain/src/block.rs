@@ -4,7 +4,7 @@ use crate::{
     genesis::DevConfig,
     keys::Transaction,
     state::WorldState,
-    workload::{Memory, Scenario},
+    workload::{Memory, Purpose, Scenario},
 };
 use alloy_consensus::{
     Block, BlockBody, EMPTY_OMMER_ROOT_HASH, Header, ReceiptEnvelope, Transaction as _, TxReceipt,
@@ -30,14 +30,6 @@ pub struct Candidate {
     pub scenarios: Vec<&'static Scenario>,
     pub(crate) purposes: Vec<Purpose>,
     pub(crate) memory: Memory,
-}
-
-/// What one transaction is there for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Purpose {
-    pub(crate) scenario: &'static str,
-    /// Whether its receipt is to say success.
-    pub(crate) succeeds: bool,
 }
 
 impl Candidate {

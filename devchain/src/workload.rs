@@ -20,7 +20,7 @@ mod transfers;
 pub use plan::Memory;
 pub use scenario::{Coverage, Part, Scenario};
 
-pub(crate) use plan::{Keyring, Planned, Scene};
+pub(crate) use plan::{Keyring, Planned, Purpose, Scene};
 
 use crate::{dice::Dice, genesis::INITIAL_BASE_FEE, keys::SigningError};
 use plan::Plan;

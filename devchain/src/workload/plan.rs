@@ -2,7 +2,6 @@
 
 use super::scenario::{Part, Scenario};
 use crate::{
-    block::Purpose,
     contracts::{self, BATCH, InitCodes},
     dice::Dice,
     frames::{Call, batch_input},
@@ -237,6 +236,14 @@ struct Draft {
     gas: u64,
     blobs: u64,
     memory: Memory,
+}
+
+/// What one transaction is there for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose {
+    pub(crate) scenario: &'static str,
+    /// Whether its receipt is to say success.
+    pub(crate) succeeds: bool,
 }
 
 /// A signed block, all but for its header.

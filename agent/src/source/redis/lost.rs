@@ -8,6 +8,7 @@ use super::{
     connect::Connection,
     id::StreamId,
     link::Link,
+    members::{entry_member, undelivered_member},
     reply::{Group, Stream},
 };
 use crate::{
@@ -21,16 +22,6 @@ use redis::{cmd, pipe};
 pub(super) struct Losses {
     url: RedisUrl,
     alarms: Alarms,
-}
-
-/// The member that counts the group's entries that were trimmed before any delivery.
-pub(super) fn undelivered_member(group: &str) -> String {
-    format!("{group}/undelivered")
-}
-
-/// The member of an entry that was trimmed after it was delivered.
-fn entry_member(group: &str, id: StreamId) -> String {
-    format!("{group}/{id}")
 }
 
 impl Losses {

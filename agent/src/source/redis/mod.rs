@@ -30,6 +30,7 @@ mod id;
 mod keeper;
 mod link;
 mod lost;
+mod members;
 mod overview;
 mod reader;
 mod refusal;

@@ -4,7 +4,7 @@ use super::{
     connect::{Connection, Connector, REPLY_DEADLINE},
     dead, group,
     id::StreamId,
-    lost::undelivered_member,
+    members::undelivered_member,
     reply,
 };
 use crate::{
