@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// One failure may be a hiccup. From this one on it is an operator's business.
-const FAILURES_BEFORE_ALARM: u32 = 2;
+pub(crate) const FAILURES_BEFORE_ALARM: u32 = 2;
 
 /// Pauses that double from 250 ms to 30 s, each shortened by up to a half at random, so that many do not come back at once.
 #[derive(Debug, Default)]
@@ -24,10 +24,16 @@ impl Backoff {
 
     /// The next pause.
     pub fn next_pause(&mut self) -> Duration {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
-        doubled.min(LONGEST_PAUSE).mul_f64(rand::rng().random_range(0.5..=1.0))
+        pause_after(self.failures)
     }
+}
+
+/// The pause after so many failures in a row, see [`Backoff`].
+pub(crate) fn pause_after(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 /// What keeps a step from being done, and whether to raise an alarm about it.
@@ -89,6 +95,13 @@ mod tests {
         assert!(pauses[0] <= FIRST_PAUSE && pauses[0] >= FIRST_PAUSE / 2);
         assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
         assert!(pauses[39] >= LONGEST_PAUSE / 2);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        assert!(pause_after(1) <= FIRST_PAUSE);
+        assert!(pause_after(u32::MAX) <= LONGEST_PAUSE);
+        assert!(pause_after(u32::MAX) >= LONGEST_PAUSE / 2);
     }
 
     fn retry() -> Retry {

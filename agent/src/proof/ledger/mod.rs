@@ -8,8 +8,11 @@ mod file;
 
 pub use entry::{LedgerContent, LedgerEntry};
 
-use super::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover, rpc::backoff};
-use crate::alarm::{AlarmKind, Alarms};
+use super::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover};
+use crate::{
+    alarm::{AlarmKind, Alarms},
+    retry::pause_after,
+};
 use async_trait::async_trait;
 use file::{Existing, LedgerFile};
 use std::{
@@ -129,7 +132,7 @@ impl Writer {
                 let message = format!("{error}; proofs wait for it");
                 tracing::warn!("{message}");
                 self.alarms.raise(AlarmKind::LedgerFailing, message);
-                tokio::time::sleep(backoff(failures)).await;
+                tokio::time::sleep(pause_after(failures)).await;
             }
             self.alarms.clear(AlarmKind::LedgerFailing);
         }

@@ -1,8 +1,10 @@
 //! When a failing RPC becomes an alarm.
 
 use super::{Endpoint, RpcError};
-use crate::alarm::{AlarmKind, Alarms};
-use rand::Rng;
+use crate::{
+    alarm::{AlarmKind, Alarms},
+    retry::pause_after,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -11,12 +13,6 @@ use std::{
 
 /// Failures in a row before somebody is told. One may be a restart of the node.
 const FAILURES_BEFORE_ALARM: u32 = 3;
-
-/// The pause after a first failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Counts failures in a row for each part of the work, so that the success of one does not hide the failure of another.
 #[derive(Debug, Clone)]
@@ -51,15 +47,8 @@ impl Health {
             let message = format!("the RPC {} fails: {error}; proofs wait for it", self.endpoint);
             self.alarms.raise(AlarmKind::RpcFailing, message);
         }
-        backoff(*failures)
+        pause_after(*failures)
     }
-}
-
-/// The pause after so many failures in a row: doubled each time, with jitter so that several agents do not come at once.
-pub(in crate::proof) fn backoff(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
@@ -84,12 +73,5 @@ mod tests {
         assert!(!alarms.raised().is_empty());
         health.good("ask");
         assert!(alarms.raised().is_empty());
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound() {
-        assert!(backoff(1) <= FIRST_PAUSE);
-        assert!(backoff(u32::MAX) <= LONGEST_PAUSE);
-        assert!(backoff(u32::MAX) >= LONGEST_PAUSE / 2);
     }
 }

@@ -13,5 +13,4 @@ pub use health::Health;
 pub use methods::{FoundLog, Head, Receipt};
 pub use transport::{Answer, Call, Rpc, RpcLimits};
 
-pub(super) use health::backoff;
 pub(super) use methods::answers;

@@ -40,9 +40,9 @@ pub(super) use funds::proofs_in;
 
 use super::{
     Attempt, AttemptLog, Claim, Parked, ProofOutcome, Prover,
-    rpc::{Health, Rpc, RpcUrlError, backoff},
+    rpc::{Health, Rpc, RpcUrlError},
 };
-use crate::alarm::Alarms;
+use crate::{alarm::Alarms, retry::pause_after};
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use ask::{Asked, Desk};
@@ -157,12 +157,12 @@ impl ChainProver {
                 }
                 Landing::AskAgain => {
                     again += 1;
-                    tokio::time::sleep(backoff(again)).await;
+                    tokio::time::sleep(pause_after(again)).await;
                 }
                 Landing::Unrecorded(reason) => {
                     unrecorded += 1;
                     tracing::warn!(segment = %case.claim.segment, "not sent: {reason}");
-                    tokio::time::sleep(backoff(unrecorded)).await;
+                    tokio::time::sleep(pause_after(unrecorded)).await;
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
+    retry::{Backoff, FAILURES_BEFORE_ALARM},
     source::SourceError,
 };
 use redis::{RedisError, RedisResult};
@@ -15,11 +16,6 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A restarted server is back before anybody has to be woken.
-const FAILURES_BEFORE_ALARM: u32 = 2;
 
 /// The alarm that the links of a source share: it is over when none of their operations is in trouble.
 #[derive(Debug)]
@@ -56,7 +52,7 @@ impl Drop for Trouble {
 /// The failures in a row of one operation. To drop it is to tell that the operation works again.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    count: u32,
+    backoff: Backoff,
     trouble: Option<Trouble>,
 }
 
@@ -113,7 +109,8 @@ impl Link {
     {
         let mut failures = Failures::default();
         loop {
-            let attempt = self.attempt(|connection| operation(connection, failures.count));
+            let attempt =
+                self.attempt(|connection| operation(connection, failures.backoff.failures()));
             let result = tokio::select! {
                 biased;
                 result = attempt => result,
@@ -132,8 +129,8 @@ impl Link {
         error: &RedisError,
         failures: &mut Failures,
     ) -> Result<(), SourceError> {
-        failures.count = failures.count.saturating_add(1);
-        let count = failures.count;
+        let wait = failures.backoff.next_pause();
+        let count = failures.backoff.failures();
         match judge(error) {
             Verdict::Refused(reason) => return Err(self.refused(reason)),
             Verdict::NoGroup => {
@@ -146,7 +143,6 @@ impl Link {
             Verdict::Passing => {}
         }
 
-        let wait = wait_after(count);
         let source = self.connector.url();
         tracing::warn!(%source, role = self.role, %error, failures = count, ?wait, "Redis failed, trying again");
         if count >= FAILURES_BEFORE_ALARM {
@@ -199,38 +195,5 @@ impl Link {
 
     fn stopping(&self) -> SourceError {
         self.unavailable("the agent stops".to_owned())
-    }
-}
-
-/// Doubles with each failure, less up to a half at random, so that several agents don't come back at once.
-fn wait_after(failures: u32) -> Duration {
-    let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LONGEST_WAIT).mul_f64(rand::random_range(0.5..=1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_their_limit() {
-        for failures in [1, 2, 7, 40, u32::MAX] {
-            let longest = (250_u64 << failures.saturating_sub(1).min(10)).min(30_000);
-            let wait = wait_after(failures);
-            assert!(wait <= Duration::from_millis(longest), "{failures}: {wait:?}");
-            assert!(wait >= Duration::from_millis(longest / 2), "{failures}: {wait:?}");
-        }
-    }
-
-    #[test]
-    fn the_alarm_ends_with_the_last_trouble() {
-        let alarms = Alarms::default();
-        let outages = Arc::new(Outages::new(alarms.clone()));
-        let (one, two) = (outages.begin(), outages.begin());
-        alarms.raise(AlarmKind::SourceUnavailable, "gone");
-        drop(one);
-        assert_eq!(alarms.raised().len(), 1);
-        drop(two);
-        assert!(alarms.raised().is_empty());
     }
 }
