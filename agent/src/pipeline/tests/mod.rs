@@ -139,7 +139,7 @@ async fn a_forged_copy_does_not_keep_the_genuine_block_out() {
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.iter().map(|letter| letter.entry.0.as_str()).collect::<Vec<_>>(), ["1-0"]);
     assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
-    assert_eq!(world.events().last().unwrap(), "acknowledge 2-0");
+    assert!(world.events().iter().any(|event| event == "acknowledge 2-0"));
 }
 
 #[tokio::test]
