@@ -22,14 +22,20 @@
 //! # }
 //! ```
 
+mod chain;
 mod file;
 mod outage;
+mod producer;
 mod redis;
 mod target;
 mod url;
 
 pub use self::{
+    chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
     file::FileTarget,
+    producer::{
+        Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
+    },
     redis::RedisTarget,
     target::{Entry, Target, TargetError, open_target},
     url::{RedisUrl, TargetUrl, TargetUrlError},
