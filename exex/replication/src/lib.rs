@@ -24,6 +24,7 @@
 
 mod chain;
 mod file;
+mod health;
 mod outage;
 mod producer;
 mod redis;
@@ -33,6 +34,7 @@ mod url;
 pub use self::{
     chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
     file::FileTarget,
+    health::TargetHealth,
     producer::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },
