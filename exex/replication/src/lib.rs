@@ -23,6 +23,7 @@
 //! ```
 
 mod chain;
+pub mod failpoint;
 mod file;
 mod health;
 mod outage;

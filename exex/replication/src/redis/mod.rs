@@ -6,7 +6,7 @@ mod test_server;
 #[cfg(test)]
 mod tests;
 
-use crate::{Entry, RedisUrl, Target, TargetError, TargetHealth, outage::Outage};
+use crate::{Entry, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
 use async_trait::async_trait;
 use entries::{StreamEntry, compress, leading_group};
 use redis::{
@@ -73,6 +73,7 @@ impl RedisTarget {
             Ok(replies) => replies,
             Err(error) => return (0, Err(error)),
         };
+        failpoint::hit("after_pipeline");
         let taken = replies.iter().take_while(|reply| reply.is_ok()).count();
         (taken, replies.into_iter().collect::<RedisResult<Vec<_>>>().map(drop))
     }
