@@ -1,6 +1,6 @@
 //! What a target is.
 
-use crate::{FileTarget, RedisTarget, TargetHealth, TargetUrl};
+use crate::{FileTarget, RedisOptions, RedisTarget, TargetHealth, TargetUrl};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -69,10 +69,11 @@ pub enum TargetError {
 /// [`TargetError::Refused`], if a folder can't be made or written, or belongs to another process.
 pub fn open_target(
     url: &TargetUrl,
+    redis: &RedisOptions,
     stop: &CancellationToken,
 ) -> Result<Box<dyn Target>, TargetError> {
     Ok(match url {
         TargetUrl::File(folder) => Box::new(FileTarget::open(folder, stop.clone())?),
-        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, stop.clone())?),
+        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())?),
     })
 }
