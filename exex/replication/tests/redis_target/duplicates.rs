@@ -82,7 +82,8 @@ async fn every_entry_arrives_once_over_a_line_that_breaks_anywhere() {
     for _ in 0..12 {
         let size = random.random_range(1..40);
         let bytes = random.random_range(1..6_000);
-        proxy.set(Mode::CutAfter { bytes });
+        let mode = if random.random() { Mode::CutReply } else { Mode::CutAfter { bytes } };
+        proxy.set(mode);
         let batch = entries(first..first + size);
         first += size;
         let health = target.health();
