@@ -18,9 +18,12 @@ struct Content {
     end: Result<(), ChunkError>,
 }
 
-/// The hashes of a chunk's records, up to damage if there is any.
-pub(super) fn hashes(path: &Path) -> io::Result<HashSet<B256>> {
-    Ok(read(&mut File::open(path)?)?.hashes)
+/// The hashes of a chunk's records, up to damage if there is any. They are on disk then: who wrote them may have died before he
+/// had them synced.
+pub(super) fn synced_hashes(path: &Path) -> io::Result<HashSet<B256>> {
+    let mut file = File::open(path)?;
+    file.sync_all()?;
+    Ok(read(&mut file)?.hashes)
 }
 
 /// Cuts off the part of a record that a chunk ends in, if it does. The bytes are kept beside it, in `<chunk>.torn`: damage in the

@@ -162,6 +162,8 @@ fn what_the_last_session_wrote_last_is_not_written_again() {
     block_on(next.deliver(&entries[1..2])).unwrap();
     block_on(next.deliver(&entries[1..5])).unwrap();
     assert_eq!(records(folder.path()), pairs(&entries[..5]));
+    block_on(next.deliver(&entries[4..6])).unwrap();
+    assert_eq!(records(folder.path()), pairs(&entries));
     block_on(next.deliver(&entries[..1])).unwrap();
     assert_eq!(
         records(folder.path()).last(),

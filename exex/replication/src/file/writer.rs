@@ -41,8 +41,9 @@ pub(super) struct ChunkWriter {
     next: ChunkName,
     /// `None` after trouble, until the next is made.
     chunk: Option<OpenChunk>,
-    /// What the last session wrote last. It may have ended before anybody heard of it, so it may be delivered again.
-    left: HashSet<B256>,
+    /// What was written last, in this session or the one before. Whoever waited for it may have ended before he heard
+    /// of it, and deliver it again.
+    written_last: HashSet<B256>,
 }
 
 #[derive(Debug)]
@@ -68,26 +69,27 @@ impl ChunkWriter {
         if let Some(last) = last {
             repair::cut_torn_tail(&folder.join(last.to_string()))?;
         }
-        let left = last_hashes(folder, &chunks)?;
+        let written_last = last_hashes(folder, &chunks)?;
         let next = ChunkName { session: new_session(last), chunk: 0 };
-        let mut writer = Self { folder: folder.to_owned(), handle, next, chunk: None, left };
+        let mut writer =
+            Self { folder: folder.to_owned(), handle, next, chunk: None, written_last };
         writer.chunk = Some(writer.make_chunk()?);
         Ok(writer)
     }
 
-    /// Appends records and syncs them. What the last session has left of them is there already.
+    /// Appends records and syncs them, but for those that were written last.
     ///
     /// After a failed sync nobody knows what of the file is on disk, and asking again would not tell. So a chunk that failed
     /// is cut back to what was synced before, and given up; the next attempt makes another.
     pub(super) fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
-        let is_new = |entry: &&Entry| !self.left.contains(&entry.hash);
+        let is_new = |entry: &&Entry| !self.written_last.contains(&entry.hash);
         let new: Vec<_> = batch.iter().filter(is_new).collect();
         if new.len() < batch.len() {
             tracing::info!("{} records are in the folder already", batch.len() - new.len());
         }
         if !new.is_empty() {
             self.append_new(&new)?;
-            self.left.clear();
+            self.written_last = new.iter().map(|entry| entry.hash).collect();
         }
         Ok(())
     }
@@ -173,7 +175,7 @@ fn chunks(folder: &Path) -> io::Result<Vec<ChunkName>> {
 /// The hashes in the last chunk that is not empty.
 fn last_hashes(folder: &Path, chunks: &[ChunkName]) -> io::Result<HashSet<B256>> {
     for chunk in chunks.iter().rev() {
-        let hashes = match repair::hashes(&folder.join(chunk.to_string())) {
+        let hashes = match repair::synced_hashes(&folder.join(chunk.to_string())) {
             // A consumer has removed it meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             hashes => hashes?,
