@@ -35,7 +35,7 @@ impl Lookups {
 
     /// The highest block that may be delivered.
     pub(super) async fn tip(&self) -> Result<Option<BlockNumHash>, ChainError> {
-        self.ask(|chain, deliver| chain.tip(deliver)).await
+        self.ask(<dyn Chain>::tip).await
     }
 
     /// The highest canonical block.

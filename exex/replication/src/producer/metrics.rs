@@ -98,8 +98,5 @@ pub(super) fn skipped(target: &str, why: Skip, blocks: u64) {
 
 /// Says what the counters without a struct are.
 pub(super) fn describe() {
-    metrics::describe_counter!(
-        "exex.bsp_skipped_total",
-        "Blocks that were left out, by reason"
-    );
+    metrics::describe_counter!("exex.bsp_skipped_total", "Blocks that were left out, by reason");
 }

@@ -66,7 +66,10 @@ pub(super) fn decide(
         }
     }
     let lowest = ring.lowest().map_or(cursor.number, |lowest| lowest.number);
-    Ok(Decision::StepBack { to: None, depth: cursor.number.saturating_sub(lowest).saturating_add(1) })
+    Ok(Decision::StepBack {
+        to: None,
+        depth: cursor.number.saturating_sub(lowest).saturating_add(1),
+    })
 }
 
 /// Compares what is remembered with a node's chain, which may move meanwhile. Returns the tip as well.

@@ -49,13 +49,17 @@ impl Timing {
 }
 
 /// How often the same thing has failed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attempts<T> {
     of: Option<T>,
     failed: u32,
 }
 
 impl<T: PartialEq> Attempts<T> {
+    pub(super) const fn none() -> Self {
+        Self { of: None, failed: 0 }
+    }
+
     /// Notes a failure, and returns how many there were in a row.
     pub(super) fn failed(&mut self, what: T) -> u32 {
         if self.of.as_ref() != Some(&what) {
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn failures_of_different_things_are_counted_apart() {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::none();
         assert_eq!([attempts.failed('a'), attempts.failed('a'), attempts.failed('b')], [1, 2, 1]);
         assert!(attempts.succeeded());
         assert!(!attempts.succeeded());

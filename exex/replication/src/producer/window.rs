@@ -155,7 +155,10 @@ impl Window {
                     batch.passed.push(Passed { block, how: How::HadAlready });
                     None
                 }
-                SlotState::Failed(JobError::Produce(ProduceError::Unsupported { number, reason })) => {
+                SlotState::Failed(JobError::Produce(ProduceError::Unsupported {
+                    number,
+                    reason,
+                })) => {
                     tracing::debug!(target: "exex::bsp", number, "left out: {reason}");
                     let how = How::Skipped { from: number, why: Skip::Unsupported };
                     batch.passed.push(Passed { block, how });

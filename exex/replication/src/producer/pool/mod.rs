@@ -6,6 +6,8 @@
 
 mod worker;
 
+pub(super) use worker::panic_message;
+
 use super::metrics::ProductionMetrics;
 use crate::{Chain, ProduceError, Product};
 use alloy_eips::BlockNumHash;
@@ -87,7 +89,8 @@ impl Pool {
     ) -> io::Result<Self> {
         let metrics = ProductionMetrics::default();
         let (state, changed) = Default::default();
-        let pool = Self { shared: Arc::new(Shared { chain, cache_budget, metrics, state, changed }) };
+        let pool =
+            Self { shared: Arc::new(Shared { chain, cache_budget, metrics, state, changed }) };
         for _ in 0..workers.max(1) {
             worker::start(&pool.shared)?;
         }

@@ -1,7 +1,7 @@
 //! One thread of the pool.
 
 use super::{JobError, Shared};
-use crate::{Chain, ProduceError, Product};
+use crate::{Chain, ProduceError, Product, failpoint};
 use alloy_eips::BlockNumHash;
 use std::{
     any::Any,
@@ -26,7 +26,7 @@ impl Worker {
         while let Some((id, block)) = self.wait_for_job() {
             let result = produce(&*self.0.chain, block).map(Arc::new);
             self.0.metrics.note(&result);
-            bsp_failpoint::hit("after_produce");
+            failpoint::hit("after_produce");
             if !self.hand_over(id, block, &result) {
                 break;
             }
@@ -47,7 +47,12 @@ impl Worker {
     }
 
     /// Returns whether there is still a place for this thread.
-    fn hand_over(&self, id: u64, block: BlockNumHash, result: &Result<Arc<Product>, JobError>) -> bool {
+    fn hand_over(
+        &self,
+        id: u64,
+        block: BlockNumHash,
+        result: &Result<Arc<Product>, JobError>,
+    ) -> bool {
         let mut state = self.0.lock();
         if let Some(job) = state.finish(id, block.hash) {
             job.answer(result);
