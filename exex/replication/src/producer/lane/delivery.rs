@@ -1,14 +1,16 @@
 //! From a batch to the target, and to the cursor's file.
 
-use super::{CursorId, Lane, Ring, Stopped, Trouble, Window};
+use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
 use crate::{
     ProducerError, TargetError, failpoint,
     producer::{cursors::Cursors, window::Batch},
 };
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 impl Lane {
     /// Delivers a batch, and moves the cursor over it. `None` if the chain has to be looked at first.
@@ -60,22 +62,13 @@ impl Lane {
         ring: &Ring,
         window: &mut Window,
     ) -> Result<(), TargetError> {
-        let begun = Instant::now();
-        let slow = self.common.timing.slow_target;
-        let mut look =
-            tokio::time::interval_at((begun + slow).into(), slow.min(Duration::from_secs(1)));
-        let delivery = self.target.deliver(&batch.entries);
-        tokio::pin!(delivery);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut delivery => return result,
-                () = window.progress() => {
-                    // If this fails it fails again, after the delivery.
-                    let _ = window.fill(ring, Instant::now()).await;
-                }
-                _ = look.tick() => self.report.waiting_for_target(begun.elapsed()),
-            }
+        let Timing { slow_target, poll, .. } = self.common.timing;
+        let (report, wake) = (&self.report, &mut self.wake);
+        tokio::select! {
+            biased;
+            result = self.target.deliver(&batch.entries) => result,
+            never = keep_full(window, ring, wake, poll) => match never {},
+            never = tell_delay(report, slow_target) => match never {},
         }
     }
 
@@ -115,6 +108,35 @@ impl Lane {
                 // The runtime is shutting down.
                 Err(_) => return Err(Stopped),
             }
+        }
+    }
+}
+
+/// Asks for blocks as room and blocks come up.
+async fn keep_full(
+    window: &mut Window,
+    ring: &Ring,
+    wake: &mut watch::Receiver<Instant>,
+    poll: Duration,
+) -> Infallible {
+    loop {
+        // If this fails it fails again, after the delivery.
+        let _ = window.fill(ring, Instant::now()).await;
+        tokio::select! {
+            () = window.progress() => {}
+            _ = wake.changed() => {}
+            () = tokio::time::sleep(poll) => {}
+        }
+    }
+}
+
+/// Tells that a delivery takes longer than it should, as long as it does.
+async fn tell_delay(report: &Report, slow: Duration) -> Infallible {
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(slow.min(Duration::from_secs(1))).await;
+        if begun.elapsed() >= slow {
+            report.waiting_for_target(begun.elapsed());
         }
     }
 }
