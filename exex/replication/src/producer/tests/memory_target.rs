@@ -13,9 +13,9 @@ use std::{
 pub(super) enum Trick {
     /// Takes so many entries, then fails.
     RefuseAfter(usize),
-    /// Takes all, and never says so.
+    /// Takes all, and does not say so before it is let go.
     TakeAndHang,
-    /// Takes nothing, for ever.
+    /// Takes all, but not before it is let go.
     Hang,
     Panic,
 }
@@ -32,6 +32,17 @@ struct Content {
     tricks: VecDeque<Trick>,
     waiting: bool,
     largest_batch: usize,
+}
+
+impl Content {
+    fn take(&mut self, entries: &[Entry], ambiguous: bool) {
+        for entry in entries {
+            self.taken.push((entry.number, entry.hash));
+            if ambiguous {
+                self.ambiguous.insert(entry.hash);
+            }
+        }
+    }
 }
 
 impl Inbox {
@@ -61,6 +72,11 @@ impl Inbox {
 
     pub(super) fn has(&self, hash: B256) -> bool {
         self.lock().taken.iter().any(|(_, taken)| *taken == hash)
+    }
+
+    /// Ends a delivery that hangs.
+    pub(super) fn let_go(&self) {
+        self.lock().waiting = false;
     }
 
     /// Whether a delivery hangs.
@@ -106,12 +122,7 @@ impl Target for MemoryTarget {
                 Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
                 Some(Trick::Hang | Trick::Panic) => 0,
             };
-            for entry in &batch[..taken] {
-                content.taken.push((entry.number, entry.hash));
-                if trick.is_some() {
-                    content.ambiguous.insert(entry.hash);
-                }
-            }
+            content.take(&batch[..taken], trick.is_some());
             content.waiting = matches!(trick, Some(Trick::TakeAndHang | Trick::Hang));
             trick
         };
@@ -126,15 +137,11 @@ impl Target for MemoryTarget {
                 while self.inbox.is_waiting() {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
+                if trick == Some(Trick::Hang) {
+                    self.inbox.lock().take(batch, false);
+                }
                 Ok(())
             }
         }
-    }
-}
-
-impl Inbox {
-    /// Ends a delivery that hangs. What it did not take it takes late.
-    pub(super) fn let_go(&self) {
-        self.lock().waiting = false;
     }
 }
