@@ -42,6 +42,6 @@ pub use self::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
-    target::{Entry, Target, TargetError, open_target},
+    target::{Entry, Mark, Target, TargetError, open_target},
     url::{RedisUrl, TargetUrl, TargetUrlError},
 };

@@ -5,7 +5,7 @@ use super::{
     pool::{JobError, Pool, Produced},
     ring::{How, Passed, Ring, Skip},
 };
-use crate::{ChainError, Entry, ProduceError, Product};
+use crate::{ChainError, Entry, Mark, ProduceError, Product};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -242,11 +242,20 @@ impl Slot {
 
 impl Batch {
     fn add_product(&mut self, block: BlockNumHash, product: &Product) {
-        let how = How::Delivered { parent: product.parent };
+        let how = How::Delivered { parent: product.parent, mark: Mark::default() };
         self.passed.push(Passed { block, how });
         self.entries.push(product.entry.clone());
         self.bytes = self.bytes.saturating_add(product.entry.replica.len());
         self.gas = self.gas.saturating_add(product.gas_used);
+    }
+
+    /// Notes the target's position after the delivery.
+    pub(super) fn set_mark(&mut self, at: Mark) {
+        for passed in &mut self.passed {
+            if let How::Delivered { mark, .. } = &mut passed.how {
+                *mark = at;
+            }
+        }
     }
 
     /// The last block.

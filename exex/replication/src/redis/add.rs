@@ -3,17 +3,22 @@
 use super::entries::StreamEntry;
 use redis::{Cmd, Pipeline, RedisResult, aio::ConnectionLike};
 
-/// Adds entries, all or none of them. A server that remembers producers is told which one adds.
+/// Adds entries, all or none of them, and returns the id of the last. A server that remembers producers is told which one
+/// adds.
 pub(super) async fn add(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
     producer_id: Option<&str>,
     entries: &[StreamEntry],
-) -> RedisResult<()> {
+) -> RedisResult<String> {
     match entries {
         // Its error is the server's own, where a pipeline's is about a pipeline.
-        [entry] => command(topic, producer_id, entry).exec_async(connection).await,
-        several => transaction(topic, producer_id, several).exec_async(connection).await,
+        [entry] => command(topic, producer_id, entry).query_async(connection).await,
+        several => {
+            let ids: Vec<String> =
+                transaction(topic, producer_id, several).query_async(connection).await?;
+            Ok(ids.last().cloned().unwrap_or_default())
+        }
     }
 }
 
@@ -21,7 +26,7 @@ fn transaction(topic: &str, producer_id: Option<&str>, entries: &[StreamEntry]) 
     let mut transaction = redis::pipe();
     transaction.atomic();
     for entry in entries {
-        transaction.add_command(command(topic, producer_id, entry)).ignore();
+        transaction.add_command(command(topic, producer_id, entry));
     }
     transaction
 }

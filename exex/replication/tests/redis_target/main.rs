@@ -5,5 +5,6 @@ mod delivery;
 mod duplicates;
 mod fixture;
 mod idempotence;
+mod lost;
 mod resp_server;
 mod waiting;

@@ -2,7 +2,7 @@
 
 use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
 use crate::{
-    ProducerError, TargetError, failpoint,
+    Mark, ProducerError, TargetError, failpoint,
     producer::{cursors::Cursors, window::Batch},
 };
 use std::{
@@ -18,7 +18,7 @@ impl Lane {
         &mut self,
         id: CursorId,
         ring: Arc<Ring>,
-        batch: Batch,
+        mut batch: Batch,
         window: &mut Window,
     ) -> Result<Option<Arc<Ring>>, Stopped> {
         // It was canonical when it was asked for, which may be long ago.
@@ -39,6 +39,10 @@ impl Lane {
             failpoint::hit("before_deliver");
             match self.send(&batch, &ring, window).await {
                 Ok(()) => self.report.confirmed(&batch, begun.elapsed()),
+                Err(TargetError::Lost { kept, .. }) => {
+                    self.deliver_again(ring, kept).await?;
+                    return Ok(None);
+                }
                 Err(TargetError::Stopped { .. }) => return Err(Stopped),
                 Err(error) => {
                     self.fail(&Trouble::target(&error)).await?;
@@ -46,6 +50,7 @@ impl Lane {
                 }
             }
             failpoint::hit("after_deliver");
+            batch.set_mark(self.target.mark().unwrap_or_default());
         }
         let ring = self.record(id, ring, &batch).await?;
         window.release(batch.bytes);
@@ -53,6 +58,18 @@ impl Lane {
             return Err(Stopped);
         }
         Ok(Some(ring))
+    }
+
+    /// Goes back to before what the target has lost.
+    async fn deliver_again(&mut self, mut ring: Arc<Ring>, kept: Mark) -> Result<(), Stopped> {
+        let lost = Arc::make_mut(&mut ring).lose(kept);
+        let (name, resume) = (self.report.name.clone(), ring.next());
+        // Before the file, so that the node forgets nothing meanwhile.
+        self.report.cursor(&ring, ring.cursor());
+        self.write(move |cursors| cursors.lose(&name, kept, resume)).await?;
+        self.report.lost(lost, resume);
+        self.set_ring(ring);
+        Ok(())
     }
 
     /// Hands a batch to the target. The window is kept full meanwhile.

@@ -1,6 +1,6 @@
 //! A target in memory, which can be told to misbehave.
 
-use crate::{Entry, Target, TargetError};
+use crate::{Entry, Mark, Target, TargetError};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use std::{
@@ -18,6 +18,8 @@ pub(super) enum Trick {
     /// Takes all, but not before it is let go.
     Hang,
     Panic,
+    /// Loses all that it has but the first so many entries.
+    LoseAllBut(usize),
 }
 
 /// What a test sees of a target.
@@ -112,6 +114,10 @@ impl Target for MemoryTarget {
         self.name.clone()
     }
 
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark(self.inbox.lock().taken.len() as u128))
+    }
+
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
         let trick = {
             let mut content = self.inbox.lock();
@@ -121,6 +127,10 @@ impl Target for MemoryTarget {
                 None | Some(Trick::TakeAndHang) => batch.len(),
                 Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
                 Some(Trick::Hang | Trick::Panic) => 0,
+                Some(Trick::LoseAllBut(count)) => {
+                    content.taken.truncate(count);
+                    0
+                }
             };
             content.take(&batch[..taken], trick.is_some());
             content.waiting = matches!(trick, Some(Trick::TakeAndHang | Trick::Hang));
@@ -132,6 +142,9 @@ impl Target for MemoryTarget {
                 target: self.name.clone(),
                 reason: "made to refuse".to_owned(),
             }),
+            Some(Trick::LoseAllBut(count)) => {
+                Err(TargetError::Lost { target: self.name.clone(), kept: Mark(count as u128) })
+            }
             Some(Trick::Panic) => std::panic::resume_unwind(Box::new("made to panic")),
             Some(Trick::Hang | Trick::TakeAndHang) => {
                 while self.inbox.is_waiting() {
