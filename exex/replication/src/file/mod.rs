@@ -3,7 +3,7 @@
 mod repair;
 mod writer;
 
-use crate::{Entry, Target, TargetError, TargetUrl, outage::Outage};
+use crate::{Entry, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
 use async_trait::async_trait;
 use std::{
     path::Path,
@@ -16,12 +16,14 @@ use writer::{AppendError, ChunkWriter};
 ///
 /// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one that was, so
 /// no file is ever truncated; what a crash left behind of a record is cut off before anything new is
-/// written; and one process at a time writes to a folder.
+/// written; and one process at a time writes to a folder. What was written last
+/// is not written again: the last batch, and at the begin of a session all of the last chunk that has records.
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,
     writer: Arc<Mutex<ChunkWriter>>,
     stop: CancellationToken,
+    health: TargetHealth,
 }
 
 impl FileTarget {
@@ -33,7 +35,10 @@ impl FileTarget {
     pub fn open(folder: &Path, stop: CancellationToken) -> Result<Self, TargetError> {
         let name = TargetUrl::File(folder.to_owned()).to_string();
         match ChunkWriter::open(folder) {
-            Ok(writer) => Ok(Self { name, writer: Arc::new(Mutex::new(writer)), stop }),
+            Ok(writer) => {
+                let (writer, health) = (Arc::new(Mutex::new(writer)), TargetHealth::default());
+                Ok(Self { name, writer, stop, health })
+            }
             Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
         }
     }
@@ -46,7 +51,7 @@ impl Target for FileTarget {
     }
 
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
-        let mut outage = Outage::new(&self.name, &self.stop);
+        let mut outage = Outage::new(&self.name, &self.stop, &self.health);
         while !batch.is_empty() {
             let (writer, entries) = (Arc::clone(&self.writer), batch.to_vec());
             let append =
@@ -64,6 +69,10 @@ impl Target for FileTarget {
         }
         outage.end();
         Ok(())
+    }
+
+    fn health(&self) -> TargetHealth {
+        self.health.clone()
     }
 }
 

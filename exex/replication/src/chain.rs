@@ -1,0 +1,124 @@
+//! What a producer wants of a node.
+
+use crate::Entry;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use std::{fmt, time::Duration};
+
+/// When a block is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DeliverAt {
+    /// As soon as it is canonical.
+    #[default]
+    Committed,
+    /// Once the node has it on disk.
+    Persisted,
+    /// Once the consensus client calls it safe.
+    Safe,
+    /// Once the consensus client calls it finalized.
+    Finalized,
+}
+
+/// The node's chain, as far as a producer asks for it.
+///
+/// Every method may block, and none is called from an async task.
+pub trait Chain: fmt::Debug + Send + Sync + 'static {
+    /// The highest block that may be delivered; `None` if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], if the node's database does not answer.
+    fn tip(&self, deliver: DeliverAt) -> Result<Option<BlockNumHash>, ChainError>;
+
+    /// The highest finalized block; `None` if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], if the node's database does not answer.
+    fn finalized(&self) -> Result<Option<BlockNumHash>, ChainError>;
+
+    /// The hash that the node has at a height. Above the tip it may be that of an abandoned branch.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], if the node's database does not answer.
+    fn hash_at(&self, number: u64) -> Result<Option<B256>, ChainError>;
+
+    /// Executes a block again on its parent's state, checks the outcome against its header, and encodes the replica.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError`] tells what may help. A block whose outcome differs from its header is never returned.
+    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError>;
+}
+
+/// A block that is ready to be delivered.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// The parent's hash, as in the block's header.
+    pub parent: B256,
+    /// What goes to the targets.
+    pub entry: Entry,
+    /// Gas that the block used.
+    pub gas_used: u64,
+    /// How many transactions it has.
+    pub transactions: usize,
+    /// How long it took to execute it and to record what it read.
+    pub capture_time: Duration,
+    /// How long it took to encode.
+    pub encode_time: Duration,
+}
+
+/// The node's database did not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the node's database: {0}")]
+pub struct ChainError(
+    /// What it says.
+    pub String,
+);
+
+/// Why a block could not be produced, by what helps.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProduceError {
+    /// The node does not know the block, any longer or yet: look at the chain again.
+    #[error("the node does not have block {} {}", .0.number, .0.hash)]
+    UnknownBlock(BlockNumHash),
+    /// The parent's state is not there yet, or no longer because of a reorg: look at the chain again, then try again.
+    #[error("the state before block {number} is not ready: {reason}")]
+    NotReady {
+        /// The block.
+        number: u64,
+        /// What the node says.
+        reason: String,
+    },
+    /// The node has deleted the parent's state, and nothing brings it back.
+    #[error("the node has pruned the state before block {number}: {reason}")]
+    Pruned {
+        /// The block.
+        number: u64,
+        /// What the node says.
+        reason: String,
+    },
+    /// The outcome is not what the header promises. Fresh state may give the right one.
+    #[error("block {number} {hash} fails its check: {reason}")]
+    Mismatch {
+        /// The block.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// What differs.
+        reason: String,
+    },
+    /// A block for which no specimen is defined, such as one from before London.
+    #[error("block {number} can't be exported: {reason}")]
+    Unsupported {
+        /// The block.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The node's database did not answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}

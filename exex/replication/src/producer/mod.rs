@@ -1,0 +1,133 @@
+//! From the cursor to the tip, for each target.
+//!
+//! Nothing is taken from notifications but that it is time to look. A [`lane`] for each target compares its cursor with the
+//! node's chain ([`reconcile`]), has the blocks that follow executed by a [`pool`] of threads, several at once within a
+//! [`window`], delivers them in order, and writes the cursor ([`cursors`]) once the target has confirmed them.
+//!
+//! What is kept:
+//!
+//! - A target gets every canonical block from its start block on, a parent before its children.
+//! - It gets each block once: one that becomes canonical again after a reorg is not sent again. The exception is a crash,
+//!   or an error, between a delivery and the cursor; then the batch that was under way comes a second time.
+//! - A block is delivered if it was canonical when its delivery began. After a reorg the new branch follows;
+//!   consumers tell an orphan by the block of the same height that comes later.
+//! - No block leaves that failed its check. It is executed again on fresh state, for ever.
+//! - Memory is bounded by the configuration, whatever the backlog.
+//! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is tried again.
+
+mod config;
+mod cursors;
+mod finished;
+mod lane;
+mod lookups;
+mod metrics;
+mod pool;
+mod progress;
+mod reconcile;
+mod report;
+mod ring;
+mod status;
+mod storage;
+mod threads;
+mod timing;
+mod trouble;
+mod watchdog;
+mod window;
+
+pub use config::{ProducerConfig, ProducerError, StartBlock};
+pub use status::{Status, TargetState, TargetStatus};
+
+use crate::{Chain, Target};
+use alloy_eips::BlockNumHash;
+use finished::Finished;
+use status::StatusBoard;
+use std::{sync::Arc, time::Instant};
+use threads::Threads;
+use timing::Timing;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Delivers every canonical block to every target, on threads of its own. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Producer {
+    wake: watch::Sender<Instant>,
+    status: Arc<StatusBoard>,
+    finished: Arc<Finished>,
+    threads: Threads,
+}
+
+impl Producer {
+    /// Starts the threads.
+    ///
+    /// `stop` is the token that the targets were opened with. The producer stops when it is cancelled, and cancels it
+    /// itself when it is stopped and a target keeps it waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`ProducerError`], if the cursors can't be read, two targets are the same, or no thread can be started.
+    pub fn start(
+        chain: Arc<dyn Chain>,
+        targets: Vec<Box<dyn Target>>,
+        config: ProducerConfig,
+        stop: CancellationToken,
+    ) -> Result<Self, ProducerError> {
+        let timing = Timing::polling_every(config.poll_interval);
+        Self::start_with(chain, targets, config, stop, timing)
+    }
+
+    fn start_with(
+        chain: Arc<dyn Chain>,
+        targets: Vec<Box<dyn Target>>,
+        config: ProducerConfig,
+        stop: CancellationToken,
+        timing: Timing,
+    ) -> Result<Self, ProducerError> {
+        let names: Vec<_> = targets.iter().map(|target| target.name()).collect();
+        for (index, name) in names.iter().enumerate() {
+            if names.iter().take(index).any(|other| other == name) {
+                return Err(ProducerError::SameTarget(name.clone()));
+            }
+        }
+        metrics::describe();
+        let status = Arc::new(StatusBoard::of_targets(names.into_iter()));
+        let finished = Arc::new(Finished::of_lanes(targets.len()));
+        let wake = watch::Sender::new(Instant::now());
+        let parts = threads::Parts {
+            chain,
+            targets,
+            config,
+            timing,
+            stop,
+            wake: wake.subscribe(),
+            board: Arc::clone(&status),
+            finished: Arc::clone(&finished),
+        };
+        Ok(Self { wake, status, finished, threads: parts.start()? })
+    }
+
+    /// Has the producer look at the chain now. Cheap, never waits.
+    pub fn wake(&self) {
+        self.wake.send_replace(Instant::now());
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        self.status.read()
+    }
+
+    /// The highest canonical block up to which every target has confirmed every block: the node needs nothing
+    /// before it any more. Not yet lowered to the finalized block. It can go down after a reorg, and it is `None`
+    /// until every target has been compared with the chain, and as long as one has nothing.
+    pub fn finished(&self) -> watch::Receiver<Option<BlockNumHash>> {
+        self.finished.watch()
+    }
+
+    /// Stops: nothing more is begun, a delivery that is under way gets some seconds to end, and what a target
+    /// has taken is recorded. Returns when the threads have ended, or after about ten seconds.
+    pub fn stop(&self) {
+        self.threads.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
