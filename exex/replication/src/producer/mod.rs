@@ -116,8 +116,8 @@ impl Producer {
     }
 
     /// The highest canonical block up to which every target has confirmed every block: the node needs nothing
-    /// before it any more. Not yet lowered to the finalized block. It can go down after a reorg, and it is `None`
-    /// until every target has been compared with the chain, and as long as one has nothing.
+    /// before it any more. It can go down after a reorg, which one target may notice later than another, so it has to be
+    /// lowered to the finalized block. It is `None` until every target has been compared with the chain, and as long as one has nothing.
     pub fn finished(&self) -> watch::Receiver<Option<BlockNumHash>> {
         self.finished.watch()
     }

@@ -47,8 +47,8 @@ impl Scene {
     }
 
     pub(super) fn with_targets(mut self, count: usize) -> Self {
-        self.inboxes = vec![Inbox::default(); 0];
-        self.inboxes.resize_with(count, Inbox::default);
+        // Not clones of one, which would share their content.
+        self.inboxes = (0..count).map(|_| Inbox::default()).collect();
         self
     }
 
