@@ -10,12 +10,12 @@
 //!
 //! ```no_run
 //! # async fn example(replica: bytes::Bytes) -> Result<(), Box<dyn std::error::Error>> {
-//! use bsp_replication::{Entry, TargetUrl, open_target};
+//! use bsp_replication::{Entry, RedisOptions, TargetUrl, open_target};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let stop = CancellationToken::new();
 //! for url in TargetUrl::parse_list("redis://localhost/0?topic=replication,file:///var/lib/replicas")? {
-//!     let mut target = open_target(&url, &stop)?;
+//!     let mut target = open_target(&url, &RedisOptions::default(), &stop)?;
 //!     target.deliver(&[Entry { hash: Default::default(), number: 1, replica: replica.clone() }]).await?;
 //! }
 //! # Ok(())
@@ -23,7 +23,9 @@
 //! ```
 
 mod chain;
+pub mod failpoint;
 mod file;
+mod health;
 mod outage;
 mod producer;
 mod redis;
@@ -33,10 +35,11 @@ mod url;
 pub use self::{
     chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
     file::FileTarget,
+    health::TargetHealth,
     producer::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },
-    redis::RedisTarget,
+    redis::{RedisOptions, RedisTarget},
     target::{Entry, Target, TargetError, open_target},
     url::{RedisUrl, TargetUrl, TargetUrlError},
 };

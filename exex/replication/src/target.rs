@@ -1,6 +1,6 @@
 //! What a target is.
 
-use crate::{FileTarget, RedisTarget, TargetUrl};
+use crate::{FileTarget, RedisOptions, RedisTarget, TargetHealth, TargetUrl};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +33,11 @@ pub trait Target: Send + fmt::Debug {
     ///
     /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target was stopped.
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError>;
+
+    /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
+    fn health(&self) -> TargetHealth {
+        TargetHealth::default()
+    }
 }
 
 /// A target that can't go on.
@@ -64,10 +69,11 @@ pub enum TargetError {
 /// [`TargetError::Refused`], if a folder can't be made or written, or belongs to another process.
 pub fn open_target(
     url: &TargetUrl,
+    redis: &RedisOptions,
     stop: &CancellationToken,
 ) -> Result<Box<dyn Target>, TargetError> {
     Ok(match url {
         TargetUrl::File(folder) => Box::new(FileTarget::open(folder, stop.clone())?),
-        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, stop.clone())?),
+        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())?),
     })
 }

@@ -8,7 +8,7 @@ use bsp_agent::{
     secret::Secret,
     source::url::{RedisUrl, Topology},
 };
-use bsp_replication::{FileTarget, RedisTarget, Target};
+use bsp_replication::{FileTarget, RedisOptions, RedisTarget, Target};
 use clap::Args;
 use eyre::bail;
 use std::env;
@@ -61,7 +61,10 @@ impl ServiceArgs {
         stop: &CancellationToken,
     ) -> eyre::Result<Box<dyn Target>> {
         Ok(match &self.redis_url {
-            Some(url) => Box::new(RedisTarget::new(&redis_target(url)?, stop.clone())?),
+            Some(url) => {
+                let (url, options) = (redis_target(url)?, RedisOptions::default());
+                Box::new(RedisTarget::new(&url, &options, stop.clone())?)
+            }
             None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?),
         })
     }

@@ -1,6 +1,7 @@
 //! A stream's entries, before they are sent.
 
 use crate::Entry;
+use alloy_primitives::B256;
 use bsp_codec::snappy;
 
 /// The most replicas in one pipeline…
@@ -37,13 +38,17 @@ pub(super) async fn compress(group: Vec<Entry>) -> Result<Vec<StreamEntry>, Stri
 fn compress_one(Entry { hash, number, replica }: &Entry) -> Result<StreamEntry, String> {
     let data =
         snappy::compress(replica).map_err(|error| format!("block {number} {hash}: {error}"))?;
-    Ok(StreamEntry { hash: format!("{hash:#x}"), data })
+    Ok(StreamEntry { hash: hash_text(hash), data })
+}
+
+/// A hash as entries have it.
+pub(super) fn hash_text(hash: &B256) -> String {
+    format!("{hash:#x}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::B256;
     use bytes::Bytes;
 
     fn lengths(batch: &[usize]) -> Vec<usize> {

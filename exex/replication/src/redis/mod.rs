@@ -1,38 +1,69 @@
 //! A Redis stream: the `redis://` target of bsp-geth v2.2.0.
 
+mod add;
+mod budget;
 mod entries;
+mod link;
+mod look_back;
+mod options;
+mod retention;
 #[cfg(test)]
 mod test_server;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
-use crate::{Entry, RedisUrl, Target, TargetError, outage::Outage};
+pub use options::RedisOptions;
+
+use crate::{Entry, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
+use add::add;
 use async_trait::async_trait;
-use entries::{StreamEntry, compress, leading_group};
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Value,
-    aio::MultiplexedConnection,
-};
-use std::{fmt, time::Duration};
+use budget::{Budget, Spent};
+use entries::{compress, hash_text, leading_group};
+use link::Link;
+use look_back::look_back;
+use redis::{Client, RedisError};
+use retention::{Retention, trim};
+use std::fmt;
 use tokio_util::sync::CancellationToken;
-
-/// How long a connection may take to be there, login included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a pipeline may take, from its first byte to the last reply. It is about 8 MB long, so this allows for 2 Mbit/s.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+use trouble::{explain, is_unavailable, outcome_is_unknown};
 
 /// Adds to a stream. An entry has the fields `hash` (`0x` and 64 lower-case digits) and `data` (the replica's RLP, as a
-/// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: an entry stays until its consumer removes it.
+/// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see [`RedisOptions`] for what is removed instead.
 ///
 /// A reply means that the server has the entry, and its `appendfsync` setting when that is on its disk: with
 /// `everysec`, its default, up to a second is lost if the server's machine crashes.
+///
+/// Several entries are added in one transaction, so a stream never has some of them without those before. Where no
+/// reply came, also in the life of an earlier process, the end of the stream is read, and what is there is not
+/// added again; Redis 8.6 and later tells by itself, also what its consumers have deleted, for 100 seconds unless
+/// the stream is configured otherwise. So an entry arrives twice only if it was added without a reply, and a consumer
+/// deleted it before the connection was back, on an older server or after a longer outage.
+///
+/// Whatever the server refuses can be mended there, so it is waited for, a wrong password too. [`Target::health`] shows it.
 pub struct RedisTarget {
     name: String,
     topic: String,
-    client: Client,
-    /// `None` before the first delivery, and after trouble.
-    connection: Option<MultiplexedConnection>,
+    producer_id: String,
+    link: Link,
+    /// Whether the stream may hold entries of which nobody told us that it took them.
+    is_uncertain: bool,
+    budget: Budget,
+    retention: Retention,
     stop: CancellationToken,
+    health: TargetHealth,
+}
+
+/// Why an attempt did not get ahead.
+#[derive(Debug, thiserror::Error)]
+enum Setback {
+    #[error("{}", explain(.0))]
+    Redis(#[from] RedisError),
+    #[error(transparent)]
+    NoRoom(#[from] Spent),
+    /// An entry that no stream can take.
+    #[error("{0}")]
+    Entry(String),
 }
 
 impl RedisTarget {
@@ -41,78 +72,135 @@ impl RedisTarget {
     /// # Errors
     ///
     /// [`TargetError::Refused`], if the URL's parts can't be used.
-    pub fn new(url: &RedisUrl, stop: CancellationToken) -> Result<Self, TargetError> {
+    pub fn new(
+        url: &RedisUrl,
+        options: &RedisOptions,
+        stop: CancellationToken,
+    ) -> Result<Self, TargetError> {
         let name = url.to_string();
         if url.tls {
             // An error means that the program has chosen its cryptography already.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         match url.connection_info().and_then(Client::open) {
-            Ok(client) => {
-                Ok(Self { name, topic: url.topic.clone(), client, connection: None, stop })
-            }
+            Ok(client) => Ok(Self {
+                name,
+                topic: url.topic.clone(),
+                producer_id: options.producer_id.clone(),
+                link: Link::new(client),
+                is_uncertain: true,
+                budget: Budget::new(options.byte_budget),
+                retention: Retention::new(options.trim_acknowledged),
+                stop,
+                health: TargetHealth::default(),
+            }),
             Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
         }
     }
 
-    /// Adds entries, and returns how many of them, from the first on, were taken, with the error of the next one.
-    async fn add(&mut self, entries: &[StreamEntry]) -> (usize, RedisResult<()>) {
-        let mut pipeline = redis::pipe();
-        pipeline.ignore_errors();
-        for StreamEntry { hash, data } in entries {
-            let add = pipeline.cmd("XADD").arg(&self.topic).arg("*");
-            add.arg("hash").arg(hash).arg("data").arg(&data[..]);
+    /// Tries to add the first entries, and takes off those that the stream has then.
+    async fn attempt(&mut self, rest: &mut Vec<Entry>, most: usize) -> Result<(), Setback> {
+        if self.is_uncertain {
+            self.leave_out_present(rest).await?;
         }
-        let connection = match self.connect().await {
-            Ok(connection) => connection,
-            Err(error) => return (0, Err(error)),
-        };
-        let replies: Vec<RedisResult<Value>> = match pipeline.query_async(connection).await {
-            Ok(replies) => replies,
-            Err(error) => return (0, Err(error)),
-        };
-        let taken = replies.iter().take_while(|reply| reply.is_ok()).count();
-        (taken, replies.into_iter().collect::<RedisResult<Vec<_>>>().map(drop))
+        let group = leading_group(rest.get(..most).unwrap_or(rest)).0.to_vec();
+        let count = group.len();
+        if count == 0 {
+            return Ok(());
+        }
+        self.make_room().await?;
+        let entries = compress(group).await.map_err(Setback::Entry)?;
+        let open = self.link.open().await?;
+        self.is_uncertain = true;
+        let producer_id = open.is_idempotent.then_some(self.producer_id.as_str());
+        let added = add(&mut open.connection, &self.topic, producer_id, &entries).await;
+        self.is_uncertain = added.as_ref().is_err_and(outcome_is_unknown);
+        if producer_id.is_some() && added.as_ref().is_err_and(is_unavailable) {
+            self.link.do_without_idempotence();
+        }
+        added?;
+        failpoint::hit("after_pipeline");
+        rest.drain(..count);
+        self.budget.note_added(entries.iter().map(|entry| entry.data.len() as u64).sum());
+        Ok(())
     }
 
-    async fn connect(&mut self) -> RedisResult<&mut MultiplexedConnection> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                    .set_response_timeout(Some(RESPONSE_TIMEOUT));
-                self.client.get_multiplexed_async_connection_with_config(&config).await?
+    /// Takes off what an attempt without a reply has left in the stream.
+    async fn leave_out_present(&mut self, rest: &mut Vec<Entry>) -> Result<(), Setback> {
+        let open = self.link.open().await?;
+        match look_back(&mut open.connection, &self.topic, rest).await {
+            Ok(present) if present.is_empty() => {}
+            Ok(present) => {
+                let (target, count) = (&self.name, present.len());
+                tracing::info!(target_url = target, "the stream has {count} entries already");
+                rest.retain(|entry| !present.contains(&hash_text(&entry.hash)));
             }
-        };
-        Ok(self.connection.insert(connection))
-    }
-
-    /// Adds all entries, however often it takes.
-    async fn add_all(&mut self, mut entries: &[StreamEntry]) -> Result<(), TargetError> {
-        let (name, stop) = (self.name.clone(), self.stop.clone());
-        let mut outage = Outage::new(&name, &stop);
-        while !entries.is_empty() {
-            // One by one after a failure, so that even a slow line gets ahead, and little is repeated.
-            let count = if outage.is_on() { 1 } else { entries.len() };
-            let now = entries.get(..count).unwrap_or(entries);
-            let (taken, result) = tokio::select! {
-                added = self.add(now) => added,
-                () = stop.cancelled() => return Err(outage.stopped()),
-            };
-            entries = entries.get(taken..).unwrap_or_default();
-            match result {
-                Ok(()) => outage.end(),
-                Err(error) if is_refusal(&error) => {
-                    return Err(TargetError::Refused { target: name, reason: explain(&error) });
-                }
-                Err(error) => {
-                    self.connection = None;
-                    outage.wait(&error).await?;
-                }
+            Err(error) if is_unavailable(&error) => {
+                let target = &self.name;
+                tracing::warn!(
+                    target_url = target,
+                    "entries may be added twice, XREVRANGE fails: {error}"
+                );
             }
+            Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Checks the budget, after a removal of what is no longer needed if that could help.
+    async fn make_room(&mut self) -> Result<(), Setback> {
+        let mut checked = self.check_budget().await?;
+        if checked.is_err() && self.retention.is_on() {
+            self.trim().await?;
+            checked = self.check_budget().await?;
+        }
+        Ok(checked?)
+    }
+
+    async fn check_budget(&mut self) -> Result<Result<(), Spent>, RedisError> {
+        let open = self.link.open().await?;
+        match self.budget.check(&mut open.connection, &self.topic).await {
+            Err(error) if is_unavailable(&error) => {
+                let target = &self.name;
+                tracing::warn!(target_url = target, "no byte budget, MEMORY USAGE fails: {error}");
+                self.budget.lift();
+                Ok(Ok(()))
+            }
+            checked => checked,
+        }
+    }
+
+    async fn trim(&mut self) -> Result<(), RedisError> {
+        let open = self.link.open().await?;
+        match trim(&mut open.connection, &self.topic).await {
+            Ok(removed) => {
+                tracing::debug!(target_url = self.name, removed, "removed acknowledged entries");
+            }
+            Err(error) if error.code() == Some("NOPERM") => {
+                let target = &self.name;
+                tracing::warn!(target_url = target, "nothing is trimmed any more: {error}");
+                self.retention.end();
+            }
+            Err(error) if outcome_is_unknown(&error) => return Err(error),
+            Err(error) => tracing::debug!(target_url = self.name, "not trimmed: {error}"),
+        }
+        Ok(())
+    }
+
+    /// Trims the stream if it is time. Trouble is left for the next delivery.
+    async fn tidy(&mut self) {
+        if self.retention.is_due()
+            && let Err(error) = self.trim().await
+        {
+            tracing::debug!(target_url = self.name, "not trimmed: {error}");
+            self.disconnect();
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.link.close();
+        // It may be another server, or another stream, next time.
+        self.budget.forget();
     }
 }
 
@@ -122,16 +210,38 @@ impl Target for RedisTarget {
         self.name.clone()
     }
 
-    async fn deliver(&mut self, mut batch: &[Entry]) -> Result<(), TargetError> {
-        while !batch.is_empty() {
-            let (group, rest) = leading_group(batch);
-            let entries = compress(group.to_vec())
-                .await
-                .map_err(|reason| TargetError::Refused { target: self.name.clone(), reason })?;
-            self.add_all(&entries).await?;
-            batch = rest;
+    async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
+        let (name, stop, health) = (self.name.clone(), self.stop.clone(), self.health.clone());
+        let mut outage = Outage::new(&name, &stop, &health);
+        let mut rest = batch.to_vec();
+        while !rest.is_empty() {
+            // One by one after a failure, so that even a slow line gets ahead, and little is repeated.
+            let most = if outage.is_on() { 1 } else { rest.len() };
+            let attempt = tokio::select! {
+                attempt = self.attempt(&mut rest, most) => attempt,
+                () = stop.cancelled() => return Err(outage.stopped()),
+            };
+            match attempt {
+                Ok(()) => outage.end(),
+                Err(Setback::Entry(reason)) => {
+                    return Err(TargetError::Refused { target: name, reason });
+                }
+                Err(setback @ Setback::NoRoom(_)) => outage.hold(&setback).await?,
+                Err(setback @ Setback::Redis(_)) => {
+                    self.disconnect();
+                    outage.wait(&setback).await?;
+                }
+            }
+        }
+        tokio::select! {
+            () = self.tidy() => {}
+            () = stop.cancelled() => {}
         }
         Ok(())
+    }
+
+    fn health(&self) -> TargetHealth {
+        self.health.clone()
     }
 }
 
@@ -139,24 +249,4 @@ impl fmt::Debug for RedisTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RedisTarget").field(&self.name).finish()
     }
-}
-
-/// Whether waiting won't help.
-fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "WRONGTYPE"))
-        || error.to_string().contains("refused to switch database")
-}
-
-fn explain(error: &RedisError) -> String {
-    let advice = match error.code() {
-        Some("WRONGTYPE") => "another kind of key has the topic's name: use another ?topic=",
-        Some("NOPERM") => "allow the user XADD on the topic's key",
-        _ if error.kind() == ErrorKind::AuthenticationFailed => {
-            "check the user and the password in the URL"
-        }
-        Some("NOAUTH" | "WRONGPASS") => "check the user and the password in the URL",
-        _ => "check the URL",
-    };
-    format!("{error}; {advice}")
 }

@@ -4,6 +4,7 @@ use alloy_primitives::B256;
 use bsp_codec::snappy;
 use bytes::Bytes;
 use redis::streams::StreamRangeReply;
+use std::time::Duration;
 
 fn entry(number: u64) -> Entry {
     let replica = Bytes::from(format!("replica {number} ").repeat(1000));
@@ -13,7 +14,7 @@ fn entry(number: u64) -> Entry {
 fn target(server: &TestServer, login: &str, stop: &CancellationToken) -> RedisTarget {
     let url = format!("redis://{login}localhost:{}/?topic=replication#group", server.port);
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
-    RedisTarget::new(&url, stop.clone()).unwrap()
+    RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap()
 }
 
 /// The stream's entries, as a consumer sees them: hash field and decompressed data field.
@@ -120,7 +121,8 @@ async fn a_database_that_is_not_there_is_refused() {
     let Some(server) = TestServer::start(&["--databases", "1"]) else { return };
     let url = format!("redis://localhost:{}/7?topic=replication", server.port);
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
-    let mut target = RedisTarget::new(&url, CancellationToken::new()).unwrap();
+    let mut target =
+        RedisTarget::new(&url, &RedisOptions::default(), CancellationToken::new()).unwrap();
     let refused = target.deliver(&[entry(1)]).await.unwrap_err().to_string();
     assert!(refused.contains("check the URL"), "{refused}");
 }
@@ -131,7 +133,7 @@ async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
     let url = format!("rediss://localhost:{}/?topic=replication", server.port);
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
     let stop = CancellationToken::new();
-    let mut target = RedisTarget::new(&url, stop.clone()).unwrap();
+    let mut target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap();
     let delivery = tokio::spawn(async move { target.deliver(&[entry(1)]).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     stop.cancel();

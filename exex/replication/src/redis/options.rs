@@ -1,0 +1,38 @@
+//! How a stream is written to.
+
+/// How a Redis stream is written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// Nothing is added while the stream takes this many bytes of the server's memory or more: the target waits until
+    /// its consumers have caught up. `None` for any number.
+    ///
+    /// The server's own figure is compared (`MEMORY USAGE`). It is exact up to 256 nodes, as many entries of mainnet
+    /// size; of a longer stream it is those first 256's mean, times the number of nodes, so it can be wrong by
+    /// as much as the oldest blocks differ from the others. What one pipeline adds, 16 MiB before compression or one
+    /// larger block, comes on top.
+    pub byte_budget: Option<u64>,
+    /// Whether entries that every consumer group has acknowledged are removed from the stream. Without a group nothing
+    /// is ever removed, nor is what one group has yet to read or to acknowledge. A group that is made later finds what is
+    /// left.
+    pub trim_acknowledged: bool,
+    /// Who adds, for servers that keep apart what was added already (Redis 8.6 and later, `XADD … IDMP`). Programs with the
+    /// same name, one after the other or beside each other, add a block once.
+    pub producer_id: String,
+}
+
+impl RedisOptions {
+    /// The budget unless another is set: 8 GiB, more than half a day of mainnet's blocks.
+    pub const DEFAULT_BYTE_BUDGET: u64 = 8 << 30;
+    /// The producer's name unless another is set.
+    pub const DEFAULT_PRODUCER_ID: &str = "bsp-reth";
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            byte_budget: Some(Self::DEFAULT_BYTE_BUDGET),
+            trim_acknowledged: true,
+            producer_id: Self::DEFAULT_PRODUCER_ID.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Removing what every consumer group has acknowledged.
+
+use redis::{
+    RedisResult,
+    aio::ConnectionLike,
+    streams::{StreamInfoGroupsReply, StreamPendingReply},
+};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// How often, at most.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// How many entries at a time: the server does nothing else meanwhile.
+const MOST_AT_ONCE: u32 = 1000;
+
+/// When a stream is trimmed.
+#[derive(Debug)]
+pub(super) struct Retention {
+    is_on: bool,
+    last: Option<Instant>,
+}
+
+impl Retention {
+    pub(super) const fn new(is_on: bool) -> Self {
+        Self { is_on, last: None }
+    }
+
+    /// Whether it is time. Says so once for each interval.
+    pub(super) fn is_due(&mut self) -> bool {
+        let due = self.is_on && self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Whether anything is ever removed.
+    pub(super) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// No longer removes anything.
+    pub(super) const fn end(&mut self) {
+        self.is_on = false;
+    }
+}
+
+/// Removes the stream's oldest entries as far as every group has acknowledged them. Returns how many that were.
+///
+/// The server may leave some of those that share a node with later ones.
+pub(super) async fn trim(
+    connection: &mut (impl ConnectionLike + Send),
+    topic: &str,
+) -> RedisResult<u64> {
+    let Some(first_kept) = first_kept(connection, topic).await? else { return Ok(0) };
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg(topic).arg("MINID").arg("~").arg(first_kept.to_string());
+    trim.arg("LIMIT").arg(MOST_AT_ONCE);
+    trim.query_async(connection).await
+}
+
+/// The first entry that some group may still need; `None` if there is no group.
+async fn first_kept(
+    connection: &mut (impl ConnectionLike + Send),
+    topic: &str,
+) -> RedisResult<Option<EntryId>> {
+    let groups = redis::cmd("XINFO").arg("GROUPS").arg(topic).to_owned();
+    let groups: StreamInfoGroupsReply = groups.query_async(connection).await?;
+    let mut first_kept: Option<EntryId> = None;
+    for group in &groups.groups {
+        let pending = redis::cmd("XPENDING").arg(topic).arg(&group.name).to_owned();
+        let first_pending = match pending.query_async(connection).await? {
+            StreamPendingReply::Data(pending) => Some(pending.start_id),
+            _ => None,
+        };
+        // An id that can't be read keeps everything.
+        let needed = needed_by(&group.last_delivered_id, first_pending.as_deref());
+        let needed = needed.unwrap_or_default();
+        first_kept = Some(first_kept.map_or(needed, |kept| kept.min(needed)));
+    }
+    Ok(first_kept)
+}
+
+/// The first entry that a group needs: the first that it has not acknowledged, or the one after the last it was given.
+///
+/// The list of pending ones is asked for after the last delivered. What was delivered in between is pending, later than all
+/// that was acknowledged, or behind the last delivered that we know of.
+fn needed_by(last_delivered: &str, first_pending: Option<&str>) -> Option<EntryId> {
+    match first_pending {
+        Some(pending) => EntryId::parse(pending),
+        None => EntryId::parse(last_delivered).map(EntryId::next),
+    }
+}
+
+/// A stream's entry: milliseconds and a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct EntryId(u64, u64);
+
+impl EntryId {
+    fn parse(text: &str) -> Option<Self> {
+        let (milliseconds, counter) = text.split_once('-')?;
+        Some(Self(milliseconds.parse().ok()?, counter.parse().ok()?))
+    }
+
+    const fn next(self) -> Self {
+        match self.1.checked_add(1) {
+            Some(counter) => Self(self.0, counter),
+            None => Self(self.0.saturating_add(1), 0),
+        }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_group_needs_what_it_has_not_acknowledged() {
+        assert_eq!(needed_by("7-1", None), Some(EntryId(7, 2)));
+        assert_eq!(needed_by("7-1", Some("5-3")), Some(EntryId(5, 3)));
+        assert_eq!(needed_by("0-0", None), Some(EntryId(0, 1)));
+        assert_eq!(needed_by("7-18446744073709551615", None), Some(EntryId(8, 0)));
+        for odd in ["", "7", "7-", "a-1", "-1-1", "99999999999999999999-0"] {
+            assert_eq!(needed_by(odd, None), None, "{odd}");
+            assert_eq!(needed_by("7-1", Some(odd)), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_read_as_they_are_written_and_their_order_is_the_streams(a: (u64, u64), b: (u64, u64)) {
+            let [one, other] = [a, b].map(|(milliseconds, counter)| EntryId(milliseconds, counter));
+            prop_assert_eq!(EntryId::parse(&one.to_string()), Some(one));
+            prop_assert_eq!(one < other, a < b);
+            prop_assert!(one < one.next() || one == EntryId(u64::MAX, u64::MAX));
+        }
+
+        #[test]
+        fn no_text_is_too_odd_for_an_id(text in any::<String>()) {
+            let _ = EntryId::parse(&text);
+        }
+    }
+
+    #[test]
+    fn a_stream_is_trimmed_once_in_an_interval() {
+        let mut retention = Retention::new(true);
+        assert!(retention.is_due());
+        assert!(!retention.is_due());
+        assert!(!Retention::new(false).is_due());
+    }
+}
