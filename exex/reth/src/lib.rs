@@ -6,7 +6,7 @@
 //!
 //! # Install it next to your own extension
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use bsp_exex::{BspArgs, InstallBsp};
 //! use reth_ethereum_cli::{Cli, chainspec::EthereumChainSpecParser};
 //! use reth_node_ethereum::EthereumNode;
