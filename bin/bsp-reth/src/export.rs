@@ -1,7 +1,9 @@
 //! `bsp-reth bsp export`: a range of blocks, from the data directory alone.
 
 use bsp_exex::{NodeChain, NodeProvider, TargetList, kind_of};
-use bsp_replication::{Chain, DeliverAt, Entry, ProduceError, Product, RedisOptions, Target, open_target};
+use bsp_replication::{
+    Chain, DeliverAt, Entry, ProduceError, Product, RedisOptions, Target, open_target,
+};
 use clap::Parser;
 use eyre::{Result, WrapErr, bail, eyre};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,6 +22,8 @@ use tracing::info;
 
 /// How many blocks go to a target at once.
 const BATCH: usize = 16;
+
+const NO_DATA: &str = "the data directory can't be read; give the --datadir and --chain of a node that has run before";
 
 /// How often progress is logged.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -65,9 +69,9 @@ pub(crate) struct ExportCommand {
 
 impl ExportCommand {
     pub(crate) fn execute(self, runner: CliRunner) -> Result<()> {
-        let environment = self.env.init::<EthereumNode>(AccessRights::RO, runner.runtime())?;
-        let provider = BlockchainProvider::new(environment.provider_factory)
-            .wrap_err("the data directory has no chain; give the node's --datadir and --chain")?;
+        let environment = self.env.init::<EthereumNode>(AccessRights::RO, runner.runtime());
+        let environment = environment.wrap_err(NO_DATA)?;
+        let provider = BlockchainProvider::new(environment.provider_factory).wrap_err(NO_DATA)?;
         let kind = kind_of(self.specimen, self.result);
         let chain = Arc::new(NodeChain::new(provider, Arc::clone(&self.env.chain), kind));
         runner.run_until_ctrl_c(self.export(chain))
@@ -110,7 +114,9 @@ impl ExportCommand {
         let tip = chain.tip(DeliverAt::Committed)?.map_or(0, |tip| tip.number);
         let last = self.to.unwrap_or(tip);
         if last > tip {
-            bail!("--to is block {last}, but the data directory ends with block {tip}; a running node keeps its last blocks in memory until it stops");
+            bail!(
+                "--to is block {last}, but the data directory ends with block {tip}; a running node keeps its last blocks in memory until it stops"
+            );
         }
         if self.from > last {
             bail!("--from is block {}, after the last block {last}", self.from);
@@ -130,7 +136,9 @@ async fn produce<P: NodeProvider>(chain: Arc<NodeChain<P>>, number: u64) -> Resu
 
 fn explained(error: ProduceError) -> eyre::Report {
     let hint = match &error {
-        ProduceError::Pruned { .. } => "begin with a later block, or ask a node that keeps more history",
+        ProduceError::Pruned { .. } => {
+            "begin with a later block, or ask a node that keeps more history"
+        }
         ProduceError::NotReady { .. } | ProduceError::Mismatch { .. } => {
             "if a node runs on this data directory, try again; otherwise let it start once and finish its sync"
         }

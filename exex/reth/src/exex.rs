@@ -91,7 +91,7 @@ async fn changed(delivered: &mut Option<watch::Receiver<Option<BlockNumHash>>>) 
         None => false,
     };
     if !changed {
-        pending().await
+        pending::<()>().await;
     }
 }
 

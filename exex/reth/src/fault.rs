@@ -7,6 +7,7 @@ use reth_storage_api::errors::{db::DatabaseError, provider::ProviderError};
 const READ_TRANSACTION_TIMEOUT: i32 = -96_000;
 
 /// The node's database did not answer a question about the chain.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
 pub(crate) fn chain_error(error: ProviderError) -> ChainError {
     ChainError(error.to_string())
 }

@@ -62,7 +62,8 @@ impl ExecutedBlock {
             receipts: &self.capture.receipts,
         };
         let state = self.capture.reads.lists.clone();
-        let unsupported = |reason| ProduceError::Unsupported { number: source.header.number, reason };
+        let unsupported =
+            |reason| ProduceError::Unsupported { number: source.header.number, reason };
         let replica = export_block(&source, state, kind, Profile::Network)
             .map_err(|error| unsupported(error.to_string()))?;
         let encoded = rlp::encode_replica(&replica, Profile::Network);

@@ -4,9 +4,7 @@ use alloy_eips::eip7840::BlobParams;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_primitives::Address;
 use bsp_capture::ExecutionSpec;
-use reth_chainspec::{
-    ChainSpec, EthChainSpec, EthereumHardfork, EthereumHardforks, ForkCondition,
-};
+use reth_chainspec::{ChainSpec, EthChainSpec, EthereumHardfork, EthereumHardforks, ForkCondition};
 use std::sync::Arc;
 
 /// reth's own [`ChainSpec`]: what the node executes by is what blocks are executed by here, custom genesis files included.
@@ -60,7 +58,10 @@ mod tests {
         EthereumHardfork::Amsterdam,
     ];
 
-    fn activation(spec: &impl EthereumHardforks, fork: EthereumHardfork) -> (Option<u64>, Option<u64>) {
+    fn activation(
+        spec: &impl EthereumHardforks,
+        fork: EthereumHardfork,
+    ) -> (Option<u64>, Option<u64>) {
         match spec.ethereum_fork_activation(fork) {
             ForkCondition::Block(block)
             | ForkCondition::TTD { activation_block_number: block, .. } => (Some(block), None),

@@ -1,9 +1,7 @@
 //! Opens the targets and starts the producer, however often that has to be tried.
 
 use crate::{BspArgs, handle::BspHandle};
-use bsp_replication::{
-    Chain, Producer, ProducerConfig, ProducerError, TargetError, open_target,
-};
+use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError, open_target};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};

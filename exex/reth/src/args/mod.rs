@@ -343,7 +343,8 @@ mod tests {
 
     #[test]
     fn a_wrong_target_is_refused_without_its_password() {
-        for targets in ["redis://me:hunter2@host", "file:///x,redis://me:hunter2@h:x?topic=t", ","] {
+        for targets in ["redis://me:hunter2@host", "file:///x,redis://me:hunter2@h:x?topic=t", ","]
+        {
             let error = parse(&["--exex.bsp.targets", targets]).unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.contains("--exex.bsp.targets"), "{text}");

@@ -1,11 +1,7 @@
 //! Values of options.
 
 use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
-use clap::{
-    Arg, Command, ValueEnum,
-    builder::TypedValueParser,
-    error::ErrorKind,
-};
+use clap::{Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind};
 use serde::Serialize;
 use std::{ffi::OsStr, fmt, ops::Deref, str::FromStr};
 

@@ -69,8 +69,7 @@ impl FromStr for BlockSelector {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str =
-            "expected a block's number or hash, or latest, safe, finalized";
+        const EXPECTED: &str = "expected a block's number or hash, or latest, safe, finalized";
         match text {
             "latest" => return Ok(Self::Latest),
             "safe" => return Ok(Self::Safe),

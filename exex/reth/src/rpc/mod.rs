@@ -12,7 +12,9 @@ pub use answers::{BlockReplica, NodeStatus, ReadSet};
 pub use block_selector::BlockSelector;
 pub use validator::BspRpcModuleValidator;
 
-use crate::{Deliver, NodeChain, handle::BspHandle, produce::ExecutedBlock, provider::NodeProvider};
+use crate::{
+    Deliver, NodeChain, handle::BspHandle, produce::ExecutedBlock, provider::NodeProvider,
+};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::U64;
 use bsp_codec::ReplicaKind;
@@ -110,7 +112,12 @@ impl<P: NodeProvider> BspApiServer for BspRpc<P> {
         let kind = kind.map_err(|_| Refusal::UnknownKind)?;
         let replica = self.execute(block, move |id, executed| {
             let rlp = executed.replica(kind)?.into();
-            Ok(BlockReplica { number: U64::from(id.number), hash: id.hash, kind: kind.as_str(), rlp })
+            Ok(BlockReplica {
+                number: U64::from(id.number),
+                hash: id.hash,
+                kind: kind.as_str(),
+                rlp,
+            })
         });
         Ok(replica.await?)
     }
