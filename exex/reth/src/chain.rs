@@ -94,7 +94,7 @@ impl<P: NodeProvider> Chain for NodeChain<P> {
         let executed = self.execute(block)?;
         let capture_time = begun.elapsed();
         let replica = executed.replica(self.kind)?;
-        self.metrics.blocks.increment(1);
+        self.metrics.blocks_total.increment(1);
         Ok(Product {
             parent: executed.block().parent_hash,
             entry: Entry { hash: block.hash, number: block.number, replica },

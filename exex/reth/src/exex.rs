@@ -6,9 +6,10 @@ use crate::{
     forwarding::{Change, Forwarding},
     handle::BspHandle,
     metrics::ExExMetrics,
-    start::{Running, start_producer},
+    start::start_producer,
 };
 use alloy_eips::BlockNumHash;
+use bsp_replication::Producer;
 use futures::StreamExt;
 use reth_chain_state::{CanonStateSubscriptions, ForkChoiceSubscriptions};
 use reth_chainspec::{ChainSpec, EthChainSpec};
@@ -24,6 +25,7 @@ use std::{
 };
 use tokio::{
     sync::watch,
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{debug, error, info, warn};
@@ -49,7 +51,7 @@ where
     let config = args.producer_config(data_dir.data_dir());
     let mut starting = pin!(start_producer(Arc::new(chain), args, config, handle));
 
-    let mut running: Option<Running> = None;
+    let mut producer: Option<Arc<Producer>> = None;
     let mut delivered = None;
     let mut listening = true;
     let mut node = Listener::new();
@@ -58,31 +60,44 @@ where
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            started = &mut starting, if running.is_none() => {
-                delivered = Some(started.producer.finished());
-                running = Some(started);
+        let is_news = tokio::select! {
+            started = &mut starting, if producer.is_none() => {
+                delivered = Some(started.finished());
+                stop_with_node(&ctx, Arc::clone(&started));
+                producer = Some(started);
                 node.metrics.not_started.set(0);
+                true
             }
-            notification = ctx.notifications.next(), if listening => match notification {
-                Some(Ok(_)) => node.notified(),
-                Some(Err(error)) => warn!(target: "exex::bsp", %error, "The node's notifications failed"),
-                None => {
-                    listening = false;
-                    node.closed();
-                }
-            },
-            Some(_) = chain_changes.next() => node.chain_changed(),
-            Some(_) = finalized.next() => {}
-            () = changed(&mut delivered) => {}
-            _ = ticks.tick() => {}
-        }
-        if let Some(running) = &running {
-            running.producer.wake();
-            let delivered = *running.producer.finished().borrow();
-            node.tell(&ctx, &provider, delivered);
+            notification = ctx.notifications.next(), if listening => {
+                listening = node.heard(notification);
+                true
+            }
+            Some(_) = chain_changes.next() => {
+                node.chain_changed();
+                true
+            }
+            Some(_) = finalized.next() => true,
+            () = changed(&mut delivered) => false,
+            _ = ticks.tick() => true,
+        };
+        if let Some(producer) = &producer {
+            if is_news {
+                producer.wake();
+            }
+            let delivered = *producer.finished().borrow();
+            node.tell(&ctx, delivered);
         }
     }
+}
+
+/// The node waits some seconds for what ends in this way, so that targets can record what they have taken. It also
+/// keeps the producer's threads from being waited for where nothing may block.
+fn stop_with_node<N: FullNodeComponents>(ctx: &ExExContext<N>, producer: Arc<Producer>) {
+    ctx.task_executor().spawn_with_graceful_shutdown_signal(async move |shutdown| {
+        let _node_waits = shutdown.await;
+        // An error would be a panic of that thread, and the node is stopping anyway.
+        let _ = spawn_blocking(move || producer.stop()).await;
+    });
 }
 
 async fn changed(delivered: &mut Option<watch::Receiver<Option<BlockNumHash>>>) {
@@ -114,10 +129,24 @@ impl Listener {
         }
     }
 
-    fn notified(&mut self) {
-        self.metrics.notifications.increment(1);
-        let change = self.forwarding.notified(Instant::now());
-        self.report(change);
+    /// Whether there may be more to hear.
+    fn heard<T>(&mut self, notification: Option<eyre::Result<T>>) -> bool {
+        match notification {
+            Some(Ok(_)) => {
+                self.metrics.notifications_total.increment(1);
+                let change = self.forwarding.notified(Instant::now());
+                self.report(change);
+            }
+            Some(Err(error)) => {
+                warn!(target: "exex::bsp", %error, "The node's notifications failed");
+            }
+            None => {
+                self.metrics.forwarding_silent.set(1);
+                error!(target: "exex::bsp", "The node has closed the channel of notifications; block replicas are not affected, pruning is: restart the node");
+                return false;
+            }
+        }
+        true
     }
 
     fn chain_changed(&mut self) {
@@ -139,24 +168,18 @@ impl Listener {
         }
     }
 
-    fn closed(&self) {
-        self.metrics.forwarding_silent.set(1);
-        error!(target: "exex::bsp", "The node has closed the channel of notifications; block replicas are not affected, pruning is: restart the node");
-    }
-
     fn tell<N: FullNodeComponents>(
         &mut self,
         ctx: &ExExContext<N>,
-        provider: &N::Provider,
         delivered: Option<BlockNumHash>,
     ) {
         // From memory, so it does not block.
-        let Ok(finalized) = provider.finalized_block_num_hash() else {
+        let Ok(finalized) = ctx.provider().finalized_block_num_hash() else {
             return;
         };
         if let Some(height) = self.finished.next(finalized, delivered) {
             debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
-            self.metrics.finished_height.set(height.number as f64);
+            self.metrics.prunable_height.set(height.number as f64);
             // It fails only when the manager has ended, and the node with it.
             let _ = ctx.send_finished_height(height);
         }

@@ -11,7 +11,7 @@ use reth_metrics::{
 #[metrics(scope = "exex.bsp")]
 pub(crate) struct BlockMetrics {
     /// Blocks whose replica was made, by kind of replica
-    pub(crate) blocks: Counter,
+    pub(crate) blocks_total: Counter,
 }
 
 impl BlockMetrics {
@@ -25,9 +25,9 @@ impl BlockMetrics {
 #[metrics(scope = "exex.bsp")]
 pub(crate) struct ExExMetrics {
     /// Notifications taken from the node's ExEx manager
-    pub(crate) notifications: Counter,
+    pub(crate) notifications_total: Counter,
     /// Height up to which the node was told that it may prune
-    pub(crate) finished_height: Gauge,
+    pub(crate) prunable_height: Gauge,
     /// 1 while the node's ExEx manager forwards no notifications although the chain goes on
     pub(crate) forwarding_silent: Gauge,
     /// 1 while the producer could not be started

@@ -4,19 +4,11 @@ use crate::{BspArgs, handle::BspHandle};
 use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError, open_target};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// A producer, and what ends its targets' waiting when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Running {
-    // Dropped first, so that a target that waits for its server does not hold the producer up.
-    _stop_targets: DropGuard,
-    pub(crate) producer: Arc<Producer>,
-}
 
 /// Why the producer could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +29,14 @@ pub(crate) async fn start_producer(
     args: BspArgs,
     config: ProducerConfig,
     handle: BspHandle,
-) -> Running {
+) -> Arc<Producer> {
     let mut pause = FIRST_PAUSE;
     loop {
         match attempt(&chain, &args, &config).await {
-            Ok(running) => {
-                handle.started(&running.producer);
+            Ok(producer) => {
+                handle.started(&producer);
                 info!(target: "exex::bsp", targets = %args.targets(), kind = %args.kind(), cursors = %config.cursors.display(), "Producing block replicas");
-                return running;
+                return producer;
             }
             Err(error) => {
                 error!(target: "exex::bsp", %error, again_in = ?pause, "The producer can't start");
@@ -61,7 +53,7 @@ async fn attempt(
     chain: &Arc<dyn Chain>,
     args: &BspArgs,
     config: &ProducerConfig,
-) -> Result<Running, StartError> {
+) -> Result<Arc<Producer>, StartError> {
     let (chain, args, config) = (Arc::clone(chain), args.clone(), config.clone());
     let start = spawn_blocking(move || start_once(chain, &args, config));
     start.await.unwrap_or(Err(StartError::Panic))
@@ -71,7 +63,7 @@ fn start_once(
     chain: Arc<dyn Chain>,
     args: &BspArgs,
     config: ProducerConfig,
-) -> Result<Running, StartError> {
+) -> Result<Arc<Producer>, StartError> {
     if let Some(folder) = config.cursors.parent() {
         let failed = |source| StartError::Folder { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
@@ -81,6 +73,5 @@ fn start_once(
     let targets = args.targets();
     let targets = targets.iter().map(|url| open_target(url, &redis, &stop));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
-    let producer = Producer::start(chain, targets, config)?;
-    Ok(Running { _stop_targets: stop.drop_guard(), producer: Arc::new(producer) })
+    Ok(Arc::new(Producer::start(chain, targets, config, stop)?))
 }
