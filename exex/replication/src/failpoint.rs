@@ -3,7 +3,18 @@
 //! They do something only with the feature `failpoints`.
 
 /// All points, in the order in which a block passes them.
-pub const ALL: &[&str] = &["before_append_sync", "after_append_sync", "after_pipeline"];
+pub const ALL: &[&str] = &[
+    "after_start_block",
+    "after_produce",
+    "before_deliver",
+    "before_append_sync",
+    "after_append_sync",
+    "after_pipeline",
+    "after_deliver",
+    "before_cursor",
+    "after_cursor",
+    "after_step_back",
+];
 
 /// Does here what the environment says, with the feature.
 #[inline(always)]
