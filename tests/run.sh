@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one test command: formatting, lints, documentation, all tests, the built tools on data, and a short crash
-# campaign. Runs every step whatever the others did, and ends with one line that counts them.
+# campaign. Runs every step whatever the others did, and ends with one line that counts them. The node is built and
+# tested where its dependency, reth's git repository, can be reached.
 #
 #   tests/run.sh
 #
@@ -38,6 +39,12 @@ want_redis() {
 want_anvil() {
     has_anvil || install_npm_packages tests ||
         advise "there is no anvil: install Node.js 20 with npm and run this again, or name anvil's file in ANVIL"
+}
+
+# reth's database is C, and the bindings to it are made with libclang.
+want_libclang() {
+    ldconfig -p | grep -q 'libclang[-.]' || [ -n "${LIBCLANG_PATH:-}" ] || install_debian_package libclang-dev ||
+        advise "there is no libclang, which the node needs: install the Debian package libclang-dev"
 }
 
 has_redis() {
@@ -151,8 +158,29 @@ programs() {
 }
 
 all_tests() {
-    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp \
+    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp BSP_RETH_BIN=$node_program \
         cargo test --workspace --all-features --locked --no-fail-fast -- --show-output
+}
+
+# node COMMAND...: cargo in the node's own workspace.
+node() {
+    (cd bin/bsp-reth && cargo "$@")
+}
+
+# Whether everything that the node's lock file names is here or can be fetched. Says why not.
+node_resolves() {
+    CARGO_NET_RETRY=0 node fetch --locked >"$logs/node-fetch.log" 2>&1 || {
+        grep -m 1 -A 1 '^error' "$logs/node-fetch.log"
+        return 1
+    }
+}
+
+node_documentation() {
+    RUSTDOCFLAGS=-Dwarnings node doc --workspace --no-deps --locked
+}
+
+node_program() {
+    node build --locked --bin bsp-reth && mkdir -p "$shipped" && cp "$node_target/debug/bsp-reth" "$shipped"
 }
 
 dev_chain() {
@@ -188,6 +216,21 @@ step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 step "documentation" documentation
 step "programs" programs
+
+node_program=
+if node_resolves; then
+    want_libclang
+    node_target=$(node metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    step "node: formatting" node fmt --all --check
+    step "node: lints" node clippy --workspace --all-targets --features failpoints --locked -- -D warnings
+    step "node: documentation" node_documentation
+    step "node: program" node_program
+    tests "node: tests" node test --workspace --locked --no-fail-fast -- --show-output
+    [ ! -x "$shipped/bsp-reth" ] || node_program=$shipped/bsp-reth
+else
+    skip "THE NODE, its build and all of its tests" "its dependencies can't be fetched, see above"
+fi
+
 tests "tests" all_tests
 
 # The steps below use what is built by now, in the dev profile: together they take a few minutes there, and a release

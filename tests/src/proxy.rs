@@ -26,6 +26,8 @@ pub enum Mode {
         /// How many bytes, counted from the change of the mode or the connection's beginning, whichever is later.
         bytes: u64,
     },
+    /// What is sent to the server arrives, and a connection is cut in place of the next bytes that come back.
+    CutReply,
     /// Bytes go through so slowly.
     Slow {
         /// In each direction.
@@ -106,14 +108,24 @@ async fn connection(client: TcpStream, server: SocketAddr, mut modes: watch::Rec
     let modes = Arc::new(modes);
     // Whichever direction ends first ends both.
     tokio::select! {
-        () = pass_on(from_client, to_server, (*modes).clone()) => {}
-        () = pass_on(from_server, to_client, (*modes).clone()) => {}
+        () = pass_on(from_client, to_server, (*modes).clone(), Direction::ToServer) => {}
+        () = pass_on(from_server, to_client, (*modes).clone(), Direction::Back) => {}
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    Back,
+}
+
 /// Passes one direction on, until either side closes it or the mode does.
-async fn pass_on<R, W>(mut from: R, mut to: W, mut modes: watch::Receiver<Mode>)
-where
+async fn pass_on<R, W>(
+    mut from: R,
+    mut to: W,
+    mut modes: watch::Receiver<Mode>,
+    direction: Direction,
+) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
@@ -127,7 +139,7 @@ where
             Mode::CutAfter { bytes } => bytes - passed,
             // A tenth of a second's share, so that a change of the mode is soon seen.
             Mode::Slow { bytes_per_second } => (bytes_per_second / 10).max(1),
-            Mode::Pass | Mode::BlackHole | Mode::Delay { .. } => u64::MAX,
+            Mode::Pass | Mode::BlackHole | Mode::CutReply | Mode::Delay { .. } => u64::MAX,
         };
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());
         let read = tokio::select! {
@@ -142,6 +154,7 @@ where
         };
         let Ok(length @ 1..) = read else { return };
         match mode {
+            Mode::CutReply if direction == Direction::Back => return,
             Mode::Slow { .. } => tokio::time::sleep(Duration::from_millis(100)).await,
             Mode::Delay { by } => tokio::time::sleep(by).await,
             _ => {}
@@ -198,6 +211,21 @@ mod tests {
         proxy.set(Mode::Delay { by: Duration::from_millis(1) });
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(exchange(&mut stream, b"back").await.unwrap(), b"back");
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_cut_off_after_the_server_has_read_what_was_sent() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let proxy = FaultProxy::start(listener.local_addr().unwrap()).await.unwrap();
+        proxy.set(Mode::CutReply);
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        client.write_all(b"sent").await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut read = [0; 4];
+        server.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"sent");
+        server.write_all(b"reply").await.unwrap();
+        assert!(client.read_exact(&mut read).await.is_err());
     }
 
     #[tokio::test]

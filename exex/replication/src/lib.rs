@@ -2,11 +2,13 @@
 //!
 //! What arrives is what bsp-geth v2.2.0 sends to the same [URL](TargetUrl), so its consumers can't tell the
 //! difference, but for what that producer loses: a target here has durably taken a batch once
-//! [`Target::deliver`] returns, and is waited for when it does not answer. There is no limit on a
-//! stream's length, which would remove entries that nobody has read.
+//! [`Target::deliver`] returns, and is waited for when it does not answer; [`Target::health`] shows why. Nothing is
+//! removed from a stream that some consumer group has yet to acknowledge: a stream that grows too large is
+//! waited for as well, see [`RedisOptions`].
 //!
-//! Delivery is at least once. A batch whose acceptance is not known is sent again, so consumers tell
-//! duplicates by the block's hash, as they have to with bsp-geth v2.2.0 too.
+//! Delivery is at least once. A batch whose acceptance is not known is looked for at the target's end before it is
+//! sent again, also by the next process, so duplicates are rare: see [`RedisTarget`] for when they remain.
+//! Consumers tell them by the block's hash, as they have to with bsp-geth v2.2.0 too.
 //!
 //! ```no_run
 //! # async fn example(replica: bytes::Bytes) -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +42,6 @@ pub use self::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
-    target::{Entry, Target, TargetError, open_target},
+    target::{Entry, Mark, Target, TargetError, open_target},
     url::{RedisUrl, TargetUrl, TargetUrlError},
 };

@@ -18,6 +18,10 @@ pub struct Entry {
     pub replica: Bytes,
 }
 
+/// A position in what a target has taken. It grows with every entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark(pub u128);
+
 /// Takes block replicas, in the order in which they are delivered.
 #[async_trait]
 pub trait Target: Send + fmt::Debug {
@@ -33,6 +37,15 @@ pub trait Target: Send + fmt::Debug {
     ///
     /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target was stopped.
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError>;
+
+    /// The position after all that was delivered, to tell later whether it is still there. A target that can't lose
+    /// anything unnoticed leaves this as it is.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
+
+    /// Told once, before the first delivery: the position after all that was delivered by earlier processes.
+    fn resume(&mut self, _mark: Mark) {}
 
     /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
     fn health(&self) -> TargetHealth {
@@ -51,6 +64,14 @@ pub enum TargetError {
         target: String,
         /// What it says, and what to do.
         reason: String,
+    },
+    /// The target no longer has everything that it had taken. It waits for that to be delivered again.
+    #[error("{target}: entries that it had confirmed are gone")]
+    Lost {
+        /// Which target, without its password.
+        target: String,
+        /// What it had taken up to here is not missing.
+        kept: Mark,
     },
     /// The target was stopped before it had taken all of the batch.
     #[error("{target}: stopped before it took all of the batch")]

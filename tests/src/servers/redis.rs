@@ -16,6 +16,7 @@ pub struct RedisServer {
     folder: TempDir,
     address: SocketAddr,
     password: Option<String>,
+    arguments: Vec<String>,
     process: Process,
 }
 
@@ -26,7 +27,16 @@ impl RedisServer {
     ///
     /// Where there is no redis-server, or it does not start.
     pub async fn start() -> eyre::Result<Self> {
-        Self::start_with_password(None).await
+        Self::start_with(None, &[]).await
+    }
+
+    /// As [`Self::start`], with further arguments, such as `["--databases", "1"]`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no redis-server, or it does not start.
+    pub async fn start_with_arguments(arguments: &[&str]) -> eyre::Result<Self> {
+        Self::start_with(None, arguments).await
     }
 
     /// As [`Self::start`], with a password for the default user.
@@ -35,11 +45,16 @@ impl RedisServer {
     ///
     /// Where there is no redis-server, or it does not start.
     pub async fn start_with_password(password: Option<&str>) -> eyre::Result<Self> {
+        Self::start_with(password, &[]).await
+    }
+
+    async fn start_with(password: Option<&str>, arguments: &[&str]) -> eyre::Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let password = password.map(str::to_owned);
-        let process = spawn(&folder, address, password.as_deref())?;
-        let server = Self { folder, address, password, process };
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        let process = spawn(&folder, address, password.as_deref(), &arguments)?;
+        let server = Self { folder, address, password, arguments, process };
         server.ready().await?;
         Ok(server)
     }
@@ -69,7 +84,8 @@ impl RedisServer {
     ///
     /// Where it does not start.
     pub async fn restart(&mut self) -> eyre::Result<()> {
-        self.process = spawn(&self.folder, self.address, self.password.as_deref())?;
+        self.process =
+            spawn(&self.folder, self.address, self.password.as_deref(), &self.arguments)?;
         self.ready().await
     }
 
@@ -107,12 +123,18 @@ impl RedisServer {
     }
 }
 
-fn spawn(folder: &TempDir, address: SocketAddr, password: Option<&str>) -> eyre::Result<Process> {
+fn spawn(
+    folder: &TempDir,
+    address: SocketAddr,
+    password: Option<&str>,
+    arguments: &[String],
+) -> eyre::Result<Process> {
     let mut command = Command::new(Program::Redis.require()?);
     command
         .args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()])
         .args(["--appendonly", "yes", "--save", "", "--dir"])
-        .arg(folder.path());
+        .arg(folder.path())
+        .args(arguments);
     if let Some(password) = password {
         command.args(["--requirepass", password]);
     }

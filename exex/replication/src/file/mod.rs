@@ -16,7 +16,8 @@ use writer::{AppendError, ChunkWriter};
 ///
 /// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one that was, so
 /// no file is ever truncated; what a crash left behind of a record is cut off before anything new is
-/// written; and one process at a time writes to a folder.
+/// written; and one process at a time writes to a folder. What was written last
+/// is not written again: the last batch, and at the begin of a session all of the last chunk that has records.
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,

@@ -72,6 +72,7 @@ proptest! {
         let random = incompressible(3_000_000);
         let folder = tempfile::tempdir().unwrap();
         let mut delivered = Vec::new();
+        let mut numbers = 0..;
         for batches in sessions {
             let mut target = open(folder.path());
             for batch in batches {
@@ -82,7 +83,7 @@ proptest! {
                     bytes
                 };
                 let batch: Vec<_> =
-                    batch.into_iter().map(replica).enumerate().map(|(i, r)| entry(i as u64, r)).collect();
+                    batch.into_iter().map(replica).zip(&mut numbers).map(|(r, i)| entry(i, r)).collect();
                 block_on(target.deliver(&batch)).unwrap();
                 delivered.extend(pairs(&batch));
             }
@@ -144,12 +145,31 @@ fn a_torn_tail_is_cut_off_wherever_it_is_torn() {
         fs::write(&path, &encoded[..cut]).unwrap();
         let mut target = open(folder.path());
         block_on(target.deliver(&whole[1..])).unwrap();
-        let kept = if cut == encoded.len() { &whole[..] } else { &whole[..1] };
-        let expected = [pairs(kept), pairs(&whole[1..])].concat();
-        assert_eq!(records(folder.path()), expected, "{cut}");
+        assert_eq!(records(folder.path()), pairs(&whole), "{cut}");
         let torn = fs::read(path.with_extension("rlp.torn")).unwrap_or_default();
         assert_eq!([fs::read(path).unwrap(), torn].concat(), encoded[..cut], "{cut}");
     }
+}
+
+#[test]
+fn what_the_last_session_wrote_last_is_not_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<_> = (0..6).map(|number| entry(number, vec![number as u8; 40])).collect();
+    block_on(open(folder.path()).deliver(&entries[..3])).unwrap();
+    // A session without records.
+    drop(open(folder.path()));
+    let mut next = open(folder.path());
+    block_on(next.deliver(&entries[1..2])).unwrap();
+    block_on(next.deliver(&entries[1..5])).unwrap();
+    assert_eq!(records(folder.path()), pairs(&entries[..5]));
+    block_on(next.deliver(&entries[4..6])).unwrap();
+    assert_eq!(records(folder.path()), pairs(&entries));
+    block_on(next.deliver(&entries[..1])).unwrap();
+    assert_eq!(
+        records(folder.path()).last(),
+        pairs(&entries[..1]).last(),
+        "once it has gone on, it takes what it is given"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use bsp_codec::{
     snappy::SnappyError,
 };
 use std::{
+    collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -40,6 +41,9 @@ pub(super) struct ChunkWriter {
     next: ChunkName,
     /// `None` after trouble, until the next is made.
     chunk: Option<OpenChunk>,
+    /// What was written last, in this session or the one before. Whoever waited for it may have ended before he heard
+    /// of it, and deliver it again.
+    written_last: HashSet<B256>,
 }
 
 #[derive(Debug)]
@@ -60,21 +64,37 @@ impl ChunkWriter {
             }
             TryLockError::Error(error) => error,
         })?;
-        let last = last_chunk(folder)?;
+        let chunks = chunks(folder)?;
+        let last = chunks.last().copied();
         if let Some(last) = last {
             repair::cut_torn_tail(&folder.join(last.to_string()))?;
         }
+        let written_last = last_hashes(folder, &chunks)?;
         let next = ChunkName { session: new_session(last), chunk: 0 };
-        let mut writer = Self { folder: folder.to_owned(), handle, next, chunk: None };
+        let mut writer =
+            Self { folder: folder.to_owned(), handle, next, chunk: None, written_last };
         writer.chunk = Some(writer.make_chunk()?);
         Ok(writer)
     }
 
-    /// Appends records and syncs them.
+    /// Appends records and syncs them, but for those that were written last.
     ///
     /// After a failed sync nobody knows what of the file is on disk, and asking again would not tell. So a chunk that failed
     /// is cut back to what was synced before, and given up; the next attempt makes another.
     pub(super) fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
+        let is_new = |entry: &&Entry| !self.written_last.contains(&entry.hash);
+        let new: Vec<_> = batch.iter().filter(is_new).collect();
+        if new.len() < batch.len() {
+            tracing::info!("{} records are in the folder already", batch.len() - new.len());
+        }
+        if !new.is_empty() {
+            self.append_new(&new)?;
+            self.written_last = new.iter().map(|entry| entry.hash).collect();
+        }
+        Ok(())
+    }
+
+    fn append_new(&mut self, batch: &[&Entry]) -> Result<(), AppendError> {
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.make_chunk()?,
@@ -112,7 +132,7 @@ impl ChunkWriter {
 }
 
 impl OpenChunk {
-    fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
+    fn append(&mut self, batch: &[&Entry]) -> Result<(), AppendError> {
         let mut length = self.synced;
         for Entry { hash, number, replica } in batch {
             let record = encode_record(*hash, replica).map_err(|reason| AppendError::Entry {
@@ -141,13 +161,30 @@ impl OpenChunk {
     }
 }
 
-fn last_chunk(folder: &Path) -> io::Result<Option<ChunkName>> {
-    let mut last = None;
+/// All of a folder's chunks, in order.
+fn chunks(folder: &Path) -> io::Result<Vec<ChunkName>> {
+    let mut chunks = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        last = last.max(name.to_str().and_then(|name| name.parse().ok()));
+        chunks.extend(name.to_str().and_then(|name| name.parse::<ChunkName>().ok()));
     }
-    Ok(last)
+    chunks.sort_unstable();
+    Ok(chunks)
+}
+
+/// The hashes in the last chunk that is not empty.
+fn last_hashes(folder: &Path, chunks: &[ChunkName]) -> io::Result<HashSet<B256>> {
+    for chunk in chunks.iter().rev() {
+        let hashes = match repair::synced_hashes(&folder.join(chunk.to_string())) {
+            // A consumer has removed it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            hashes => hashes?,
+        };
+        if !hashes.is_empty() {
+            return Ok(hashes);
+        }
+    }
+    Ok(HashSet::new())
 }
 
 /// The second at which the session begins, or a later one: after the last session's, even if the clock was set back.

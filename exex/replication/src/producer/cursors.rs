@@ -8,16 +8,17 @@
 //! | `facts` | `format` | 1, the layout described here |
 //! | `targets` | name of the target | its number in the other tables, the first block ever, the block to go on at while `canonical` is empty |
 //! | `canonical` | target, height | hash of the block that was canonical when it was passed |
-//! | `delivered` | target, height, hash | hash of the parent; for every block that the target has confirmed, orphaned or not |
+//! | `delivered` | target, height, hash | hash of the parent, and the target's mark afterwards; for every block that the target has confirmed, orphaned or not |
 //! | `skipped` | target, first height | last height, why |
 //!
 //! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back [`REMEMBERED`] heights from there.
 
 use super::{
     ProducerError,
-    ring::{How, Passed, Ring},
+    ring::{Delivered, How, Passed, Ring},
     storage::Storage,
 };
+use crate::Mark;
 use alloy_eips::BlockNumHash;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
@@ -29,7 +30,8 @@ type Hash = &'static [u8; 32];
 
 const TARGETS: TableDefinition<'_, &str, (u32, u64, u64)> = TableDefinition::new("targets");
 const CANONICAL: TableDefinition<'_, (u32, u64), Hash> = TableDefinition::new("canonical");
-const DELIVERED: TableDefinition<'_, (u32, u64, Hash), Hash> = TableDefinition::new("delivered");
+const DELIVERED: TableDefinition<'_, (u32, u64, Hash), (Hash, u128)> =
+    TableDefinition::new("delivered");
 const SKIPPED: TableDefinition<'_, (u32, u64), (u64, &str)> = TableDefinition::new("skipped");
 
 /// A target in the file.
@@ -69,9 +71,10 @@ impl Cursors {
             }
             let delivered = transaction.open_table(DELIVERED)?;
             for row in delivered.range((id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]))? {
-                let (key, parent) = row?;
-                let (_, number, hash) = key.value();
-                ring.remember_delivered(block(number, hash), parent.value().into());
+                let (key, value) = row?;
+                let ((_, number, hash), (parent, mark)) = (key.value(), value.value());
+                let delivered = Delivered { parent: parent.into(), mark: Mark(mark) };
+                ring.remember_delivered(block(number, hash), delivered);
             }
             Ok(Some((CursorId(id), ring)))
         })
@@ -107,8 +110,9 @@ impl Cursors {
             for Passed { block, how } in passed {
                 canonical.insert((id, block.number), &block.hash.0)?;
                 match how {
-                    How::Delivered { parent } => {
-                        delivered.insert((id, block.number, &block.hash.0), &parent.0)?;
+                    How::Delivered { parent, mark } => {
+                        let key = (id, block.number, &block.hash.0);
+                        delivered.insert(key, (&parent.0, mark.0))?;
                     }
                     How::Skipped { from, why } => {
                         write_skipped(transaction, id, *from, block.number, why.name())?;
@@ -141,6 +145,23 @@ impl Cursors {
             if to.is_none() {
                 targets.insert(target, (id, start, resume))?;
             }
+            Ok(())
+        })
+    }
+
+    /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`.
+    pub(super) fn lose(&self, target: &str, kept: Mark, resume: u64) -> Result<(), ProducerError> {
+        self.storage.write(|transaction| {
+            let mut targets = transaction.open_table(TARGETS)?;
+            let Some((id, start, _)) = targets.get(target)?.map(|row| row.value()) else {
+                return Ok(());
+            };
+            targets.insert(target, (id, start, resume))?;
+            let mut canonical = transaction.open_table(CANONICAL)?;
+            canonical.retain_in((id, resume)..=(id, u64::MAX), |_, _| false)?;
+            let all = (id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]);
+            let mut delivered = transaction.open_table(DELIVERED)?;
+            delivered.retain_in(all, |_, (_, mark)| mark <= kept.0)?;
             Ok(())
         })
     }
@@ -203,7 +224,8 @@ mod tests {
 
     fn delivered(number: u64, branch: u8) -> Passed {
         let parent = at(number - 1, branch).hash;
-        Passed { block: at(number, branch), how: How::Delivered { parent } }
+        let mark = Mark(number.into());
+        Passed { block: at(number, branch), how: How::Delivered { parent, mark } }
     }
 
     struct Lane {
@@ -261,6 +283,21 @@ mod tests {
         lane.step_back(None);
         assert_eq!(lane.reopened(), lane.ring);
         assert_eq!(lane.ring.next(), 7);
+    }
+
+    #[test]
+    fn what_a_target_has_lost_is_forgotten_in_the_file_too() {
+        let mut lane = Lane::begin(7);
+        lane.advance(&[delivered(7, 0), delivered(8, 0), delivered(9, 0)]);
+        for kept in [8, 0] {
+            lane.ring.lose(Mark(kept));
+            lane.cursors().lose("there", Mark(kept), lane.ring.next()).unwrap();
+            let read = lane.reopened();
+            assert_eq!(
+                (read.cursor(), read.next(), read.mark()),
+                (lane.ring.cursor(), lane.ring.next(), lane.ring.mark())
+            );
+        }
     }
 
     #[test]

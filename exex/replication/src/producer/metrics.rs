@@ -66,6 +66,8 @@ pub(super) struct TargetMetrics {
     pub(super) delivered_bytes_total: Counter,
     /// Entries that were not sent because the target had them already
     pub(super) already_delivered_total: Counter,
+    /// Entries that the target had confirmed and has lost since
+    pub(super) lost_entries_total: Counter,
     /// Seconds that a delivery took, of one or several blocks
     pub(super) deliver_seconds: Histogram,
     /// Seconds from the news of a block to the target's confirmation, while it is near the tip

@@ -96,6 +96,7 @@ pub(super) fn no_hash(number: u64, tip: u64) -> ChainError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mark;
     use crate::producer::ring::{How, Passed};
 
     fn block(number: u64, branch: u8) -> BlockNumHash {
@@ -111,7 +112,7 @@ mod tests {
         let passed: Vec<_> = (10..=cursor)
             .map(|number| Passed {
                 block: on(number),
-                how: How::Delivered { parent: on(number - 1).hash },
+                how: How::Delivered { parent: on(number - 1).hash, mark: Mark::default() },
             })
             .collect();
         ring.advance(&passed);

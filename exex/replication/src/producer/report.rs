@@ -181,6 +181,16 @@ impl Report {
         }
     }
 
+    /// The target has lost what it had confirmed.
+    pub(super) fn lost(&self, entries: usize, next: u64) {
+        self.metrics.lost_entries_total.increment(entries as u64);
+        tracing::error!(
+            target: "exex::bsp", name = self.name, entries, next,
+            "the target has lost entries that it had confirmed, and gets them again. If its server was restarted, check \
+             that it keeps its data on disk"
+        );
+    }
+
     /// Bytes that wait for the target.
     pub(super) fn waiting_bytes(&self, bytes: usize) {
         self.metrics.waiting_bytes.set(bytes as f64);

@@ -1,5 +1,6 @@
 //! What a lane remembers: which blocks its target has, and which of them it took to be canonical.
 
+use crate::Mark;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::collections::BTreeMap;
@@ -19,7 +20,11 @@ pub(super) struct Passed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// The target has confirmed it.
-    Delivered { parent: B256 },
+    Delivered {
+        parent: B256,
+        /// The target's position after the batch that the block was in.
+        mark: Mark,
+    },
     /// The target had it from before.
     HadAlready,
     /// All blocks from a height to this one are left out.
@@ -52,8 +57,15 @@ pub(super) struct Ring {
     resume: u64,
     /// What was canonical when the lane passed it. Its last item is the cursor.
     canonical: BTreeMap<u64, B256>,
-    /// What the target has, orphaned or not, with each block's parent.
-    delivered: BTreeMap<(u64, B256), B256>,
+    /// What the target has, orphaned or not.
+    delivered: BTreeMap<(u64, B256), Delivered>,
+}
+
+/// A block that a target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) parent: B256,
+    pub(super) mark: Mark,
 }
 
 impl Ring {
@@ -66,8 +78,8 @@ impl Ring {
         self.canonical.insert(block.number, block.hash);
     }
 
-    pub(super) fn remember_delivered(&mut self, block: BlockNumHash, parent: B256) {
-        self.delivered.insert((block.number, block.hash), parent);
+    pub(super) fn remember_delivered(&mut self, block: BlockNumHash, delivered: Delivered) {
+        self.delivered.insert((block.number, block.hash), delivered);
     }
 
     /// The last block that was passed.
@@ -92,15 +104,33 @@ impl Ring {
 
     /// The parent of a block that the target has; `None` if it does not have the block, as far as is remembered.
     pub(super) fn delivered_parent(&self, block: BlockNumHash) -> Option<B256> {
-        self.delivered.get(&(block.number, block.hash)).copied()
+        self.delivered.get(&(block.number, block.hash)).map(|delivered| delivered.parent)
+    }
+
+    /// The target's position after all that it has.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.delivered.values().map(|delivered| delivered.mark).max()
+    }
+
+    /// Forgets the deliveries after a position, and moves the cursor back before the first of them. Returns how many they were.
+    pub(super) fn lose(&mut self, kept: Mark) -> usize {
+        let before = self.delivered.len();
+        let first = self.delivered.iter().find(|(_, delivered)| delivered.mark > kept);
+        let first = first.map(|((number, _), _)| *number);
+        self.delivered.retain(|_, delivered| delivered.mark <= kept);
+        if let Some(first) = first {
+            self.resume = first;
+            drop(self.canonical.split_off(&first));
+        }
+        before - self.delivered.len()
     }
 
     /// Moves the cursor over blocks, in their order.
     pub(super) fn advance(&mut self, passed: &[Passed]) {
         for Passed { block, how } in passed {
             self.remember_canonical(*block);
-            if let How::Delivered { parent } = *how {
-                self.remember_delivered(*block, parent);
+            if let How::Delivered { parent, mark } = *how {
+                self.remember_delivered(*block, Delivered { parent, mark });
             }
         }
         let first_kept = self.first_kept();
@@ -136,7 +166,22 @@ mod tests {
 
     fn delivered(number: u64) -> Passed {
         let parent = block(number.wrapping_sub(1)).hash;
-        Passed { block: block(number), how: How::Delivered { parent } }
+        let mark = Mark(number.into());
+        Passed { block: block(number), how: How::Delivered { parent, mark } }
+    }
+
+    #[test]
+    fn what_was_lost_comes_again() {
+        let mut ring = Ring::starting_at(5);
+        ring.advance(&[delivered(5), delivered(6), delivered(7)]);
+        assert_eq!(ring.mark(), Some(Mark(7)));
+        assert_eq!(ring.lose(Mark(7)), 0);
+        assert_eq!(ring.cursor(), Some(block(7)));
+        assert_eq!(ring.lose(Mark(5)), 2);
+        assert_eq!(ring.cursor(), Some(block(5)));
+        assert_eq!(ring.delivered_parent(block(6)), None);
+        assert_eq!(ring.lose(Mark(0)), 1);
+        assert_eq!((ring.cursor(), ring.next()), (None, 5));
     }
 
     #[test]

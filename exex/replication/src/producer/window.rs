@@ -5,7 +5,7 @@ use super::{
     pool::{JobError, Pool, Produced},
     ring::{How, Passed, Ring, Skip},
 };
-use crate::{ChainError, Entry, ProduceError, Product};
+use crate::{ChainError, Entry, Mark, ProduceError, Product};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -37,8 +37,8 @@ pub(super) struct Window {
     slots: VecDeque<Slot>,
     /// Bytes in slots and in the batch that was taken.
     held: usize,
-    /// How many bytes a block in production will have, roughly.
-    guess: usize,
+    /// How many bytes a block in production will have, roughly. None before the first.
+    guess: Option<usize>,
     sender: UnboundedSender<Produced>,
     receiver: UnboundedReceiver<Produced>,
 }
@@ -88,7 +88,7 @@ impl Window {
     /// An empty one that begins at a height.
     pub(super) fn new(lookups: Lookups, pool: Arc<Pool>, limits: Limits, next: u64) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let (slots, held, guess) = (VecDeque::new(), 0, FIRST_GUESS);
+        let (slots, held, guess) = (VecDeque::new(), 0, None);
         Self { lookups, pool, limits, next, slots, held, guess, sender, receiver }
     }
 
@@ -130,7 +130,8 @@ impl Window {
                 let bytes = product.entry.replica.len();
                 self.held = self.held.saturating_add(bytes);
                 // Follows the largest at once, and forgets it slowly.
-                self.guess = bytes.max(self.guess - self.guess / 16);
+                let forgotten = self.guess.map_or(0, |guess| guess - guess / 16);
+                self.guess = Some(bytes.max(forgotten));
                 SlotState::Ready(product)
             }
             Err(error) => SlotState::Failed(error),
@@ -203,7 +204,8 @@ impl Window {
         }
         let in_production = self.in_production();
         let bytes = self.limits.bytes.saturating_sub(self.held);
-        let by_bytes = (bytes / self.guess.max(1)).saturating_sub(in_production);
+        let by_bytes =
+            (bytes / self.guess.unwrap_or(FIRST_GUESS).max(1)).saturating_sub(in_production);
         // One block has to find room, however large.
         let least = usize::from(in_production == 0 && self.held == 0);
         by_bytes
@@ -240,11 +242,20 @@ impl Slot {
 
 impl Batch {
     fn add_product(&mut self, block: BlockNumHash, product: &Product) {
-        let how = How::Delivered { parent: product.parent };
+        let how = How::Delivered { parent: product.parent, mark: Mark::default() };
         self.passed.push(Passed { block, how });
         self.entries.push(product.entry.clone());
         self.bytes = self.bytes.saturating_add(product.entry.replica.len());
         self.gas = self.gas.saturating_add(product.gas_used);
+    }
+
+    /// Notes the target's position after the delivery.
+    pub(super) fn set_mark(&mut self, at: Mark) {
+        for passed in &mut self.passed {
+            if let How::Delivered { mark, .. } = &mut passed.how {
+                *mark = at;
+            }
+        }
     }
 
     /// The last block.

@@ -1,54 +1,72 @@
 //! Adding to a stream.
 
 use super::entries::StreamEntry;
-use redis::{Pipeline, RedisResult, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, RedisResult, aio::ConnectionLike};
 
-/// Adds entries, all or none of them. A server that remembers producers is told which one adds.
+/// Adds entries, all or none of them, and returns the id of the last. A server that remembers producers is told which one
+/// adds.
 pub(super) async fn add(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
     producer_id: Option<&str>,
     entries: &[StreamEntry],
-) -> RedisResult<()> {
-    commands(topic, producer_id, entries).exec_async(connection).await
+) -> RedisResult<String> {
+    match entries {
+        // Its error is the server's own, where a pipeline's is about a pipeline.
+        [entry] => command(topic, producer_id, entry).query_async(connection).await,
+        several => {
+            let ids: Vec<String> =
+                transaction(topic, producer_id, several).query_async(connection).await?;
+            Ok(ids.last().cloned().unwrap_or_default())
+        }
+    }
 }
 
-fn commands(topic: &str, producer_id: Option<&str>, entries: &[StreamEntry]) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    if entries.len() > 1 {
-        pipeline.atomic();
+fn transaction(topic: &str, producer_id: Option<&str>, entries: &[StreamEntry]) -> Pipeline {
+    let mut transaction = redis::pipe();
+    transaction.atomic();
+    for entry in entries {
+        transaction.add_command(command(topic, producer_id, entry));
     }
-    for StreamEntry { hash, data } in entries {
-        let add = pipeline.cmd("XADD").arg(topic);
-        if let Some(producer_id) = producer_id {
-            add.arg("IDMP").arg(producer_id).arg(hash);
-        }
-        add.arg("*").arg("hash").arg(hash).arg("data").arg(&data[..]).ignore();
+    transaction
+}
+
+fn command(topic: &str, producer_id: Option<&str>, entry: &StreamEntry) -> Cmd {
+    let StreamEntry { hash, data } = entry;
+    let mut add = redis::cmd("XADD");
+    add.arg(topic);
+    if let Some(producer_id) = producer_id {
+        add.arg("IDMP").arg(producer_id).arg(hash);
     }
-    pipeline
+    add.arg("*").arg("hash").arg(hash).arg("data").arg(&data[..]);
+    add
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sent(producer_id: Option<&str>, count: usize) -> String {
-        let entry = |i| StreamEntry { hash: format!("0x{i}"), data: vec![b'a'; 2] };
-        let entries: Vec<_> = (0..count).map(entry).collect();
-        let packed = commands("t", producer_id, &entries).get_packed_pipeline();
+    fn words(packed: Vec<u8>) -> String {
         let packed = String::from_utf8(packed).unwrap();
         let words = packed.lines().filter(|line| !line.starts_with(['$', '*']) || *line == "*");
         words.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn one_entry_is_a_command_and_several_are_a_transaction() {
-        assert_eq!(sent(None, 1), "XADD t * hash 0x0 data aa");
-        assert_eq!(sent(None, 2), "MULTI XADD t * hash 0x0 data aa XADD t * hash 0x1 data aa EXEC");
+    fn a_server_that_remembers_is_told_producer_and_hash() {
+        let entry = StreamEntry { hash: "0x0".to_owned(), data: b"aa".into() };
+        let sent = |producer_id| words(command("t", producer_id, &entry).get_packed_command());
+        assert_eq!(sent(None), "XADD t * hash 0x0 data aa");
+        assert_eq!(sent(Some("me")), "XADD t IDMP me 0x0 * hash 0x0 data aa");
     }
 
     #[test]
-    fn a_server_that_remembers_is_told_producer_and_hash() {
-        assert_eq!(sent(Some("me"), 1), "XADD t IDMP me 0x0 * hash 0x0 data aa");
+    fn several_entries_are_a_transaction() {
+        let entries = ["0x0", "0x1"];
+        let entries = entries.map(|hash| StreamEntry { hash: hash.to_owned(), data: b"a".into() });
+        assert_eq!(
+            words(transaction("t", None, &entries).get_packed_pipeline()),
+            "MULTI XADD t * hash 0x0 data a XADD t * hash 0x1 data a EXEC"
+        );
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Open {
     session: Option<Session>,
     /// Whether the server tells by itself what was added already.
     pub(super) is_idempotent: bool,
+    /// Whether it is known that the stream has lost nothing before this connection.
+    pub(super) is_continuous: bool,
 }
 
 /// A connection, as its server calls it.
@@ -101,6 +103,7 @@ async fn introduce(connection: &mut MultiplexedConnection) -> RedisResult<Open> 
         connection: connection.clone(),
         session: run_id.zip(client_id).map(|(run_id, client_id)| Session { run_id, client_id }),
         is_idempotent: version(&info).is_some_and(|version| version >= IDEMPOTENT_SINCE),
+        is_continuous: false,
     })
 }
 

@@ -2,24 +2,24 @@
 
 mod add;
 mod budget;
+mod continuity;
 mod entries;
+mod entry_id;
 mod link;
 mod look_back;
 mod options;
 mod retention;
-#[cfg(test)]
-mod test_server;
-#[cfg(test)]
-mod tests;
 mod trouble;
 
 pub use options::RedisOptions;
 
-use crate::{Entry, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
+use crate::{Entry, Mark, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
 use add::add;
 use async_trait::async_trait;
 use budget::{Budget, Spent};
+use continuity::{Continuity, last_given};
 use entries::{compress, hash_text, leading_group};
+use entry_id::EntryId;
 use link::Link;
 use look_back::look_back;
 use redis::{Client, RedisError};
@@ -40,6 +40,9 @@ use trouble::{explain, is_unavailable, outcome_is_unknown};
 /// the stream is configured otherwise. So an entry arrives twice only if it was added without a reply, and a consumer
 /// deleted it before the connection was back, on an older server or after a longer outage.
 ///
+/// A server that has lost what it had confirmed, because it was restarted without its data or replaced by a replica that was
+/// behind, is found out by the stream's ids: [`TargetError::Lost`].
+///
 /// Whatever the server refuses can be mended there, so it is waited for, a wrong password too. [`Target::health`] shows it.
 pub struct RedisTarget {
     name: String,
@@ -48,6 +51,7 @@ pub struct RedisTarget {
     link: Link,
     /// Whether the stream may hold entries of which nobody told us that it took them.
     is_uncertain: bool,
+    continuity: Continuity,
     budget: Budget,
     retention: Retention,
     stop: CancellationToken,
@@ -61,6 +65,9 @@ enum Setback {
     Redis(#[from] RedisError),
     #[error(transparent)]
     NoRoom(#[from] Spent),
+    /// The stream does not have all that was added to it.
+    #[error("entries are gone")]
+    Lost(Mark),
     /// An entry that no stream can take.
     #[error("{0}")]
     Entry(String),
@@ -89,6 +96,7 @@ impl RedisTarget {
                 producer_id: options.producer_id.clone(),
                 link: Link::new(client),
                 is_uncertain: true,
+                continuity: Continuity::default(),
                 budget: Budget::new(options.byte_budget),
                 retention: Retention::new(options.trim_acknowledged),
                 stop,
@@ -100,6 +108,7 @@ impl RedisTarget {
 
     /// Tries to add the first entries, and takes off those that the stream has then.
     async fn attempt(&mut self, rest: &mut Vec<Entry>, most: usize) -> Result<(), Setback> {
+        self.check_continuity().await?;
         if self.is_uncertain {
             self.leave_out_present(rest).await?;
         }
@@ -118,11 +127,31 @@ impl RedisTarget {
         if producer_id.is_some() && added.as_ref().is_err_and(is_unavailable) {
             self.link.do_without_idempotence();
         }
-        added?;
+        if self.retention.is_on() && added.as_ref().is_err_and(|e| e.code() == Some("OOM")) {
+            // The next attempt may find the room that this makes.
+            self.trim().await?;
+        }
+        if let Some(id) = EntryId::parse(&added?) {
+            self.continuity.given(id.into());
+        }
         failpoint::hit("after_pipeline");
         rest.drain(..count);
         self.budget.note_added(entries.iter().map(|entry| entry.data.len() as u64).sum());
         Ok(())
+    }
+
+    /// Asks on each new connection whether the stream is still the one that was added to.
+    async fn check_continuity(&mut self) -> Result<(), Setback> {
+        let open = self.link.open().await?;
+        if open.is_continuous {
+            return Ok(());
+        }
+        let last = last_given(&mut open.connection, &self.topic).await?;
+        open.is_continuous = true;
+        match last.and_then(|last| self.continuity.compare(last)) {
+            Some(kept) => Err(Setback::Lost(kept)),
+            None => Ok(()),
+        }
     }
 
     /// Takes off what an attempt without a reply has left in the stream.
@@ -173,7 +202,10 @@ impl RedisTarget {
     async fn trim(&mut self) -> Result<(), RedisError> {
         let open = self.link.open().await?;
         match trim(&mut open.connection, &self.topic).await {
-            Ok(removed) => {
+            Ok((removed, needed)) => {
+                if let Some(needed) = needed {
+                    self.continuity.needed_from(needed.into());
+                }
                 tracing::debug!(target_url = self.name, removed, "removed acknowledged entries");
             }
             Err(error) if error.code() == Some("NOPERM") => {
@@ -226,6 +258,9 @@ impl Target for RedisTarget {
                 Err(Setback::Entry(reason)) => {
                     return Err(TargetError::Refused { target: name, reason });
                 }
+                Err(Setback::Lost(kept)) => {
+                    return Err(TargetError::Lost { target: name, kept });
+                }
                 Err(setback @ Setback::NoRoom(_)) => outage.hold(&setback).await?,
                 Err(setback @ Setback::Redis(_)) => {
                     self.disconnect();
@@ -238,6 +273,14 @@ impl Target for RedisTarget {
             () = stop.cancelled() => {}
         }
         Ok(())
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.continuity.last()
+    }
+
+    fn resume(&mut self, mark: Mark) {
+        self.continuity.given(mark);
     }
 
     fn health(&self) -> TargetHealth {

@@ -1,14 +1,12 @@
 //! Removing what every consumer group has acknowledged.
 
+use super::entry_id::EntryId;
 use redis::{
     RedisResult,
     aio::ConnectionLike,
     streams::{StreamInfoGroupsReply, StreamPendingReply},
 };
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How often, at most.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -47,18 +45,19 @@ impl Retention {
     }
 }
 
-/// Removes the stream's oldest entries as far as every group has acknowledged them. Returns how many that were.
+/// Removes the stream's oldest entries as far as every group has acknowledged them. Returns how many that were, and the first
+/// entry that some group may still need, if there is a group.
 ///
 /// The server may leave some of those that share a node with later ones.
 pub(super) async fn trim(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
-) -> RedisResult<u64> {
-    let Some(first_kept) = first_kept(connection, topic).await? else { return Ok(0) };
+) -> RedisResult<(u64, Option<EntryId>)> {
+    let Some(first_kept) = first_kept(connection, topic).await? else { return Ok((0, None)) };
     let mut trim = redis::cmd("XTRIM");
     trim.arg(topic).arg("MINID").arg("~").arg(first_kept.to_string());
     trim.arg("LIMIT").arg(MOST_AT_ONCE);
-    trim.query_async(connection).await
+    Ok((trim.query_async(connection).await?, Some(first_kept)))
 }
 
 /// The first entry that some group may still need; `None` if there is no group.
@@ -94,34 +93,9 @@ fn needed_by(last_delivered: &str, first_pending: Option<&str>) -> Option<EntryI
     }
 }
 
-/// A stream's entry: milliseconds and a counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct EntryId(u64, u64);
-
-impl EntryId {
-    fn parse(text: &str) -> Option<Self> {
-        let (milliseconds, counter) = text.split_once('-')?;
-        Some(Self(milliseconds.parse().ok()?, counter.parse().ok()?))
-    }
-
-    const fn next(self) -> Self {
-        match self.1.checked_add(1) {
-            Some(counter) => Self(self.0, counter),
-            None => Self(self.0.saturating_add(1), 0),
-        }
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.0, self.1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn a_group_needs_what_it_has_not_acknowledged() {
@@ -132,21 +106,6 @@ mod tests {
         for odd in ["", "7", "7-", "a-1", "-1-1", "99999999999999999999-0"] {
             assert_eq!(needed_by(odd, None), None, "{odd}");
             assert_eq!(needed_by("7-1", Some(odd)), None, "{odd}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn ids_are_read_as_they_are_written_and_their_order_is_the_streams(a: (u64, u64), b: (u64, u64)) {
-            let [one, other] = [a, b].map(|(milliseconds, counter)| EntryId(milliseconds, counter));
-            prop_assert_eq!(EntryId::parse(&one.to_string()), Some(one));
-            prop_assert_eq!(one < other, a < b);
-            prop_assert!(one < one.next() || one == EntryId(u64::MAX, u64::MAX));
-        }
-
-        #[test]
-        fn no_text_is_too_odd_for_an_id(text in any::<String>()) {
-            let _ = EntryId::parse(&text);
         }
     }
 

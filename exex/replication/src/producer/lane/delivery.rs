@@ -1,14 +1,16 @@
 //! From a batch to the target, and to the cursor's file.
 
-use super::{CursorId, Lane, Ring, Stopped, Trouble, Window};
+use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
 use crate::{
-    ProducerError, TargetError, failpoint,
+    Mark, ProducerError, TargetError, failpoint,
     producer::{cursors::Cursors, window::Batch},
 };
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 impl Lane {
     /// Delivers a batch, and moves the cursor over it. `None` if the chain has to be looked at first.
@@ -16,7 +18,7 @@ impl Lane {
         &mut self,
         id: CursorId,
         ring: Arc<Ring>,
-        batch: Batch,
+        mut batch: Batch,
         window: &mut Window,
     ) -> Result<Option<Arc<Ring>>, Stopped> {
         // It was canonical when it was asked for, which may be long ago.
@@ -37,6 +39,10 @@ impl Lane {
             failpoint::hit("before_deliver");
             match self.send(&batch, &ring, window).await {
                 Ok(()) => self.report.confirmed(&batch, begun.elapsed()),
+                Err(TargetError::Lost { kept, .. }) => {
+                    self.deliver_again(ring, kept).await?;
+                    return Ok(None);
+                }
                 Err(TargetError::Stopped { .. }) => return Err(Stopped),
                 Err(error) => {
                     self.fail(&Trouble::target(&error)).await?;
@@ -44,6 +50,7 @@ impl Lane {
                 }
             }
             failpoint::hit("after_deliver");
+            batch.set_mark(self.target.mark().unwrap_or_default());
         }
         let ring = self.record(id, ring, &batch).await?;
         window.release(batch.bytes);
@@ -53,6 +60,18 @@ impl Lane {
         Ok(Some(ring))
     }
 
+    /// Goes back to before what the target has lost.
+    async fn deliver_again(&mut self, mut ring: Arc<Ring>, kept: Mark) -> Result<(), Stopped> {
+        let lost = Arc::make_mut(&mut ring).lose(kept);
+        let (name, resume) = (self.report.name.clone(), ring.next());
+        // Before the file, so that the node forgets nothing meanwhile.
+        self.report.cursor(&ring, ring.cursor());
+        self.write(move |cursors| cursors.lose(&name, kept, resume)).await?;
+        self.report.lost(lost, resume);
+        self.set_ring(ring);
+        Ok(())
+    }
+
     /// Hands a batch to the target. The window is kept full meanwhile.
     async fn send(
         &mut self,
@@ -60,22 +79,13 @@ impl Lane {
         ring: &Ring,
         window: &mut Window,
     ) -> Result<(), TargetError> {
-        let begun = Instant::now();
-        let slow = self.common.timing.slow_target;
-        let mut look =
-            tokio::time::interval_at((begun + slow).into(), slow.min(Duration::from_secs(1)));
-        let delivery = self.target.deliver(&batch.entries);
-        tokio::pin!(delivery);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut delivery => return result,
-                () = window.progress() => {
-                    // If this fails it fails again, after the delivery.
-                    let _ = window.fill(ring, Instant::now()).await;
-                }
-                _ = look.tick() => self.report.waiting_for_target(begun.elapsed()),
-            }
+        let Timing { slow_target, poll, .. } = self.common.timing;
+        let (report, wake) = (&self.report, &mut self.wake);
+        tokio::select! {
+            biased;
+            result = self.target.deliver(&batch.entries) => result,
+            never = keep_full(window, ring, wake, poll) => match never {},
+            never = tell_delay(report, slow_target) => match never {},
         }
     }
 
@@ -115,6 +125,35 @@ impl Lane {
                 // The runtime is shutting down.
                 Err(_) => return Err(Stopped),
             }
+        }
+    }
+}
+
+/// Asks for blocks as room and blocks come up.
+async fn keep_full(
+    window: &mut Window,
+    ring: &Ring,
+    wake: &mut watch::Receiver<Instant>,
+    poll: Duration,
+) -> Infallible {
+    loop {
+        // If this fails it fails again, after the delivery.
+        let _ = window.fill(ring, Instant::now()).await;
+        tokio::select! {
+            () = window.progress() => {}
+            _ = wake.changed() => {}
+            () = tokio::time::sleep(poll) => {}
+        }
+    }
+}
+
+/// Tells that a delivery takes longer than it should, as long as it does.
+async fn tell_delay(report: &Report, slow: Duration) -> Infallible {
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(slow.min(Duration::from_secs(1))).await;
+        if begun.elapsed() >= slow {
+            report.waiting_for_target(begun.elapsed());
         }
     }
 }

@@ -24,6 +24,9 @@ impl Lane {
                 begun
             }
         };
+        if let Some(mark) = ring.mark() {
+            self.target.resume(mark);
+        }
         let ring = Arc::new(ring);
         self.cursor = Some((id, Arc::clone(&ring)));
         Ok((id, ring))

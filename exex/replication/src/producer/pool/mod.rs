@@ -125,7 +125,9 @@ impl Pool {
     /// Ends the waiting for blocks that are in work for longer than `limit`, and replaces the threads that work
     /// on them.
     pub(super) fn give_up_after(&self, limit: Duration) {
-        for job in self.shared.lock().take_hung(limit) {
+        // Not in the head of the loop, which would hold the lock to its end.
+        let hung = self.shared.lock().take_hung(limit);
+        for job in hung {
             job.answer(&Err(JobError::Hung { number: job.block.number, waited: limit }));
             let mut state = self.shared.lock();
             if state.lost.len() < MOST_LOST_THREADS {

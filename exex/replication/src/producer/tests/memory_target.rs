@@ -1,6 +1,6 @@
 //! A target in memory, which can be told to misbehave.
 
-use crate::{Entry, Target, TargetError};
+use crate::{Entry, Mark, Target, TargetError};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use std::{
@@ -13,11 +13,13 @@ use std::{
 pub(super) enum Trick {
     /// Takes so many entries, then fails.
     RefuseAfter(usize),
-    /// Takes all, and never says so.
+    /// Takes all, and does not say so before it is let go.
     TakeAndHang,
-    /// Takes nothing, for ever.
+    /// Takes all, but not before it is let go.
     Hang,
     Panic,
+    /// Loses all that it has but the first so many entries.
+    LoseAllBut(usize),
 }
 
 /// What a test sees of a target.
@@ -32,6 +34,17 @@ struct Content {
     tricks: VecDeque<Trick>,
     waiting: bool,
     largest_batch: usize,
+}
+
+impl Content {
+    fn take(&mut self, entries: &[Entry], ambiguous: bool) {
+        for entry in entries {
+            self.taken.push((entry.number, entry.hash));
+            if ambiguous {
+                self.ambiguous.insert(entry.hash);
+            }
+        }
+    }
 }
 
 impl Inbox {
@@ -61,6 +74,11 @@ impl Inbox {
 
     pub(super) fn has(&self, hash: B256) -> bool {
         self.lock().taken.iter().any(|(_, taken)| *taken == hash)
+    }
+
+    /// Ends a delivery that hangs.
+    pub(super) fn let_go(&self) {
+        self.lock().waiting = false;
     }
 
     /// Whether a delivery hangs.
@@ -96,6 +114,10 @@ impl Target for MemoryTarget {
         self.name.clone()
     }
 
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark(self.inbox.lock().taken.len() as u128))
+    }
+
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
         let trick = {
             let mut content = self.inbox.lock();
@@ -105,13 +127,12 @@ impl Target for MemoryTarget {
                 None | Some(Trick::TakeAndHang) => batch.len(),
                 Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
                 Some(Trick::Hang | Trick::Panic) => 0,
-            };
-            for entry in &batch[..taken] {
-                content.taken.push((entry.number, entry.hash));
-                if trick.is_some() {
-                    content.ambiguous.insert(entry.hash);
+                Some(Trick::LoseAllBut(count)) => {
+                    content.taken.truncate(count);
+                    0
                 }
-            }
+            };
+            content.take(&batch[..taken], trick.is_some());
             content.waiting = matches!(trick, Some(Trick::TakeAndHang | Trick::Hang));
             trick
         };
@@ -121,20 +142,19 @@ impl Target for MemoryTarget {
                 target: self.name.clone(),
                 reason: "made to refuse".to_owned(),
             }),
+            Some(Trick::LoseAllBut(count)) => {
+                Err(TargetError::Lost { target: self.name.clone(), kept: Mark(count as u128) })
+            }
             Some(Trick::Panic) => std::panic::resume_unwind(Box::new("made to panic")),
             Some(Trick::Hang | Trick::TakeAndHang) => {
                 while self.inbox.is_waiting() {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
+                if trick == Some(Trick::Hang) {
+                    self.inbox.lock().take(batch, false);
+                }
                 Ok(())
             }
         }
-    }
-}
-
-impl Inbox {
-    /// Ends a delivery that hangs. What it did not take it takes late.
-    pub(super) fn let_go(&self) {
-        self.lock().waiting = false;
     }
 }

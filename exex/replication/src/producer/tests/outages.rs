@@ -64,3 +64,16 @@ fn a_target_that_stays_behind_is_reported_until_it_moves() {
     scene.wait_for_target(0);
     scene.wait_until("the all-clear", || !scene.target(0).stalled);
 }
+
+#[test]
+fn what_a_target_has_lost_comes_again() {
+    let mut scene = Scene::new(Model::with_blocks(30));
+    scene.start();
+    scene.settle();
+    for kept in [17, 0] {
+        scene.inboxes[0].play(Trick::LoseAllBut(kept));
+        scene.model.extend(5);
+        scene.settle();
+    }
+    assert_eq!(scene.inboxes[0].numbers(), (1..=40).collect::<Vec<_>>());
+}

@@ -1,0 +1,39 @@
+//! What arrives.
+
+use crate::fixture::{command, entries, entry, expected, plain_target, server, stream};
+use bsp_replication::{RedisOptions, RedisTarget, Target, TargetUrl};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test]
+async fn entries_arrive_in_order_with_the_fields_of_the_network() {
+    let Some(server) = server(&[]).await else { return };
+    let mut target = plain_target(server.address());
+    target.deliver(&[]).await.unwrap();
+    target.deliver(&entries(0..200)).await.unwrap();
+    target.deliver(&[entry(200)]).await.unwrap();
+    assert_eq!(stream(&server).await, expected(&entries(0..=200)));
+    assert_eq!((target.health().trouble(), target.health().retries()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_transaction_is_what_a_consumer_sees_of_it() {
+    let Some(server) = server(&[]).await else { return };
+    plain_target(server.address()).deliver(&entries(0..10)).await.unwrap();
+    let statistics: String = command(&server, &["INFO", "commandstats"]).await;
+    assert!(statistics.contains("cmdstat_exec:calls=1,"), "{statistics}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
+    let Some(server) = server(&[]).await else { return };
+    let url = format!("rediss://{}/?topic=replication", server.address());
+    let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
+    let stop = CancellationToken::new();
+    let mut target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap();
+    let health = target.health();
+    let delivery = tokio::spawn(async move { target.deliver(&[entry(1)]).await });
+    crate::fixture::until("an attempt fails", async || health.retries() > 0).await;
+    stop.cancel();
+    assert!(delivery.await.unwrap().is_err());
+    assert_eq!(stream(&server).await, []);
+}
