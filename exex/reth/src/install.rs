@@ -5,6 +5,7 @@ use crate::{
     exex::run,
     handle::BspHandle,
     rpc::{BspRpc, MODULE},
+    wal::close_gaps,
 };
 use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;
@@ -59,6 +60,9 @@ where
 
     fn install_bsp_exex(self, args: BspArgs, handle: BspHandle) -> Self {
         let enabled = args.is_enabled();
+        if enabled {
+            close_gaps(&self.config().datadir().exex_wal());
+        }
         self.install_exex_if(enabled, EXEX_ID, async move |ctx| Ok(run(ctx, args, handle)))
     }
 }

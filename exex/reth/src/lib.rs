@@ -83,6 +83,7 @@ mod provider;
 mod rpc;
 mod spec;
 mod start;
+mod wal;
 
 pub use self::{
     args::{BspArgs, ByteSize, Deliver, TargetList, TargetListParser, kind_of},
