@@ -3,7 +3,7 @@
 use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
 use clap::{Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind};
 use serde::Serialize;
-use std::{ffi::OsStr, fmt, ops::Deref, str::FromStr};
+use std::{collections::HashSet, ffi::OsStr, fmt, ops::Deref, str::FromStr};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 6379;
@@ -43,6 +43,10 @@ impl FromStr for TargetList {
         let targets = TargetUrl::parse_list(text).map_err(|error| error.to_string())?;
         if targets.is_empty() {
             return Err("there is no target".to_owned());
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = targets.iter().find(|target| !names.insert(target.to_string())) {
+            return Err(format!("{twice} is there twice"));
         }
         Ok(Self(targets))
     }
@@ -160,6 +164,14 @@ mod tests {
     fn the_default_target_is_written_like_any_other() {
         let written = "redis://127.0.0.1:6379/?topic=replication".parse::<TargetList>().unwrap();
         assert_eq!(written, TargetList::default());
+    }
+
+    #[test]
+    fn a_target_is_there_once_at_most() {
+        let twice = "redis://:secret@h?topic=t,file:///x,redis://h:6379/0?topic=t";
+        let error = twice.parse::<TargetList>().unwrap_err();
+        assert_eq!(error, "redis://h:6379/0?topic=t is there twice");
+        assert_eq!("redis://h?topic=a,redis://h?topic=b".parse::<TargetList>().unwrap().len(), 2);
     }
 
     #[test]
