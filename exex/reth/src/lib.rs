@@ -1,1 +1,100 @@
-//! The Execution Extension.
+//! Block replicas out of a reth node, as an Execution Extension.
+//!
+//! For every canonical block the node's own data is executed again, everything that the execution reads of the parent
+//! state is recorded in the network's order ([`bsp_capture`]), the outcome is compared with the header, and block, receipts and
+//! reads go to Redis streams or folders ([`bsp_replication`]), byte for byte as bsp-geth v2.2.0 writes them.
+//!
+//! # Install it next to your own extension
+//!
+//! ```no_run,standalone_crate
+//! use bsp_exex::{BspArgs, InstallBsp};
+//! use reth_ethereum_cli::{Cli, chainspec::EthereumChainSpecParser};
+//! use reth_node_ethereum::EthereumNode;
+//! # use clap::Parser;
+//! # async fn mine<N: reth_node_api::FullNodeComponents>(
+//! #     _: reth_exex::ExExContext<N>,
+//! # ) -> eyre::Result<std::future::Pending<eyre::Result<()>>> {
+//! #     Ok(std::future::pending())
+//! # }
+//! # fn main() -> eyre::Result<()> {
+//!
+//! Cli::<EthereumChainSpecParser, BspArgs>::parse().run(async move |builder, args| {
+//!     let node = builder.node(EthereumNode::default()).install_exex("mine", mine);
+//!     let handle = node.install_bsp(args).launch_with_debug_capabilities().await?;
+//!     handle.wait_for_node_exit().await
+//! })
+//! # }
+//! ```
+//!
+//! [`BspArgs`] are the options `--exex.bsp…`; without them nothing is installed. [`BspArgs::enabled`] are the options of
+//! `--exex.bsp` alone, for a program with a command line of its own. [`NodeChain`] is the piece to build other things
+//! from: any block of the node executed again, with what it reads.
+//!
+//! # Assumptions
+//!
+//! * An Ethereum node: reth's own primitives and chain specification, its rules for execution. The node's EVM
+//!   configuration is neither used nor changed.
+//! * The state before a block is still there when the block is due. A node that prunes keeps it, because of
+//!   `FinishedHeight`; state that was pruned before the first start is reported, or skipped if that is asked for.
+//!
+//! # Invariants
+//!
+//! * What notifications say is not looked at. They, the canonical-state stream and a timer wake the producer, which goes from
+//!   each target's cursor to the canonical tip; so it does not matter how many notifications are lost.
+//! * Blocks and states are asked for by hash. A height stands for a block only up to the tip: above it, reth's database still
+//!   has the branch that a reorg has left.
+//! * A block leaves only if gas used, receipts root, logs bloom, requests hash, transactions root and withdrawals root are
+//!   the header's, and its header hashes to the hash that was asked for.
+//! * Nothing is executed while the node's pipeline has more executed than indexed: states of the past are wrong then.
+//! * The future does not end, and what fails is tried again: the node must never stop for us.
+//!
+//! # Performance
+//!
+//! One execution more of each block, on a thread of its own. A state is opened for one block and closed before the
+//! replica is encoded, so no read transaction of the database grows old. Memory is bounded by `--exex.bsp.memory-budget`,
+//! however far a target is behind.
+//!
+//! # Pruning
+//!
+//! reth prunes nothing above `FinishedHeight`, which is the lower of the finalized block and the last canonical block that every
+//! target has confirmed, with all before it. It is sent soon after every start, because reth does not remember it,
+//! and again whenever it changes. While a target is down the node keeps what that target has yet to get.
+//!
+//! reth tells an extension nothing of commits up to its `FinishedHeight`; every extension has its own.
+//!
+//! # Delivery
+//!
+//! Each target gets every canonical block once, in the order of their heights. After a reorg it gets the new branch from
+//! the common ancestor on; a block that becomes canonical again is not sent again. Consumers tell what is orphaned by the parent
+//! hashes. [`Deliver`] decides how long a block has to settle before.
+
+mod args;
+mod chain;
+mod exex;
+mod fault;
+mod finished;
+mod forwarding;
+mod handle;
+mod install;
+mod metrics;
+mod parent;
+mod produce;
+mod provider;
+mod rpc;
+mod spec;
+mod start;
+mod wal;
+
+pub use self::{
+    args::{BspArgs, ByteSize, Deliver, TargetList, TargetListParser, kind_of},
+    chain::NodeChain,
+    handle::{BspHandle, NotRunning},
+    install::InstallBsp,
+    produce::ExecutedBlock,
+    provider::NodeProvider,
+    rpc::{
+        BlockReplica, BlockSelector, BspApiServer, BspRpc, BspRpcModuleValidator, MODULE,
+        NodeStatus, ReadSet,
+    },
+    spec::NodeSpec,
+};

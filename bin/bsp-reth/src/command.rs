@@ -1,0 +1,29 @@
+//! `bsp-reth bsp …`: commands that reth does not have.
+
+use crate::export::ExportCommand;
+use clap::Subcommand;
+use eyre::Result;
+use reth_cli_runner::CliRunner;
+use reth_ethereum_cli::app::ExtendedCommand;
+
+/// Commands beside reth's own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BspCommand {
+    /// The block specimen producer's commands.
+    #[command(subcommand)]
+    Bsp(BspSubcommand),
+}
+
+/// Commands of `bsp-reth bsp`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BspSubcommand {
+    /// Deliver a range of blocks from the data directory, and exit.
+    Export(Box<ExportCommand>),
+}
+
+impl ExtendedCommand for BspCommand {
+    fn execute(self, runner: CliRunner) -> Result<()> {
+        let Self::Bsp(BspSubcommand::Export(export)) = self;
+        export.execute(runner)
+    }
+}

@@ -1,0 +1,41 @@
+//! What `--version` says: this program's version and that of the reth inside.
+
+use reth_node_core::version::{
+    RethCliVersionConsts, default_reth_version_metadata, try_init_version_metadata,
+};
+use std::borrow::Cow;
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// To be called before the command line is read. Peers and the consensus client see reth as it is.
+pub(crate) fn set() {
+    // It fails only if it was set before.
+    let _ = try_init_version_metadata(both(default_reth_version_metadata()));
+}
+
+fn both(reth: RethCliVersionConsts) -> RethCliVersionConsts {
+    let short = format!("{VERSION}, reth {}", reth.short_version);
+    let long = format!("{VERSION}\nreth\n{}", reth.long_version);
+    RethCliVersionConsts {
+        name_client: Cow::Borrowed(NAME),
+        short_version: Cow::Owned(short),
+        long_version: Cow::Owned(long),
+        ..reth
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_versions_are_named() {
+        let reth = default_reth_version_metadata().cargo_pkg_version;
+        let shown = both(default_reth_version_metadata());
+        for text in [&shown.short_version, &shown.long_version] {
+            assert!(text.contains(VERSION) && text.contains(&*reth), "{text}");
+        }
+        assert_eq!(shown.cargo_pkg_version, reth);
+    }
+}

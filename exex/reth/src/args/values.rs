@@ -1,0 +1,196 @@
+//! Values of options.
+
+use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
+use clap::{Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind};
+use serde::Serialize;
+use std::{collections::HashSet, ffi::OsStr, fmt, ops::Deref, str::FromStr};
+
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 6379;
+const DEFAULT_TOPIC: &str = "replication";
+
+/// Where to deliver, one target at least. [`Display`](fmt::Display) and [`Debug`] show no password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetList(Vec<TargetUrl>);
+
+/// The stream that bsp-agent reads, on this host.
+impl Default for TargetList {
+    fn default() -> Self {
+        Self(vec![TargetUrl::Redis(bsp_replication::RedisUrl {
+            tls: false,
+            host: DEFAULT_HOST.to_owned(),
+            port: DEFAULT_PORT,
+            user: None,
+            password: None,
+            db: 0,
+            topic: DEFAULT_TOPIC.to_owned(),
+        })])
+    }
+}
+
+impl Deref for TargetList {
+    type Target = [TargetUrl];
+
+    fn deref(&self) -> &[TargetUrl] {
+        &self.0
+    }
+}
+
+impl FromStr for TargetList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let targets = TargetUrl::parse_list(text).map_err(|error| error.to_string())?;
+        if targets.is_empty() {
+            return Err("there is no target".to_owned());
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = targets.iter().find(|target| !names.insert(target.to_string())) {
+            return Err(format!("{twice} is there twice"));
+        }
+        Ok(Self(targets))
+    }
+}
+
+impl fmt::Display for TargetList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, target) in self.0.iter().enumerate() {
+            write!(f, "{}{target}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a [`TargetList`]. Errors of clap's own parsers repeat the value, which may hold a password; this one's don't.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetListParser;
+
+impl TypedValueParser for TargetListParser {
+    type Value = TargetList;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<TargetList, clap::Error> {
+        let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+        text.and_then(str::parse).map_err(|reason| {
+            let arg = arg.map(|arg| format!("'{arg}': ")).unwrap_or_default();
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{arg}{reason}\n"))
+                .with_cmd(command)
+        })
+    }
+}
+
+/// When a block is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Deliver {
+    /// As soon as it is canonical: at once. A reorg or a crash of the node can leave it orphaned; its successor at the same
+    /// height is then delivered too.
+    #[default]
+    Committed,
+    /// Once the node has it on disk: after some blocks. A reorg can leave it orphaned, a crash can't.
+    Persisted,
+    /// Once the consensus client calls it safe: after about 6 minutes on mainnet. Orphaned only in exceptional times.
+    Safe,
+    /// Once the consensus client calls it finalized: after about 13 minutes on mainnet. Never orphaned.
+    Finalized,
+}
+
+impl From<Deliver> for DeliverAt {
+    fn from(deliver: Deliver) -> Self {
+        match deliver {
+            Deliver::Committed => Self::Committed,
+            Deliver::Persisted => Self::Persisted,
+            Deliver::Safe => Self::Safe,
+            Deliver::Finalized => Self::Finalized,
+        }
+    }
+}
+
+/// A number of bytes, written with the unit KB, MB or GB (1024 each) or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim().to_ascii_uppercase().as_str() {
+            "" | "B" => 0,
+            "KB" | "K" => 10,
+            "MB" | "M" => 20,
+            "GB" | "G" => 30,
+            _ => return Err("expected a number with KB, MB, GB or nothing after it".to_owned()),
+        };
+        let number: u64 = number.parse().map_err(|_| "expected a number of bytes".to_owned())?;
+        let bytes = number.checked_mul(1 << shift);
+        bytes.map(Self).ok_or_else(|| "too many bytes".to_owned())
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0"),
+            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}GB", bytes >> 30),
+            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}MB", bytes >> 20),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
+}
+
+/// `latest`, `genesis` or a number.
+pub(super) fn parse_start_block(text: &str) -> Result<StartBlock, String> {
+    match text {
+        "latest" => Ok(StartBlock::Latest),
+        "genesis" => Ok(StartBlock::Genesis),
+        number => match number.parse() {
+            Ok(number) => Ok(StartBlock::Number(number)),
+            Err(_) => Err("expected latest, genesis or the number of a block".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_target_is_written_like_any_other() {
+        let written = "redis://127.0.0.1:6379/?topic=replication".parse::<TargetList>().unwrap();
+        assert_eq!(written, TargetList::default());
+    }
+
+    #[test]
+    fn a_target_is_there_once_at_most() {
+        let twice = "redis://:secret@h?topic=t,file:///x,redis://h:6379/0?topic=t";
+        let error = twice.parse::<TargetList>().unwrap_err();
+        assert_eq!(error, "redis://h:6379/0?topic=t is there twice");
+        assert_eq!("redis://h?topic=a,redis://h?topic=b".parse::<TargetList>().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in
+            [("0", 0), ("1500", 1_500), ("2KB", 2_048), ("3 mb", 3 << 20), ("1GB", 1 << 30)]
+        {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "MB", "-1", "1TB", "99999999999999999999", "20000000000GB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shown_size_reads_back() {
+        for bytes in [0, 1, 1_000, 1 << 20, 256 << 20, 3 << 30, u64::MAX] {
+            let size = ByteSize(bytes);
+            assert_eq!(size.to_string().parse(), Ok(size));
+        }
+    }
+}

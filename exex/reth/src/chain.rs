@@ -1,0 +1,107 @@
+//! The node's chain, as a producer sees it.
+
+use crate::{
+    NodeSpec,
+    fault::chain_error,
+    metrics::BlockMetrics,
+    produce::{ExecutedBlock, execute},
+    provider::NodeProvider,
+};
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use bsp_codec::ReplicaKind;
+use bsp_replication::{Chain, ChainError, DeliverAt, Entry, ProduceError, Product};
+use std::time::Instant;
+
+/// [`Chain`] on reth's provider: by hash wherever that is possible, because on reth v2.5.1 what a height
+/// stands for changes with every reorg, at different moments in memory and on disk.
+#[derive(Debug, Clone)]
+pub struct NodeChain<P> {
+    provider: P,
+    spec: NodeSpec,
+    kind: ReplicaKind,
+    metrics: BlockMetrics,
+}
+
+impl<P: NodeProvider> NodeChain<P> {
+    /// `kind` is what [`Chain::produce`] makes of a block.
+    pub fn new(provider: P, spec: impl Into<NodeSpec>, kind: ReplicaKind) -> Self {
+        Self { provider, spec: spec.into(), kind, metrics: BlockMetrics::of(kind) }
+    }
+
+    /// The node's provider.
+    pub const fn provider(&self) -> &P {
+        &self.provider
+    }
+
+    /// What [`Chain::produce`] makes of a block.
+    pub const fn kind(&self) -> ReplicaKind {
+        self.kind
+    }
+
+    /// Executes a block again on its parent's state and checks the outcome against its header.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError`] tells what may help.
+    pub fn execute(&self, block: BlockNumHash) -> Result<ExecutedBlock, ProduceError> {
+        execute(&self.provider, &self.spec, block)
+    }
+
+    fn canonical_tip(&self) -> Result<BlockNumHash, ChainError> {
+        let tip = self.provider.chain_info().map_err(chain_error)?;
+        Ok(BlockNumHash::new(tip.best_number, tip.best_hash))
+    }
+
+    /// The highest block that is on disk and canonical. After a reorg the disk has the old branch for a while, so this may be
+    /// some way below its highest block.
+    fn persisted_tip(&self) -> Result<Option<BlockNumHash>, ChainError> {
+        let disk = self.provider.on_disk().map_err(chain_error)?;
+        let highest = disk.best_block_number().map_err(chain_error)?;
+        let highest = highest.min(self.canonical_tip()?.number);
+        for number in (0..=highest).rev() {
+            let stored = disk.block_hash(number).map_err(chain_error)?;
+            if let Some(hash) = stored
+                && self.hash_at(number)? == Some(hash)
+            {
+                return Ok(Some(BlockNumHash::new(number, hash)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<P: NodeProvider> Chain for NodeChain<P> {
+    fn tip(&self, deliver: DeliverAt) -> Result<Option<BlockNumHash>, ChainError> {
+        match deliver {
+            DeliverAt::Committed => self.canonical_tip().map(Some),
+            DeliverAt::Persisted => self.persisted_tip(),
+            DeliverAt::Safe => self.provider.safe_block_num_hash().map_err(chain_error),
+            DeliverAt::Finalized => self.finalized(),
+        }
+    }
+
+    fn finalized(&self) -> Result<Option<BlockNumHash>, ChainError> {
+        self.provider.finalized_block_num_hash().map_err(chain_error)
+    }
+
+    fn hash_at(&self, number: u64) -> Result<Option<B256>, ChainError> {
+        self.provider.block_hash(number).map_err(chain_error)
+    }
+
+    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+        let begun = Instant::now();
+        let executed = self.execute(block)?;
+        let capture_time = begun.elapsed();
+        let replica = executed.replica(self.kind)?;
+        self.metrics.blocks_total.increment(1);
+        Ok(Product {
+            parent: executed.block().parent_hash,
+            entry: Entry { hash: block.hash, number: block.number, replica },
+            gas_used: executed.block().gas_used,
+            transactions: executed.block().body().transactions.len(),
+            capture_time,
+            encode_time: begun.elapsed().saturating_sub(capture_time),
+        })
+    }
+}

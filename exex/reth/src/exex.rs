@@ -1,0 +1,187 @@
+//! The Execution Extension's future: it listens, wakes the producer, and tells the node what it may prune.
+
+use crate::{
+    BspArgs, NodeChain,
+    finished::FinishedHeight,
+    forwarding::{Change, Forwarding},
+    handle::BspHandle,
+    metrics::ExExMetrics,
+    start::start_producer,
+};
+use alloy_eips::BlockNumHash;
+use bsp_replication::Producer;
+use futures::StreamExt;
+use reth_chain_state::{CanonStateSubscriptions, ForkChoiceSubscriptions};
+use reth_chainspec::{ChainSpec, EthChainSpec};
+use reth_ethereum_primitives::EthPrimitives;
+use reth_exex::ExExContext;
+use reth_node_api::{FullNodeComponents, NodeTypes};
+use reth_provider::BlockIdReader;
+use std::{
+    future::pending,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{debug, error, info, warn};
+
+/// How often everything is looked at, whatever else happens or does not.
+const TICK: Duration = Duration::from_secs(2);
+
+/// Runs for as long as the node does: reth stops the node when an Execution Extension ends.
+///
+/// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
+/// finds out by itself what there is to do.
+pub(crate) async fn run<N>(
+    mut ctx: ExExContext<N>,
+    args: BspArgs,
+    handle: BspHandle,
+) -> eyre::Result<()>
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
+{
+    let provider = ctx.provider().clone();
+    let chain = NodeChain::new(provider.clone(), Arc::clone(&ctx.config.chain), args.kind());
+    let data_dir = ctx.config.datadir.clone().resolve_datadir(ctx.config.chain.chain());
+    let config = args.producer_config(data_dir.data_dir());
+    let mut starting = pin!(start_producer(Arc::new(chain), args, config, handle));
+
+    let mut producer: Option<Arc<Producer>> = None;
+    let mut delivered = None;
+    let mut listening = true;
+    let mut node = Listener::new();
+    let mut chain_changes = provider.canonical_state_stream();
+    let mut finalized = provider.finalized_block_stream();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_news = tokio::select! {
+            started = &mut starting, if producer.is_none() => {
+                delivered = Some(started.finished());
+                stop_with_node(&ctx, Arc::clone(&started));
+                producer = Some(started);
+                node.metrics.not_started.set(0);
+                true
+            }
+            notification = ctx.notifications.next(), if listening => {
+                listening = node.heard(notification);
+                true
+            }
+            Some(_) = chain_changes.next() => {
+                node.chain_changed();
+                true
+            }
+            Some(_) = finalized.next() => true,
+            () = changed(&mut delivered) => false,
+            _ = ticks.tick() => true,
+        };
+        if let Some(producer) = &producer {
+            if is_news {
+                producer.wake();
+            }
+            let delivered = *producer.finished().borrow();
+            node.tell(&ctx, delivered);
+        }
+    }
+}
+
+/// The node waits some seconds for what ends in this way, so that targets can record what they have taken. It also
+/// keeps the producer's threads from being waited for where nothing may block.
+fn stop_with_node<N: FullNodeComponents>(ctx: &ExExContext<N>, producer: Arc<Producer>) {
+    ctx.task_executor().spawn_with_graceful_shutdown_signal(async move |shutdown| {
+        let _node_waits = shutdown.await;
+        // An error would be a panic of that thread, and the node is stopping anyway.
+        let _ = spawn_blocking(move || producer.stop()).await;
+    });
+}
+
+async fn changed(delivered: &mut Option<watch::Receiver<Option<BlockNumHash>>>) {
+    let changed = match delivered {
+        Some(delivered) => delivered.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        pending::<()>().await;
+    }
+}
+
+/// What is heard from the node, and said to it.
+struct Listener {
+    finished: FinishedHeight,
+    forwarding: Forwarding,
+    metrics: ExExMetrics,
+}
+
+impl Listener {
+    fn new() -> Self {
+        let metrics = ExExMetrics::default();
+        metrics.not_started.set(1);
+        metrics.forwarding_silent.set(0);
+        Self {
+            finished: FinishedHeight::default(),
+            forwarding: Forwarding::new(Instant::now()),
+            metrics,
+        }
+    }
+
+    /// Whether there may be more to hear.
+    fn heard<T>(&mut self, notification: Option<eyre::Result<T>>) -> bool {
+        match notification {
+            Some(Ok(_)) => {
+                self.metrics.notifications_total.increment(1);
+                let change = self.forwarding.notified(Instant::now());
+                self.report(change);
+            }
+            Some(Err(error)) => {
+                warn!(target: "exex::bsp", %error, "The node's notifications failed");
+            }
+            None => {
+                self.metrics.forwarding_silent.set(1);
+                error!(target: "exex::bsp", "The node has closed the channel of notifications; block replicas are not affected, pruning is: restart the node");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn chain_changed(&mut self) {
+        let change = self.forwarding.chain_changed(Instant::now());
+        self.report(change);
+    }
+
+    fn report(&self, change: Option<Change>) {
+        match change {
+            None => {}
+            Some(Change::Silent(changes)) => {
+                self.metrics.forwarding_silent.set(1);
+                warn!(target: "exex::bsp", changes, "The node forwards no notifications to its Execution Extensions any more; block replicas are not affected. If another extension is installed it has stalled: restart the node");
+            }
+            Some(Change::Back) => {
+                self.metrics.forwarding_silent.set(0);
+                info!(target: "exex::bsp", "The node forwards notifications again");
+            }
+        }
+    }
+
+    fn tell<N: FullNodeComponents>(
+        &mut self,
+        ctx: &ExExContext<N>,
+        delivered: Option<BlockNumHash>,
+    ) {
+        // From memory, so it does not block.
+        let Ok(finalized) = ctx.provider().finalized_block_num_hash() else {
+            return;
+        };
+        if let Some(height) = self.finished.next(finalized, delivered) {
+            debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
+            self.metrics.prunable_height.set(height.number as f64);
+            // It fails only when the manager has ended, and the node with it.
+            let _ = ctx.send_finished_height(height);
+        }
+    }
+}

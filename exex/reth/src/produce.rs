@@ -1,0 +1,191 @@
+//! Executes a block again, checks the outcome, and makes its replica.
+
+use crate::{
+    NodeSpec,
+    fault::{chain_error, read_error},
+    parent::ParentView,
+    provider::NodeProvider,
+};
+use alloy_consensus::{
+    Header,
+    proofs::{calculate_transaction_root, calculate_withdrawals_root},
+};
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use bsp_capture::{BlockParts, Capture, CaptureError, ExecutionSpec, capture};
+use bsp_codec::{
+    Profile, ReplicaKind,
+    convert::{SourceBlock, export_block},
+    rlp,
+};
+use bsp_replication::ProduceError;
+use bytes::Bytes;
+use reth_ethereum_primitives::Block;
+use reth_primitives_traits::RecoveredBlock;
+use reth_provider::{ProviderError, TransactionVariant};
+use reth_stages_types::StageId;
+
+/// A block that was executed again, with the outcome that its header promises.
+#[derive(Debug)]
+pub struct ExecutedBlock {
+    network_id: u64,
+    block: RecoveredBlock<Block>,
+    capture: Capture,
+}
+
+impl ExecutedBlock {
+    /// The block, with its transactions' senders.
+    pub const fn block(&self) -> &RecoveredBlock<Block> {
+        &self.block
+    }
+
+    /// Receipts, requests, and what the execution read, in the network's order.
+    pub const fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// The RLP of the block's replica, as bsp-geth v2.2.0 writes it before it compresses it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError::Unsupported`], if the network's format has no room for the block, as for header fields of forks
+    /// after Osaka.
+    pub fn replica(&self, kind: ReplicaKind) -> Result<Bytes, ProduceError> {
+        let body = self.block.body();
+        let source = SourceBlock {
+            network_id: self.network_id,
+            header: self.block.header(),
+            transactions: &body.transactions,
+            ommers: &body.ommers,
+            withdrawals: body.withdrawals.as_ref(),
+            senders: self.block.senders(),
+            receipts: &self.capture.receipts,
+        };
+        let state = self.capture.reads.lists.clone();
+        let unsupported =
+            |reason| ProduceError::Unsupported { number: source.header.number, reason };
+        let replica = export_block(&source, state, kind, Profile::Network)
+            .map_err(|error| unsupported(error.to_string()))?;
+        let encoded = rlp::encode_replica(&replica, Profile::Network);
+        encoded.map(Bytes::from).map_err(|error| unsupported(error.to_string()))
+    }
+}
+
+/// Executes a block on its parent's state. The state is opened for this block and closed before this returns.
+pub(crate) fn execute<P: NodeProvider>(
+    provider: &P,
+    spec: &NodeSpec,
+    id: BlockNumHash,
+) -> Result<ExecutedBlock, ProduceError> {
+    if id.number == 0 {
+        let reason = "the genesis block is not executed".to_owned();
+        return Err(ProduceError::Unsupported { number: 0, reason });
+    }
+    check_history(provider, id.number)?;
+    let block = recovered_block(provider, id)?;
+    check_body(&block)?;
+    let parent = parent_of(block.header());
+    // Not `state_by_block_hash`, which hides why it found nothing.
+    let state = provider.history_by_block_hash(parent.hash);
+    let state = state.map_err(|error| read_error(id.number, &error))?;
+    let view = ParentView::new(state, parent, |hash| provider.header(hash));
+    let parts = BlockParts {
+        header: block.header(),
+        ommers: &block.body().ommers,
+        withdrawals: block.body().withdrawals.as_ref().map(|list| list.as_slice()),
+    };
+    let capture = capture(spec, parts, block.transactions_recovered(), view)
+        .map_err(|error| capture_error(id, error))?;
+    capture.check(block.header()).map_err(|error| mismatch(id, &error))?;
+    // The pipeline may have begun meanwhile.
+    check_history(provider, id.number)?;
+    Ok(ExecutedBlock { network_id: spec.chain_id(), block, capture })
+}
+
+fn parent_of(header: &Header) -> BlockNumHash {
+    BlockNumHash::new(header.number.saturating_sub(1), header.parent_hash)
+}
+
+/// While reth's pipeline runs, the state tables are ahead of the history tables, and states of the past are wrong
+/// without any error (paradigmxyz/reth#22873).
+fn check_history<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
+    let checkpoint = |stage| -> Result<u64, ProduceError> {
+        let checkpoint = provider.get_stage_checkpoint(stage).map_err(chain_error)?;
+        Ok(checkpoint.map_or(0, |checkpoint| checkpoint.block_number))
+    };
+    // In this order, a save of both between the two questions looks harmless, as it is.
+    let executed = checkpoint(StageId::Execution)?;
+    let finished = checkpoint(StageId::Finish)?;
+    if executed <= finished {
+        return Ok(());
+    }
+    let reason = format!(
+        "the node is syncing in stages: executed up to block {executed}, finished up to {finished}; it goes on by itself"
+    );
+    Err(ProduceError::NotReady { number, reason })
+}
+
+/// The block with this hash. What is stored under a height can change at any moment, so nothing is taken for granted.
+fn recovered_block<P: NodeProvider>(
+    provider: &P,
+    id: BlockNumHash,
+) -> Result<RecoveredBlock<Block>, ProduceError> {
+    let found = provider.recovered_block(id.hash.into(), TransactionVariant::WithHash);
+    match found.map_err(|error| read_error(id.number, &error))? {
+        Some(block) if is_block(block.header(), id) => Ok(block),
+        Some(_) => Err(ProduceError::UnknownBlock(id)),
+        None => Err(missing_block(provider, id)),
+    }
+}
+
+fn is_block(header: &Header, id: BlockNumHash) -> bool {
+    header.number == id.number && header.hash_slow() == id.hash
+}
+
+/// A header without body is a block whose body the node has deleted, or never had.
+fn missing_block<P: NodeProvider>(provider: &P, id: BlockNumHash) -> ProduceError {
+    match provider.header(id.hash) {
+        Ok(Some(header)) if is_block(&header, id) => {
+            let reason = "the node has the header but not the block's body".to_owned();
+            ProduceError::Pruned { number: id.number, reason }
+        }
+        Ok(_) => ProduceError::UnknownBlock(id),
+        Err(error) => read_error(id.number, &error),
+    }
+}
+
+/// The parts that an execution's outcome does not prove to be the header's.
+fn check_body(block: &RecoveredBlock<Block>) -> Result<(), ProduceError> {
+    let (header, body) = (block.header(), block.body());
+    let withdrawals = body.withdrawals.as_ref().map(|list| calculate_withdrawals_root(list));
+    let roots: [(_, Option<B256>, Option<B256>); 2] = [
+        (
+            "transactions root",
+            Some(header.transactions_root),
+            Some(calculate_transaction_root(&body.transactions)),
+        ),
+        ("withdrawals root", header.withdrawals_root, withdrawals),
+    ];
+    match roots.into_iter().find(|(_, expected, got)| expected != got) {
+        None => Ok(()),
+        Some((what, ..)) => Err(ProduceError::Mismatch {
+            number: header.number,
+            hash: block.hash(),
+            reason: format!("the node's {what} differs from the header's"),
+        }),
+    }
+}
+
+fn capture_error(id: BlockNumHash, error: CaptureError<ProviderError>) -> ProduceError {
+    match error {
+        CaptureError::ParentState(error) => read_error(id.number, &error),
+        CaptureError::BlockState(_) | CaptureError::Execution { .. } => mismatch(id, &error),
+        CaptureError::OmmerGeneration { .. } | CaptureError::BeforeLondon { .. } => {
+            ProduceError::Unsupported { number: id.number, reason: error.to_string() }
+        }
+    }
+}
+
+fn mismatch(id: BlockNumHash, error: &dyn std::error::Error) -> ProduceError {
+    ProduceError::Mismatch { number: id.number, hash: id.hash, reason: error.to_string() }
+}

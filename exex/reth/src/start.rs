@@ -1,0 +1,77 @@
+//! Opens the targets and starts the producer, however often that has to be tried.
+
+use crate::{BspArgs, handle::BspHandle};
+use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError, open_target};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why the producer could not be started.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("the folder {}: {source}; it is made by the producer and has to be writable", .path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    #[error("the attempt to start ended in a panic")]
+    Panic,
+}
+
+/// Returns once the producer runs. What is wrong may be put right while the node runs, and the node must not stop for it.
+pub(crate) async fn start_producer(
+    chain: Arc<dyn Chain>,
+    args: BspArgs,
+    config: ProducerConfig,
+    handle: BspHandle,
+) -> Arc<Producer> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt(&chain, &args, &config).await {
+            Ok(producer) => {
+                handle.started(&producer);
+                info!(target: "exex::bsp", targets = %args.targets(), kind = %args.kind(), cursors = %config.cursors.display(), "Producing block replicas");
+                return producer;
+            }
+            Err(error) => {
+                error!(target: "exex::bsp", %error, again_in = ?pause, "The producer can't start");
+                handle.failed(error.to_string());
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// On a thread that may block: a folder's files are read and repaired when it is opened.
+async fn attempt(
+    chain: &Arc<dyn Chain>,
+    args: &BspArgs,
+    config: &ProducerConfig,
+) -> Result<Arc<Producer>, StartError> {
+    let (chain, args, config) = (Arc::clone(chain), args.clone(), config.clone());
+    let start = spawn_blocking(move || start_once(chain, &args, config));
+    start.await.unwrap_or(Err(StartError::Panic))
+}
+
+fn start_once(
+    chain: Arc<dyn Chain>,
+    args: &BspArgs,
+    config: ProducerConfig,
+) -> Result<Arc<Producer>, StartError> {
+    if let Some(folder) = config.cursors.parent() {
+        let failed = |source| StartError::Folder { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let stop = CancellationToken::new();
+    let redis = args.redis_options();
+    let targets = args.targets();
+    let targets = targets.iter().map(|url| open_target(url, &redis, &stop));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(Producer::start(chain, targets, config, stop)?))
+}
