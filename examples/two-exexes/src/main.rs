@@ -30,7 +30,8 @@ where
     let mut total = 0;
     while let Some(notification) = ctx.notifications.try_next().await? {
         let Some(committed) = notification.committed_chain() else { continue };
-        total += committed.blocks_iter().map(|block| block.body().transactions.len()).sum::<usize>();
+        total +=
+            committed.blocks_iter().map(|block| block.body().transactions.len()).sum::<usize>();
         tracing::info!(target: "counter", tip = committed.tip().number, total, "transactions so far");
         ctx.send_finished_height(committed.tip().num_hash())?;
     }

@@ -1,7 +1,7 @@
 //! The Execution Extension's future: it listens, wakes the producer, and tells the node what it may prune.
 
 use crate::{
-    BspArgs, NodeChain,
+    Bsp, NodeChain,
     finished::FinishedHeight,
     forwarding::{Change, Forwarding},
     handle::BspHandle,
@@ -37,19 +37,16 @@ const TICK: Duration = Duration::from_secs(2);
 ///
 /// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
 /// finds out by itself what there is to do.
-pub(crate) async fn run<N>(
-    mut ctx: ExExContext<N>,
-    args: BspArgs,
-    handle: BspHandle,
-) -> eyre::Result<()>
+pub(crate) async fn run<N>(mut ctx: ExExContext<N>, bsp: Bsp, handle: BspHandle) -> eyre::Result<()>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
 {
     let provider = ctx.provider().clone();
+    let args = bsp.args();
     let chain = NodeChain::new(provider.clone(), Arc::clone(&ctx.config.chain), args.kind());
     let data_dir = ctx.config.datadir.clone().resolve_datadir(ctx.config.chain.chain());
     let config = args.producer_config(data_dir.data_dir());
-    let mut starting = pin!(start_producer(Arc::new(chain), args, config, handle));
+    let mut starting = pin!(start_producer(Arc::new(chain), bsp, config, handle));
 
     let mut producer: Option<Arc<Producer>> = None;
     let mut delivered = None;

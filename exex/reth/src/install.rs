@@ -1,7 +1,7 @@
 //! Puts the producer into a node.
 
 use crate::{
-    BspArgs, NodeChain,
+    Bsp, NodeChain,
     exex::run,
     handle::BspHandle,
     rpc::{BspRpc, MODULE},
@@ -27,11 +27,11 @@ pub trait InstallBsp: Sized {
     /// Other extensions are installed before or after, as usual. A node has only one hook for RPC modules: who
     /// needs it too calls [`install_bsp_exex`](Self::install_bsp_exex) and merges [`BspRpc::into_module`].
     #[must_use]
-    fn install_bsp(self, args: BspArgs) -> Self;
+    fn install_bsp(self, bsp: impl Into<Bsp>) -> Self;
 
     /// Installs the Execution Extension without RPC.
     #[must_use]
-    fn install_bsp_exex(self, args: BspArgs, handle: BspHandle) -> Self;
+    fn install_bsp_exex(self, bsp: impl Into<Bsp>, handle: BspHandle) -> Self;
 }
 
 impl<T, CB, AO> InstallBsp for WithLaunchContext<NodeBuilderWithComponents<T, CB, AO>>
@@ -40,13 +40,15 @@ where
     CB: NodeComponentsBuilder<T>,
     AO: RethRpcAddOns<NodeAdapter<T, CB::Components>>,
 {
-    fn install_bsp(self, args: BspArgs) -> Self {
+    fn install_bsp(self, bsp: impl Into<Bsp>) -> Self {
+        let bsp = bsp.into();
+        let args = bsp.args();
         if !args.is_enabled() {
             return self;
         }
         let handle = BspHandle::default();
         let (kind, deliver) = (args.kind(), args.deliver);
-        self.install_bsp_exex(args, handle.clone()).extend_rpc_modules(move |ctx| {
+        self.install_bsp_exex(bsp, handle.clone()).extend_rpc_modules(move |ctx| {
             let spec = Arc::clone(&ctx.config().chain);
             let chain = NodeChain::new(ctx.provider().clone(), spec, kind);
             let module = BspRpc::new(chain, deliver, handle).into_module();
@@ -58,11 +60,12 @@ where
         })
     }
 
-    fn install_bsp_exex(self, args: BspArgs, handle: BspHandle) -> Self {
-        let enabled = args.is_enabled();
+    fn install_bsp_exex(self, bsp: impl Into<Bsp>, handle: BspHandle) -> Self {
+        let bsp = bsp.into();
+        let enabled = bsp.args().is_enabled();
         if enabled {
             close_gaps(&self.config().datadir().exex_wal());
         }
-        self.install_exex_if(enabled, EXEX_ID, async move |ctx| Ok(run(ctx, args, handle)))
+        self.install_exex_if(enabled, EXEX_ID, async move |ctx| Ok(run(ctx, bsp, handle)))
     }
 }

@@ -30,6 +30,21 @@
 //! `--exex.bsp` alone, for a program with a command line of its own. [`NodeChain`] is the piece to build other things
 //! from: any block of the node executed again, with what it reads.
 //!
+//! # Deliver to a target of your own
+//!
+//! A [`Target`](bsp_replication::Target) is a trait with one method that counts. [`Bsp::with_target`] adds one to those of the
+//! command line:
+//!
+//! ```no_run
+//! use bsp_exex::{Bsp, BspArgs};
+//! use bsp_replication::{FileTarget, Target};
+//!
+//! let bsp = Bsp::new(BspArgs::enabled()).with_target(|stop| {
+//!     Ok(Box::new(FileTarget::open("/var/lib/replicas".as_ref(), stop.clone())?))
+//! });
+//! // …and `node.install_bsp(bsp)`.
+//! ```
+//!
 //! # Assumptions
 //!
 //! * An Ethereum node: reth's own primitives and chain specification, its rules for execution. The node's EVM
@@ -83,6 +98,7 @@ mod provider;
 mod rpc;
 mod spec;
 mod start;
+mod targets;
 mod wal;
 
 pub use self::{
@@ -97,4 +113,5 @@ pub use self::{
         NodeStatus, ReadSet,
     },
     spec::NodeSpec,
+    targets::Bsp,
 };

@@ -1,7 +1,7 @@
 //! Opens the targets and starts the producer, however often that has to be tried.
 
-use crate::{BspArgs, handle::BspHandle};
-use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError, open_target};
+use crate::{Bsp, handle::BspHandle};
+use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -26,16 +26,16 @@ enum StartError {
 /// Returns once the producer runs. What is wrong may be put right while the node runs, and the node must not stop for it.
 pub(crate) async fn start_producer(
     chain: Arc<dyn Chain>,
-    args: BspArgs,
+    bsp: Bsp,
     config: ProducerConfig,
     handle: BspHandle,
 ) -> Arc<Producer> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match attempt(&chain, &args, &config).await {
+        match attempt(&chain, &bsp, &config).await {
             Ok(producer) => {
                 handle.started(&producer);
-                info!(target: "exex::bsp", targets = %args.targets(), kind = %args.kind(), cursors = %config.cursors.display(), "Producing block replicas");
+                info!(target: "exex::bsp", targets = producer.status().targets.len(), kind = %bsp.args().kind(), cursors = %config.cursors.display(), "Producing block replicas");
                 return producer;
             }
             Err(error) => {
@@ -51,17 +51,17 @@ pub(crate) async fn start_producer(
 /// On a thread that may block: a folder's files are read and repaired when it is opened.
 async fn attempt(
     chain: &Arc<dyn Chain>,
-    args: &BspArgs,
+    bsp: &Bsp,
     config: &ProducerConfig,
 ) -> Result<Arc<Producer>, StartError> {
-    let (chain, args, config) = (Arc::clone(chain), args.clone(), config.clone());
-    let start = spawn_blocking(move || start_once(chain, &args, config));
+    let (chain, bsp, config) = (Arc::clone(chain), bsp.clone(), config.clone());
+    let start = spawn_blocking(move || start_once(chain, &bsp, config));
     start.await.unwrap_or(Err(StartError::Panic))
 }
 
 fn start_once(
     chain: Arc<dyn Chain>,
-    args: &BspArgs,
+    bsp: &Bsp,
     config: ProducerConfig,
 ) -> Result<Arc<Producer>, StartError> {
     if let Some(folder) = config.cursors.parent() {
@@ -69,9 +69,6 @@ fn start_once(
         fs::create_dir_all(folder).map_err(failed)?;
     }
     let stop = CancellationToken::new();
-    let redis = args.redis_options();
-    let targets = args.targets();
-    let targets = targets.iter().map(|url| open_target(url, &redis, &stop));
-    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    let targets = bsp.open(&stop)?;
     Ok(Arc::new(Producer::start(chain, targets, config, stop)?))
 }
