@@ -13,6 +13,7 @@
 //! | [`proxy`] | a connection that can be made to fail in every way, while in use |
 //! | [`rpc`], [`contract`] | the proof chain, spoken to in plain JSON-RPC |
 //! | [`messages`] | stream entries: mainnet's, a dev chain's in any number, variants, and poison |
+//! | [`node`] | a reth node with the Execution Extension: its chain, its faults, and an auditor of its targets |
 //! | [`agent`] | the agent's program: found or built, started, killed, its output kept |
 //! | [`scene`] | all of these put together |
 //! | [`audit`] | checks afterwards, and while it runs, that nothing is lost and nothing is proved that can't be fetched |
@@ -23,6 +24,7 @@ pub mod audit;
 pub mod campaign;
 pub mod contract;
 pub mod messages;
+pub mod node;
 pub mod proxy;
 pub mod rpc;
 pub mod scene;
