@@ -167,6 +167,7 @@ mod tests {
                 replica: [name; 32],
                 types: Default::default(),
                 withdrawals: 0,
+                authorizations: Default::default(),
                 gas_used: 0,
                 payload: serde_json::Value::Null,
             })

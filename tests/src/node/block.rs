@@ -2,8 +2,11 @@
 
 use crate::{audit::fed::sha256, messages::dev::DevBlocks};
 use alloy_consensus::{Transaction, Typed2718};
-use alloy_eips::{BlockNumHash, eip2718::Encodable2718, eip7685::Requests};
+use alloy_eips::{
+    BlockNumHash, eip2718::Encodable2718, eip7685::Requests, eip7702::SignedAuthorization,
+};
 use alloy_primitives::{B256, Bytes, U64, U256};
+use bsp_capture::RecoveredAuthorizations;
 use bsp_codec::{Profile, rlp};
 use bsp_devchain::DevBlock;
 use eyre::OptionExt;
@@ -23,6 +26,8 @@ pub struct EngineBlock {
     pub types: BTreeMap<u8, usize>,
     /// How many withdrawals it has.
     pub withdrawals: usize,
+    /// What the network's replica leaves out and a verification needs (EIP-7702).
+    pub authorizations: RecoveredAuthorizations,
     /// Gas that it uses.
     pub gas_used: u64,
     /// Parameters of `engine_newPayloadV4`.
@@ -48,10 +53,19 @@ impl EngineBlock {
             replica: sha256(&rlp::encode_replica(&replica, Profile::Network)?),
             types,
             withdrawals: sealed.block.body.withdrawals.as_ref().map_or(0, |list| list.len()),
+            authorizations: authorizations(&sealed),
             gas_used: header.gas_used,
             payload: payload(&sealed)?,
         })
     }
+}
+
+fn authorizations(sealed: &DevBlock) -> RecoveredAuthorizations {
+    let lists = sealed.block.body.transactions.iter().enumerate().filter_map(|(index, it)| {
+        let list = it.authorization_list()?;
+        Some((index, list.iter().cloned().map(SignedAuthorization::into_recovered).collect()))
+    });
+    lists.collect()
 }
 
 /// The four parameters of `engine_newPayloadV4` (Prague and Osaka).

@@ -16,6 +16,7 @@ pub mod driver;
 pub mod engine;
 mod jwt;
 pub mod launch;
+pub mod oracle;
 
 pub mod process;
 pub mod program;

@@ -1,0 +1,163 @@
+//! What the node's own tracers say of a block.
+
+use crate::rpc::JsonRpc;
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A block by three tracers.
+#[derive(Debug, Default)]
+pub struct BlockTraces {
+    /// What transactions touched, as it was at the first touch.
+    pub accounts: BTreeMap<Address, TracedAccount>,
+    /// Accounts whose own code a frame was entered with.
+    pub entered: BTreeSet<Address>,
+    /// Who gets withdrawals.
+    pub withdrawals: BTreeSet<Address>,
+    /// Addresses and slots that the whole block read, by `debug_executionWitness`.
+    pub witness_keys: BTreeSet<Bytes>,
+    /// How many transactions there are of each type.
+    pub types: BTreeMap<u8, usize>,
+}
+
+/// An account at the first transaction of a block that touched it.
+#[derive(Debug, Clone, Default)]
+pub struct TracedAccount {
+    /// Balance in wei.
+    pub balance: U256,
+    /// Nonce.
+    pub nonce: u64,
+    /// Code, of the first transaction that shows one.
+    pub code: Bytes,
+    /// Slots, each at the first transaction that touched it.
+    pub slots: BTreeMap<B256, B256>,
+}
+
+#[derive(Deserialize)]
+struct Traced<T> {
+    result: T,
+}
+
+#[derive(Deserialize)]
+struct PreState {
+    #[serde(default)]
+    balance: U256,
+    #[serde(default)]
+    nonce: u64,
+    #[serde(default)]
+    code: Bytes,
+    #[serde(default)]
+    storage: BTreeMap<B256, B256>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(rename = "type")]
+    kind: String,
+    to: Option<Address>,
+    error: Option<String>,
+    #[serde(rename = "gasUsed", default)]
+    gas_used: U64,
+    #[serde(default)]
+    calls: Vec<Self>,
+}
+
+#[derive(Deserialize)]
+struct Witness {
+    keys: Vec<Bytes>,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    transactions: Vec<BlockTransaction>,
+    #[serde(default)]
+    withdrawals: Vec<BlockWithdrawal>,
+}
+
+#[derive(Deserialize)]
+struct BlockTransaction {
+    #[serde(rename = "type")]
+    kind: U64,
+}
+
+#[derive(Deserialize)]
+struct BlockWithdrawal {
+    address: Address,
+}
+
+impl TracedAccount {
+    /// Whether it did not exist (EIP-161).
+    pub fn is_empty(&self) -> bool {
+        self.balance.is_zero() && self.nonce == 0 && self.code.is_empty()
+    }
+
+    /// The hash of its code.
+    pub fn code_hash(&self) -> B256 {
+        keccak256(&self.code)
+    }
+}
+
+impl BlockTraces {
+    /// Has the node trace a canonical block.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    pub async fn of(rpc: &JsonRpc, number: u64) -> eyre::Result<Self> {
+        let number = U64::from(number);
+        let mut traces = Self::default();
+        let block: Block = rpc.call("eth_getBlockByNumber", json!([number, true])).await?;
+        traces.withdrawals.extend(block.withdrawals.iter().map(|it| it.address));
+        for transaction in &block.transactions {
+            *traces.types.entry(transaction.kind.to()).or_default() += 1;
+        }
+        let pre_states: Vec<Traced<BTreeMap<Address, PreState>>> =
+            trace(rpc, number, "prestateTracer").await?;
+        pre_states.into_iter().for_each(|it| traces.add_pre_state(it.result));
+        let frames: Vec<Traced<Frame>> = trace(rpc, number, "callTracer").await?;
+        frames.iter().for_each(|it| traces.add_frame(&it.result));
+        let witness: Witness = rpc.call("debug_executionWitness", json!([number])).await?;
+        traces.witness_keys.extend(witness.keys);
+        Ok(traces)
+    }
+
+    fn add_pre_state(&mut self, accounts: BTreeMap<Address, PreState>) {
+        for (address, pre) in accounts {
+            let account = self.accounts.entry(address).or_insert_with(|| TracedAccount {
+                balance: pre.balance,
+                nonce: pre.nonce,
+                ..TracedAccount::default()
+            });
+            if account.code.is_empty() {
+                account.code = pre.code;
+            }
+            for (slot, value) in pre.storage {
+                account.slots.entry(slot).or_insert(value);
+            }
+        }
+    }
+
+    /// A frame that failed without using gas, for its depth or its caller's balance, was never entered.
+    fn add_frame(&mut self, frame: &Frame) {
+        let entered = frame.error.is_none() || !frame.gas_used.is_zero();
+        if let Some(to) = frame.to.filter(|_| entered && !frame.kind.starts_with("CREATE")) {
+            self.entered.insert(to);
+        }
+        frame.calls.iter().for_each(|call| self.add_frame(call));
+    }
+
+    /// Whether the witness has an address or a slot.
+    pub fn witnessed(&self, key: &[u8]) -> bool {
+        self.witness_keys.contains(key)
+    }
+}
+
+async fn trace<T: serde::de::DeserializeOwned>(
+    rpc: &JsonRpc,
+    number: U64,
+    tracer: &str,
+) -> eyre::Result<T> {
+    let options: Value = json!({ "tracer": tracer });
+    rpc.call("debug_traceBlockByNumber", json!([number, options])).await
+}
