@@ -159,24 +159,30 @@ impl ChainDriver {
     ///
     /// Where the node does not follow.
     pub async fn catch_up(&mut self, node: &Node) -> eyre::Result<usize> {
-        let tip = node.tip().await?;
-        let common = (0..=tip.number.min(self.tip().number)).rev();
-        let mut shared = 0;
-        for number in common {
-            if node.hash_at(number).await? == Some(self.hash_at(number)) {
-                shared = number;
-                break;
-            }
-        }
-        let missing: Vec<_> =
-            self.canonical.blocks.iter().skip(usize::try_from(shared)?).cloned().collect();
-        for block in &missing {
-            self.import_at(node.engine(), block, block.id.hash).await?;
-        }
-        if missing.is_empty() {
+        let missing = self.catch_up_to(node, self.tip().number).await?;
+        if missing == 0 {
             node.engine().fork_choice(self.choice()).await?;
         }
         self.expect_tip(node).await?;
+        Ok(missing)
+    }
+
+    /// Gives a restarted node the canonical blocks that it lost or never had, up to a height, and not those above.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not follow.
+    pub async fn catch_up_to(&mut self, node: &Node, height: u64) -> eyre::Result<usize> {
+        let mut shared = node.tip().await?.number.min(self.tip().number);
+        while node.hash_at(shared).await? != Some(self.hash_at(shared)) {
+            eyre::ensure!(shared > 0, "the node has another genesis block");
+            shared -= 1;
+        }
+        let lost = usize::try_from(shared)?..usize::try_from(height.max(shared))?;
+        let missing = self.canonical.blocks.get(lost).unwrap_or_default().to_vec();
+        for block in &missing {
+            self.import(node.engine(), block).await?;
+        }
         Ok(missing.len())
     }
 
@@ -192,17 +198,9 @@ impl ChainDriver {
     }
 
     async fn import(&mut self, engine: &EngineApi, block: &EngineBlock) -> eyre::Result<()> {
-        self.import_at(engine, block, block.id.hash).await
-    }
-
-    async fn import_at(
-        &mut self,
-        engine: &EngineApi,
-        block: &EngineBlock,
-        head: B256,
-    ) -> eyre::Result<()> {
         let begun = Instant::now();
         engine.new_payload(block).await?;
+        let head = block.id.hash;
         engine.fork_choice(ForkChoice { head, ..self.choice_below(block.id.number) }).await?;
         let taken = begun.elapsed();
         self.pace.imported += 1;

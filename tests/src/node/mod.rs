@@ -14,6 +14,7 @@ pub mod audit;
 pub mod block;
 pub mod driver;
 pub mod engine;
+pub mod faults;
 mod jwt;
 pub mod launch;
 pub mod oracle;

@@ -2,7 +2,7 @@
 
 use super::{
     audit::{Expected, TargetReport},
-    driver::ChainDriver,
+    driver::{Branch, ChainDriver},
     launch::NodeLaunch,
     process::Node,
     program,
@@ -113,6 +113,11 @@ impl NodeScene {
         self.node.take().ok_or_eyre("the node is not running")
     }
 
+    /// Gives a node back.
+    pub fn put_node(&mut self, node: Node) {
+        self.node = Some(node);
+    }
+
     /// Kills the node as `kill -9` does.
     ///
     /// # Errors
@@ -149,8 +154,28 @@ impl NodeScene {
     pub async fn reorganise(&mut self, depth: u64) -> eyre::Result<()> {
         let branch = self.driver.fork();
         self.extend(depth).await?;
+        self.switch(branch, depth + 1).await.map(drop)
+    }
+
+    /// Makes a branch canonical, which is made `length` blocks long. Returns what was canonical before.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not follow.
+    pub async fn switch(&mut self, branch: Branch, length: u64) -> eyre::Result<Branch> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
-        self.driver.switch(node, branch, usize::try_from(depth)? + 1).await.map(drop)
+        self.driver.switch(node, branch, usize::try_from(length)?).await
+    }
+
+    /// The same with a restarted node, which may not even have the branch's base any more.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not follow.
+    pub async fn adopt_after_loss(&mut self, branch: Branch, length: u64) -> eyre::Result<Branch> {
+        let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
+        self.driver.catch_up_to(node, branch.base()).await?;
+        self.switch(branch, length).await
     }
 
     /// Gives a restarted node the blocks that it lost. Returns how many those were.
@@ -187,6 +212,33 @@ impl NodeScene {
                 })
             }
         }
+    }
+
+    /// Waits until one kind of target was seen to hold every canonical block.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not at the deadline.
+    pub async fn settle_one(&mut self, target: &str, deadline: Duration) -> eyre::Result<()> {
+        wait_for(&format!("{target} has every block"), deadline, async || {
+            self.look().await.ok()?;
+            let expected = self.expected();
+            let mut views = self.views.iter().filter(|view| view.name() == target);
+            views.all(|view| expected.wanted().all(|block| view.has(&block.id.hash))).then_some(())
+        })
+        .await
+    }
+
+    /// The lowest height that any target has an entry of.
+    ///
+    /// # Errors
+    ///
+    /// Where no target has any.
+    pub fn first_delivered(&self) -> eyre::Result<u64> {
+        let known = self.driver.known();
+        let entries = self.views.iter().flat_map(TargetView::entries);
+        let numbers = entries.filter_map(|entry| known.get(&entry.hash));
+        numbers.map(|block| block.id.number).min().ok_or_eyre("nothing was delivered")
     }
 
     /// How many entries are missing now, over all targets.

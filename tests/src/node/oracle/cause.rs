@@ -9,6 +9,9 @@ pub enum Cause {
     AbsentBefore,
     /// Account in the read set alone: a system contract, which the protocol calls and tracers do not see.
     SystemContract,
+    /// Account in the read set alone: the protocol's own caller, which geth looks up and revm does not. It has a row where
+    /// somebody has sent it something.
+    SystemCaller,
     /// Account in the read set alone: it gets a withdrawal, after all transactions.
     Withdrawal,
     /// Account in the read set alone, and in the witness: read by a step that then failed.
@@ -29,9 +32,10 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AbsentBefore,
         Self::SystemContract,
+        Self::SystemCaller,
         Self::Withdrawal,
         Self::FailedStep,
         Self::SystemSlot,
@@ -47,6 +51,7 @@ impl Cause {
         match self {
             Self::AbsentBefore => "account in the trace alone: it did not exist before the block",
             Self::SystemContract => "account in the read set alone: system contract",
+            Self::SystemCaller => "account in the read set alone: the protocol's own caller",
             Self::Withdrawal => "account in the read set alone: gets a withdrawal",
             Self::FailedStep => {
                 "account in the read set alone, and in the witness: read by a step that failed"
@@ -67,8 +72,13 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The trace has an account that existed, the read set does not.
-    #[error("account {0} is missing")]
-    MissingAccount(Address),
+    #[error("account {address} is missing: {traced}")]
+    MissingAccount {
+        /// The account.
+        address: Address,
+        /// What the trace has.
+        traced: String,
+    },
     /// The read set has an account that nothing read.
     #[error("account {0} is extra")]
     ExtraAccount(Address),

@@ -4,7 +4,7 @@ use super::{
     cause::{Cause, Violation},
     read_set::{AccountRow, ReadSet, SlotRow},
     table::Table,
-    trace::{BlockTraces, TracedAccount},
+    trace::{BlockTraces, TracedAccount, TracedSlot},
 };
 use crate::rpc::JsonRpc;
 use alloy_eips::{
@@ -12,7 +12,7 @@ use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
-use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, address, keccak256};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,9 @@ const SYSTEM_CONTRACTS: [Address; 4] = [
     WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 ];
+
+/// Who the protocol calls them as (EIP-4788).
+const SYSTEM_CALLER: Address = address!("0xfffffffffffffffffffffffffffffffffffffffe");
 
 /// The first three bytes of a delegation (EIP-7702).
 const DELEGATION: [u8; 3] = [0xef, 0x01, 0x00];
@@ -92,15 +95,20 @@ impl Comparison<'_> {
         for (address, traced) in &self.traces.accounts {
             match rows.get(address) {
                 Some(row) => self.account_values(row, traced),
-                None if traced.is_empty() && self.before(*address).await?.is_absent() => {
+                None if traced.is_new() && self.before(*address).await?.is_absent() => {
                     self.table.count(Cause::AbsentBefore);
                 }
-                None => self.violation(Violation::MissingAccount(*address)),
+                None => self.violation(Violation::MissingAccount {
+                    address: *address,
+                    traced: format!("{traced:?}"),
+                }),
             }
         }
         for address in rows.keys().filter(|it| !self.traces.accounts.contains_key(*it)) {
             let witnessed = self.traces.witnessed(address.as_slice());
-            if !witnessed {
+            if *address == SYSTEM_CALLER {
+                self.table.count(Cause::SystemCaller);
+            } else if !witnessed {
                 self.violation(Violation::ExtraAccount(*address));
             } else if SYSTEM_CONTRACTS.contains(address) {
                 self.table.count(Cause::SystemContract);
@@ -134,9 +142,10 @@ impl Comparison<'_> {
             self.reads.slots.iter().map(|row| ((row.address, row.slot), row)).collect();
         let mut traced = BTreeMap::new();
         for (address, account) in &self.traces.accounts {
-            traced.extend(account.slots.iter().map(|(slot, value)| ((*address, *slot), *value)));
+            traced
+                .extend(account.slots.iter().map(|(slot, it)| ((*address, *slot), (account, it))));
         }
-        for ((address, slot), value) in &traced {
+        for ((address, slot), (account, TracedSlot { value, transaction })) in &traced {
             match rows.get(&(*address, *slot)) {
                 Some(row) if row.value == *value => self.table.slots += 1,
                 Some(row) => self.violation(Violation::SlotValue {
@@ -145,7 +154,10 @@ impl Comparison<'_> {
                     read: row.value,
                     traced: *value,
                 }),
-                None if value.is_zero() && self.before(*address).await?.is_absent() => {
+                None if value.is_zero()
+                    && account.transaction < *transaction
+                    && self.before(*address).await?.is_absent() =>
+                {
                     self.table.count(Cause::DestroyedSlot);
                 }
                 None => self.violation(Violation::MissingSlot(*address, *slot)),

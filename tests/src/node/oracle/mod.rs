@@ -15,4 +15,4 @@ pub use cause::{Cause, Violation};
 pub use compare::compare;
 pub use read_set::{AccountRow, BlockHashRow, CodeRow, ReadSet, SlotRow};
 pub use table::Table;
-pub use trace::{BlockTraces, TracedAccount};
+pub use trace::{BlockTraces, TracedAccount, TracedSlot};

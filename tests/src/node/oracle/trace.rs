@@ -30,8 +30,19 @@ pub struct TracedAccount {
     pub nonce: u64,
     /// Code, of the first transaction that shows one.
     pub code: Bytes,
-    /// Slots, each at the first transaction that touched it.
-    pub slots: BTreeMap<B256, B256>,
+    /// Slots.
+    pub slots: BTreeMap<B256, TracedSlot>,
+    /// The first transaction that touched the account.
+    pub transaction: usize,
+}
+
+/// A slot at the first transaction of a block that touched it.
+#[derive(Debug, Clone, Copy)]
+pub struct TracedSlot {
+    /// Its value.
+    pub value: B256,
+    /// That transaction.
+    pub transaction: usize,
 }
 
 #[derive(Deserialize)]
@@ -87,9 +98,9 @@ struct BlockWithdrawal {
 }
 
 impl TracedAccount {
-    /// Whether it did not exist (EIP-161).
-    pub fn is_empty(&self) -> bool {
-        self.balance.is_zero() && self.nonce == 0 && self.code.is_empty()
+    /// Whether it may not have existed before the block. Its code can be one that the block has given it.
+    pub const fn is_new(&self) -> bool {
+        self.balance.is_zero() && self.nonce == 0
     }
 
     /// The hash of its code.
@@ -114,7 +125,9 @@ impl BlockTraces {
         }
         let pre_states: Vec<Traced<BTreeMap<Address, PreState>>> =
             trace(rpc, number, "prestateTracer").await?;
-        pre_states.into_iter().for_each(|it| traces.add_pre_state(it.result));
+        for (transaction, it) in pre_states.into_iter().enumerate() {
+            traces.add_pre_state(transaction, it.result);
+        }
         let frames: Vec<Traced<Frame>> = trace(rpc, number, "callTracer").await?;
         frames.iter().for_each(|it| traces.add_frame(&it.result));
         let witness: Witness = rpc.call("debug_executionWitness", json!([number])).await?;
@@ -122,18 +135,19 @@ impl BlockTraces {
         Ok(traces)
     }
 
-    fn add_pre_state(&mut self, accounts: BTreeMap<Address, PreState>) {
+    fn add_pre_state(&mut self, transaction: usize, accounts: BTreeMap<Address, PreState>) {
         for (address, pre) in accounts {
             let account = self.accounts.entry(address).or_insert_with(|| TracedAccount {
                 balance: pre.balance,
                 nonce: pre.nonce,
+                transaction,
                 ..TracedAccount::default()
             });
             if account.code.is_empty() {
                 account.code = pre.code;
             }
             for (slot, value) in pre.storage {
-                account.slots.entry(slot).or_insert(value);
+                account.slots.entry(slot).or_insert(TracedSlot { value, transaction });
             }
         }
     }
