@@ -14,10 +14,14 @@ pub enum Cause {
     SystemCaller,
     /// Account in the read set alone: it gets a withdrawal, after all transactions.
     Withdrawal,
-    /// Account in the read set alone, and in the witness: read by a step that then failed.
+    /// Account in the read set alone: a step that failed names it. geth looks it up before it charges for it.
     FailedStep,
     /// Slot in the read set alone: of a system contract.
     SystemSlot,
+    /// Slot of a system contract with another value: the trace has what the opening call has written.
+    SystemValue,
+    /// Slot in the read set alone: a step that failed names it.
+    FailedStepSlot,
     /// Slot in the trace alone: of an account that did not exist before the block and was destroyed in it.
     DestroyedSlot,
     /// Slot in the read set alone: of an account that did not exist before the block, with value zero.
@@ -28,22 +32,27 @@ pub enum Cause {
     WrittenInBlock,
     /// Code in the read set alone: a system contract's.
     SystemCode,
+    /// Code in the read set alone: of an account that a failed step was to call.
+    FailedStepCode,
 }
 
 impl Cause {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::AbsentBefore,
         Self::SystemContract,
         Self::SystemCaller,
         Self::Withdrawal,
         Self::FailedStep,
         Self::SystemSlot,
+        Self::SystemValue,
+        Self::FailedStepSlot,
         Self::DestroyedSlot,
         Self::NewAccountSlot,
         Self::NeverRan,
         Self::WrittenInBlock,
         Self::SystemCode,
+        Self::FailedStepCode,
     ];
 
     /// For the table.
@@ -53,10 +62,12 @@ impl Cause {
             Self::SystemContract => "account in the read set alone: system contract",
             Self::SystemCaller => "account in the read set alone: the protocol's own caller",
             Self::Withdrawal => "account in the read set alone: gets a withdrawal",
-            Self::FailedStep => {
-                "account in the read set alone, and in the witness: read by a step that failed"
-            }
+            Self::FailedStep => "account in the read set alone: named by a step that failed",
             Self::SystemSlot => "slot in the read set alone: of a system contract",
+            Self::SystemValue => {
+                "slot of a system contract: the trace has what the block's opening wrote"
+            }
+            Self::FailedStepSlot => "slot in the read set alone: named by a step that failed",
             Self::DestroyedSlot => "slot in the trace alone: of an account destroyed in the block",
             Self::NewAccountSlot => {
                 "slot in the read set alone, value 0: of an account created in the block"
@@ -64,6 +75,9 @@ impl Cause {
             Self::NeverRan => "code in the trace alone: the account was looked at, and never ran",
             Self::WrittenInBlock => "code in the trace alone: written earlier in the block",
             Self::SystemCode => "code in the read set alone: of a system contract",
+            Self::FailedStepCode => {
+                "code in the read set alone: to be called by a step that failed"
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     cause::{Cause, Violation},
     read_set::{AccountRow, ReadSet, SlotRow},
+    steps::FailedSteps,
     table::Table,
     trace::{BlockTraces, TracedAccount, TracedSlot},
 };
@@ -47,7 +48,7 @@ pub async fn compare(
     for (kind, count) in &traces.types {
         *table.transactions.entry(*kind).or_default() += count;
     }
-    let mut comparison = Comparison { rpc, number, reads, traces, table };
+    let mut comparison = Comparison { rpc, number, reads, traces, table, failed: None };
     comparison.accounts().await?;
     comparison.slots().await?;
     comparison.codes().await
@@ -59,6 +60,8 @@ struct Comparison<'a> {
     reads: &'a ReadSet,
     traces: &'a BlockTraces,
     table: &'a mut Table,
+    /// Asked for where it is needed: such a trace is long.
+    failed: Option<FailedSteps>,
 }
 
 /// An account before the block, by the node's own interface.
@@ -85,6 +88,19 @@ impl Comparison<'_> {
         self.rpc.call("eth_getAccountInfo", json!([address, parent])).await
     }
 
+    async fn slot_before(&self, address: Address, slot: B256) -> eyre::Result<B256> {
+        let parent = U64::from(self.number.saturating_sub(1));
+        self.rpc.call("eth_getStorageAt", json!([address, slot, parent])).await
+    }
+
+    async fn failed_steps(&mut self) -> eyre::Result<&FailedSteps> {
+        let failed = match self.failed.take() {
+            Some(failed) => failed,
+            None => FailedSteps::of(self.rpc, self.number).await?,
+        };
+        Ok(self.failed.insert(failed))
+    }
+
     async fn accounts(&mut self) -> eyre::Result<()> {
         let mut rows: BTreeMap<Address, &AccountRow> = BTreeMap::new();
         for row in &self.reads.accounts {
@@ -105,18 +121,23 @@ impl Comparison<'_> {
             }
         }
         for address in rows.keys().filter(|it| !self.traces.accounts.contains_key(*it)) {
-            let witnessed = self.traces.witnessed(address.as_slice());
-            if *address == SYSTEM_CALLER {
-                self.table.count(Cause::SystemCaller);
-            } else if !witnessed {
-                self.violation(Violation::ExtraAccount(*address));
-            } else if SYSTEM_CONTRACTS.contains(address) {
-                self.table.count(Cause::SystemContract);
-            } else if self.traces.withdrawals.contains(address) {
-                self.table.count(Cause::Withdrawal);
-            } else {
-                self.table.count(Cause::FailedStep);
-            }
+            self.extra_account(*address).await?;
+        }
+        Ok(())
+    }
+
+    async fn extra_account(&mut self, address: Address) -> eyre::Result<()> {
+        let witnessed = self.traces.witnessed(address.as_slice());
+        if address == SYSTEM_CALLER {
+            self.table.count(Cause::SystemCaller);
+        } else if SYSTEM_CONTRACTS.contains(&address) && witnessed {
+            self.table.count(Cause::SystemContract);
+        } else if self.traces.withdrawals.contains(&address) && witnessed {
+            self.table.count(Cause::Withdrawal);
+        } else if self.failed_steps().await?.accounts.contains(&address) {
+            self.table.count(Cause::FailedStep);
+        } else {
+            self.violation(Violation::ExtraAccount(address));
         }
         Ok(())
     }
@@ -148,6 +169,12 @@ impl Comparison<'_> {
         for ((address, slot), (account, TracedSlot { value, transaction })) in &traced {
             match rows.get(&(*address, *slot)) {
                 Some(row) if row.value == *value => self.table.slots += 1,
+                Some(row)
+                    if SYSTEM_CONTRACTS.contains(address)
+                        && self.slot_before(*address, *slot).await? == row.value =>
+                {
+                    self.table.count(Cause::SystemValue);
+                }
                 Some(row) => self.violation(Violation::SlotValue {
                     address: *address,
                     slot: *slot,
@@ -169,6 +196,10 @@ impl Comparison<'_> {
                 self.table.count(Cause::SystemSlot);
             } else if row.value.is_zero() && self.before(*address).await?.is_absent() {
                 self.table.count(Cause::NewAccountSlot);
+            } else if self.failed_steps().await?.slots.contains(slot)
+                && self.slot_before(*address, *slot).await? == row.value
+            {
+                self.table.count(Cause::FailedStepSlot);
             } else {
                 self.violation(Violation::ExtraSlot(*address, *slot));
             }
@@ -201,8 +232,14 @@ impl Comparison<'_> {
             }
         }
         for hash in hashes.difference(&explained) {
-            if self.is_system_code(*hash) {
+            if self.is_code_of(*hash, |address| SYSTEM_CONTRACTS.contains(address)) {
                 self.table.count(Cause::SystemCode);
+                continue;
+            }
+            self.failed_steps().await?;
+            let failed = self.failed.as_ref().map(|failed| &failed.accounts);
+            if self.is_code_of(*hash, |it| failed.is_some_and(|failed| failed.contains(it))) {
+                self.table.count(Cause::FailedStepCode);
             } else {
                 self.violation(Violation::ExtraCode(*hash));
             }
@@ -220,9 +257,8 @@ impl Comparison<'_> {
         self.traces.entered.contains(&address) || self.traces.entered.iter().any(delegates_here)
     }
 
-    /// Codes of system contracts have account rows of theirs.
-    fn is_system_code(&self, hash: B256) -> bool {
-        let of_system = |row: &&AccountRow| SYSTEM_CONTRACTS.contains(&row.address);
-        self.reads.accounts.iter().filter(of_system).any(|row| row.code_hash == hash)
+    /// Whether one of these accounts has a row with this code.
+    fn is_code_of(&self, hash: B256, of: impl Fn(&Address) -> bool) -> bool {
+        self.reads.accounts.iter().any(|row| of(&row.address) && row.code_hash == hash)
     }
 }

@@ -62,16 +62,17 @@ struct PreState {
     storage: BTreeMap<B256, B256>,
 }
 
+/// A frame of the `flatCallTracer`: the nested form of a deep recursion is too deep for a JSON reader.
 #[derive(Deserialize)]
 struct Frame {
-    #[serde(rename = "type")]
-    kind: String,
-    to: Option<Address>,
+    action: Action,
     error: Option<String>,
-    #[serde(rename = "gasUsed", default)]
-    gas_used: U64,
-    #[serde(default)]
-    calls: Vec<Self>,
+}
+
+/// A call has a `to`; a creation and a destruction have none.
+#[derive(Deserialize)]
+struct Action {
+    to: Option<Address>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +100,7 @@ struct BlockWithdrawal {
 
 impl TracedAccount {
     /// Whether it may not have existed before the block. Its code can be one that the block has given it.
-    pub const fn is_new(&self) -> bool {
+    pub fn is_new(&self) -> bool {
         self.balance.is_zero() && self.nonce == 0
     }
 
@@ -128,8 +129,8 @@ impl BlockTraces {
         for (transaction, it) in pre_states.into_iter().enumerate() {
             traces.add_pre_state(transaction, it.result);
         }
-        let frames: Vec<Traced<Frame>> = trace(rpc, number, "callTracer").await?;
-        frames.iter().for_each(|it| traces.add_frame(&it.result));
+        let frames: Vec<Traced<Vec<Frame>>> = trace(rpc, number, "flatCallTracer").await?;
+        frames.iter().flat_map(|it| &it.result).for_each(|frame| traces.add_frame(frame));
         let witness: Witness = rpc.call("debug_executionWitness", json!([number])).await?;
         traces.witness_keys.extend(witness.keys);
         Ok(traces)
@@ -152,13 +153,11 @@ impl BlockTraces {
         }
     }
 
-    /// A frame that failed without using gas, for its depth or its caller's balance, was never entered.
+    /// A frame that failed for its depth or its caller's balance was never entered.
     fn add_frame(&mut self, frame: &Frame) {
-        let entered = frame.error.is_none() || !frame.gas_used.is_zero();
-        if let Some(to) = frame.to.filter(|_| entered && !frame.kind.starts_with("CREATE")) {
-            self.entered.insert(to);
-        }
-        frame.calls.iter().for_each(|call| self.add_frame(call));
+        let error = frame.error.as_deref().unwrap_or_default();
+        let entered = !error.contains("balance") && !error.contains("TooDeep");
+        self.entered.extend(frame.action.to.filter(|_| entered));
     }
 
     /// Whether the witness has an address or a slot.
