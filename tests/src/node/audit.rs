@@ -166,6 +166,7 @@ mod tests {
                 parent: B256::with_last_byte(parent),
                 replica: [name; 32],
                 types: Default::default(),
+                creations: 0,
                 withdrawals: 0,
                 authorizations: Default::default(),
                 gas_used: 0,

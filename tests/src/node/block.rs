@@ -24,6 +24,8 @@ pub struct EngineBlock {
     pub replica: [u8; 32],
     /// How many transactions it has of each type.
     pub types: BTreeMap<u8, usize>,
+    /// How many of its transactions create a contract.
+    pub creations: usize,
     /// How many withdrawals it has.
     pub withdrawals: usize,
     /// What the network's replica leaves out and a verification needs (EIP-7702).
@@ -43,15 +45,17 @@ impl EngineBlock {
     pub fn next(blocks: &mut DevBlocks) -> eyre::Result<Self> {
         let (sealed, replica) = blocks.next_block()?;
         let header = &sealed.block.header;
-        let mut types = BTreeMap::new();
+        let (mut types, mut creations) = (BTreeMap::new(), 0);
         for transaction in &sealed.block.body.transactions {
             *types.entry(transaction.ty()).or_default() += 1;
+            creations += usize::from(transaction.is_create());
         }
         Ok(Self {
             id: BlockNumHash::new(header.number, sealed.hash),
             parent: header.parent_hash,
             replica: sha256(&rlp::encode_replica(&replica, Profile::Network)?),
             types,
+            creations,
             withdrawals: sealed.block.body.withdrawals.as_ref().map_or(0, |list| list.len()),
             authorizations: authorizations(&sealed),
             gas_used: header.gas_used,

@@ -21,13 +21,13 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// What the next process says while the killed one still holds the lock.
 const LOCK_TAKEN: &str = "Storage lock already taken";
 
-/// The chain of a node, and who makes its blocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeChain {
-    /// A genesis file; blocks come over the engine API.
-    Driven(PathBuf),
-    /// reth's own development chain; the node makes a block from its pool each so often.
-    Mining(Duration),
+/// Who makes a node's blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocks {
+    /// The test, over the engine API.
+    Driven,
+    /// The node, from its pool, each so often.
+    Mined(Duration),
 }
 
 /// Everything that a start needs. Each start takes ports of its own.
@@ -35,7 +35,7 @@ pub enum NodeChain {
 pub struct NodeLaunch {
     program: PathBuf,
     folder: PathBuf,
-    chain: NodeChain,
+    blocks: Blocks,
     args: Vec<String>,
     variables: Vec<(String, String)>,
 }
@@ -46,26 +46,16 @@ impl NodeLaunch {
     /// # Errors
     ///
     /// Where the folder can't be written.
-    pub fn driven(program: PathBuf, folder: PathBuf, genesis: &Genesis) -> eyre::Result<Self> {
+    pub fn new(
+        program: PathBuf,
+        folder: PathBuf,
+        genesis: &Genesis,
+        blocks: Blocks,
+    ) -> eyre::Result<Self> {
         fs::create_dir_all(&folder)?;
-        let file = folder.join("genesis.json");
-        fs::write(&file, serde_json::to_vec(genesis)?)?;
-        Self::new(program, folder, NodeChain::Driven(file))
-    }
-
-    /// A node that makes its own blocks.
-    ///
-    /// # Errors
-    ///
-    /// Where the folder can't be written.
-    pub fn mining(program: PathBuf, folder: PathBuf, period: Duration) -> eyre::Result<Self> {
-        Self::new(program, folder, NodeChain::Mining(period))
-    }
-
-    fn new(program: PathBuf, folder: PathBuf, chain: NodeChain) -> eyre::Result<Self> {
-        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("genesis.json"), serde_json::to_vec(genesis)?)?;
         fs::write(folder.join("jwt.hex"), JwtSecret::for_tests().to_hex())?;
-        Ok(Self { program, folder, chain, args: Vec::new(), variables: Vec::new() })
+        Ok(Self { program, folder, blocks, args: Vec::new(), variables: Vec::new() })
     }
 
     /// The same with other flags of the extension and of reth.
@@ -158,13 +148,11 @@ impl NodeLaunch {
         metrics: SocketAddr,
     ) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).arg("node");
-        match &self.chain {
-            NodeChain::Driven(genesis) => command.arg("--chain").arg(genesis),
-            NodeChain::Mining(period) => {
-                command.args(["--dev", "--dev.block-time", &format!("{}ms", period.as_millis())])
-            }
-        };
+        command.current_dir(&self.folder).args(["node", "--chain", "genesis.json"]);
+        if let Blocks::Mined(period) = self.blocks {
+            let period = format!("{}ms", period.as_millis());
+            command.args(["--dev", "--dev.block-time", &period]);
+        }
         command.arg("--datadir").arg(self.data());
         command.args(["--http", "--http.addr", &http.ip().to_string()]);
         command.args(["--http.port", &http.port().to_string()]);

@@ -21,6 +21,7 @@ pub mod oracle;
 
 pub mod process;
 pub mod program;
+pub mod proving;
 pub mod scene;
 pub mod status;
 pub mod target;

@@ -3,7 +3,7 @@
 use super::{
     audit::{Expected, TargetReport},
     driver::{Branch, ChainDriver},
-    launch::NodeLaunch,
+    launch::{Blocks, NodeLaunch},
     process::Node,
     program,
     target::TargetView,
@@ -56,10 +56,14 @@ impl NodeScene {
         let replicas = folder.path().join("replicas");
         let targets =
             format!("redis://{}/0?topic={TOPIC},file://{}", proxy.address(), replicas.display());
-        let launch =
-            NodeLaunch::driven(program::require()?, folder.path().join("node"), driver.genesis())?
-                .with_args(["--exex.bsp", "--exex.bsp.targets", &targets])
-                .and_args(["--exex.bsp.start-block", "genesis"]);
+        let launch = NodeLaunch::new(
+            program::require()?,
+            folder.path().join("node"),
+            driver.genesis(),
+            Blocks::Driven,
+        )?
+        .with_args(["--exex.bsp", "--exex.bsp.targets", &targets])
+        .and_args(["--exex.bsp.start-block", "genesis"]);
         let views = vec![TargetView::stream(redis.client()?, TOPIC), TargetView::folder(&replicas)];
         Ok(Self {
             folder,

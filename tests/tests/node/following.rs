@@ -1,13 +1,10 @@
 //! A node that does nothing but follow its chain.
 
+use crate::DEADLINE;
 use bsp_tests::{
     node::{program, scene::NodeScene},
     servers::program::{Program, all_there},
 };
-use std::time::Duration;
-
-/// How long work may take on a machine under load.
-const DEADLINE: Duration = Duration::from_secs(180);
 
 #[tokio::test]
 async fn every_block_arrives_as_its_execution_gives_it_through_reorgs_and_a_restart() {
