@@ -12,6 +12,7 @@
 
 pub mod audit;
 pub mod block;
+pub mod cost;
 pub mod driver;
 pub mod engine;
 pub mod faults;

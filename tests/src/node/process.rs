@@ -4,6 +4,7 @@ use super::{engine::EngineApi, status::BspStatus};
 use crate::{rpc::JsonRpc, servers::process::Process};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, U64};
+use eyre::OptionExt;
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::json;
@@ -38,9 +39,13 @@ impl Node {
         &self.engine
     }
 
-    /// Its process.
-    pub const fn process(&mut self) -> &mut Process {
-        &mut self.process
+    /// Its process id.
+    ///
+    /// # Errors
+    ///
+    /// Where it has ended.
+    pub fn id(&self) -> eyre::Result<u32> {
+        self.process.id().ok_or_eyre("the node has ended")
     }
 
     /// Its tip.
