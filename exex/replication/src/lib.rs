@@ -23,7 +23,9 @@
 //! ```
 
 mod chain;
+pub mod failpoint;
 mod file;
+mod health;
 mod outage;
 mod producer;
 mod redis;
@@ -33,6 +35,7 @@ mod url;
 pub use self::{
     chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
     file::FileTarget,
+    health::TargetHealth,
     producer::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },

@@ -1,6 +1,6 @@
 //! Waiting until a target's trouble has passed.
 
-use crate::TargetError;
+use crate::{TargetError, TargetHealth};
 use rand::Rng;
 use std::{fmt::Display, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -15,13 +15,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct Outage<'a> {
     target: &'a str,
     stop: &'a CancellationToken,
+    health: &'a TargetHealth,
     failures: u32,
 }
 
 impl<'a> Outage<'a> {
     /// None yet.
-    pub(crate) const fn new(target: &'a str, stop: &'a CancellationToken) -> Self {
-        Self { target, stop, failures: 0 }
+    pub(crate) const fn new(
+        target: &'a str,
+        stop: &'a CancellationToken,
+        health: &'a TargetHealth,
+    ) -> Self {
+        Self { target, stop, health, failures: 0 }
     }
 
     /// Whether the last attempt failed.
@@ -33,6 +38,7 @@ impl<'a> Outage<'a> {
     pub(crate) async fn wait(&mut self, reason: &impl Display) -> Result<(), TargetError> {
         let pause = pause_after(self.failures);
         self.failures = self.failures.saturating_add(1);
+        self.health.failed(reason);
         let (target, failures) = (self.target, self.failures);
         tracing::warn!(target_url = target, failures, "delivery waits {pause:.1?}: {reason}");
         tokio::select! {
@@ -43,6 +49,7 @@ impl<'a> Outage<'a> {
 
     /// Notes a success.
     pub(crate) fn end(&mut self) {
+        self.health.recovered();
         if self.is_on() {
             let failures = std::mem::take(&mut self.failures);
             tracing::info!(target_url = self.target, failures, "delivery goes on");
@@ -77,9 +84,13 @@ mod tests {
     async fn a_stop_ends_the_wait() {
         let stop = CancellationToken::new();
         stop.cancel();
-        let mut outage = Outage::new("there", &stop);
+        let health = TargetHealth::default();
+        let mut outage = Outage::new("there", &stop, &health);
         let error = outage.wait(&"no answer").await.unwrap_err();
         assert_eq!(error.to_string(), "there: stopped before it took all of the batch");
         assert!(outage.is_on());
+        assert_eq!((health.trouble().as_deref(), health.retries()), (Some("no answer"), 1));
+        outage.end();
+        assert_eq!(health.trouble(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What a target is.
 
-use crate::{FileTarget, RedisTarget, TargetUrl};
+use crate::{FileTarget, RedisTarget, TargetHealth, TargetUrl};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +33,11 @@ pub trait Target: Send + fmt::Debug {
     ///
     /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target was stopped.
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError>;
+
+    /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
+    fn health(&self) -> TargetHealth {
+        TargetHealth::default()
+    }
 }
 
 /// A target that can't go on.

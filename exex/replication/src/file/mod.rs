@@ -3,7 +3,7 @@
 mod repair;
 mod writer;
 
-use crate::{Entry, Target, TargetError, TargetUrl, outage::Outage};
+use crate::{Entry, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
 use async_trait::async_trait;
 use std::{
     path::Path,
@@ -22,6 +22,7 @@ pub struct FileTarget {
     name: String,
     writer: Arc<Mutex<ChunkWriter>>,
     stop: CancellationToken,
+    health: TargetHealth,
 }
 
 impl FileTarget {
@@ -33,7 +34,10 @@ impl FileTarget {
     pub fn open(folder: &Path, stop: CancellationToken) -> Result<Self, TargetError> {
         let name = TargetUrl::File(folder.to_owned()).to_string();
         match ChunkWriter::open(folder) {
-            Ok(writer) => Ok(Self { name, writer: Arc::new(Mutex::new(writer)), stop }),
+            Ok(writer) => {
+                let (writer, health) = (Arc::new(Mutex::new(writer)), TargetHealth::default());
+                Ok(Self { name, writer, stop, health })
+            }
             Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
         }
     }
@@ -46,7 +50,7 @@ impl Target for FileTarget {
     }
 
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
-        let mut outage = Outage::new(&self.name, &self.stop);
+        let mut outage = Outage::new(&self.name, &self.stop, &self.health);
         while !batch.is_empty() {
             let (writer, entries) = (Arc::clone(&self.writer), batch.to_vec());
             let append =
@@ -64,6 +68,10 @@ impl Target for FileTarget {
         }
         outage.end();
         Ok(())
+    }
+
+    fn health(&self) -> TargetHealth {
+        self.health.clone()
     }
 }
 

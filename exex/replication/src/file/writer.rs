@@ -1,7 +1,7 @@
 //! The chunk that is being written, and the one that comes after it.
 
 use super::repair;
-use crate::Entry;
+use crate::{Entry, failpoint};
 use alloy_primitives::B256;
 use bsp_codec::{
     chunk::{CHUNK_ROTATE_BYTES, ChunkName, encode_record},
@@ -123,7 +123,9 @@ impl OpenChunk {
             self.file.write_all(&record)?;
             length += record.len() as u64;
         }
+        failpoint::hit("before_append_sync");
         self.file.sync_data()?;
+        failpoint::hit("after_append_sync");
         self.synced = length;
         Ok(())
     }

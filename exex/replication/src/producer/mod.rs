@@ -1,106 +1,113 @@
 //! From the cursor to the tip, for each target.
+//!
+//! Nothing is taken from notifications but that it is time to look. A [`lane`] for each target compares its cursor with the
+//! node's chain ([`reconcile`]), has the blocks that follow executed by a [`pool`] of threads, several at once within a
+//! [`window`], delivers them in order, and writes the cursor ([`cursors`]) once the target has confirmed them.
+//!
+//! What is kept:
+//!
+//! - A target gets every canonical block from its start block on, a parent before its children.
+//! - It gets each block once: one that becomes canonical again after a reorg is not sent again. The exception is a crash,
+//!   or an error, between a delivery and the cursor; then the batch that was under way comes a second time.
+//! - A block is delivered if it was canonical when its delivery began. After a reorg the new branch follows;
+//!   consumers tell an orphan by the block of the same height that comes later.
+//! - No block leaves that failed its check. It is executed again on fresh state, for ever.
+//! - Memory is bounded by the configuration, whatever the backlog.
+//! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is tried again.
 
+mod config;
+mod cursors;
+mod finished;
+mod lane;
+mod lookups;
+mod metrics;
+mod pool;
+mod progress;
+mod reconcile;
+mod report;
+mod ring;
 mod status;
+mod storage;
+mod threads;
+mod timing;
+mod trouble;
+mod watchdog;
+mod window;
 
+pub use config::{ProducerConfig, ProducerError, StartBlock};
 pub use status::{Status, TargetState, TargetStatus};
 
-use crate::{Chain, DeliverAt, Target};
+use crate::{Chain, Target};
 use alloy_eips::BlockNumHash;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use finished::Finished;
+use status::StatusBoard;
+use std::{sync::Arc, time::Instant};
+use threads::Threads;
+use timing::Timing;
 use tokio::sync::watch;
-
-/// Where a target that has no cursor begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartBlock {
-    /// After the block that is the tip at the first start.
-    #[default]
-    Latest,
-    /// With block 1.
-    Genesis,
-    /// With this block.
-    Number(u64),
-}
-
-/// How a producer works.
-#[derive(Debug, Clone)]
-pub struct ProducerConfig {
-    /// Where cursors are kept: a file that no other process uses.
-    pub cursors: PathBuf,
-    /// Where a target without a cursor begins.
-    pub start_block: StartBlock,
-    /// When a block is delivered.
-    pub deliver: DeliverAt,
-    /// How many blocks are executed at once while a target is behind.
-    pub workers: usize,
-    /// The most bytes of replicas that wait for a target, over all targets.
-    pub memory_budget: usize,
-    /// A target that is further behind than this many blocks, and gets no nearer, is reported.
-    pub max_behind: u64,
-    /// Whether blocks whose state the node has pruned are left out, instead of waited for.
-    pub skip_pruned: bool,
-    /// How often the chain is looked at when nothing wakes the producer.
-    pub poll_interval: Duration,
-}
-
-impl Default for ProducerConfig {
-    fn default() -> Self {
-        Self {
-            cursors: PathBuf::from("cursors.redb"),
-            start_block: StartBlock::default(),
-            deliver: DeliverAt::default(),
-            workers: 2,
-            memory_budget: 256 << 20,
-            max_behind: 64,
-            skip_pruned: false,
-            poll_interval: Duration::from_secs(1),
-        }
-    }
-}
-
-/// A producer could not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProducerError {
-    /// The file of cursors can't be used.
-    #[error("cursors in {}: {reason}", .path.display())]
-    Cursors {
-        /// The file.
-        path: PathBuf,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// No thread could be started.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
+use tokio_util::sync::CancellationToken;
 
 /// Delivers every canonical block to every target, on threads of its own. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Producer {
-    wake: Arc<tokio::sync::Notify>,
-    status: Arc<status::StatusBoard>,
-    finished: watch::Receiver<Option<BlockNumHash>>,
+    wake: watch::Sender<Instant>,
+    status: Arc<StatusBoard>,
+    finished: Arc<Finished>,
+    threads: Threads,
 }
 
 impl Producer {
     /// Starts the threads.
     ///
+    /// `stop` is the token that the targets were opened with. The producer stops when it is cancelled, and cancels it
+    /// itself when it is stopped and a target keeps it waiting.
+    ///
     /// # Errors
     ///
-    /// [`ProducerError`], if the cursors can't be read, or no thread can be started.
+    /// [`ProducerError`], if the cursors can't be read, two targets are the same, or no thread can be started.
     pub fn start(
         chain: Arc<dyn Chain>,
         targets: Vec<Box<dyn Target>>,
         config: ProducerConfig,
+        stop: CancellationToken,
     ) -> Result<Self, ProducerError> {
-        let _ = (chain, targets, config);
-        let (_, finished) = watch::channel(None);
-        Ok(Self { wake: Arc::default(), status: Arc::default(), finished })
+        let timing = Timing::polling_every(config.poll_interval);
+        Self::start_with(chain, targets, config, stop, timing)
+    }
+
+    fn start_with(
+        chain: Arc<dyn Chain>,
+        targets: Vec<Box<dyn Target>>,
+        config: ProducerConfig,
+        stop: CancellationToken,
+        timing: Timing,
+    ) -> Result<Self, ProducerError> {
+        let names: Vec<_> = targets.iter().map(|target| target.name()).collect();
+        for (index, name) in names.iter().enumerate() {
+            if names.iter().take(index).any(|other| other == name) {
+                return Err(ProducerError::SameTarget(name.clone()));
+            }
+        }
+        metrics::describe();
+        let status = Arc::new(StatusBoard::of_targets(names.into_iter()));
+        let finished = Arc::new(Finished::of_lanes(targets.len()));
+        let wake = watch::Sender::new(Instant::now());
+        let parts = threads::Parts {
+            chain,
+            targets,
+            config,
+            timing,
+            stop,
+            wake: wake.subscribe(),
+            board: Arc::clone(&status),
+            finished: Arc::clone(&finished),
+        };
+        Ok(Self { wake, status, finished, threads: parts.start()? })
     }
 
     /// Has the producer look at the chain now. Cheap, never waits.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.wake.send_replace(Instant::now());
     }
 
     /// What it is doing.
@@ -109,11 +116,18 @@ impl Producer {
     }
 
     /// The highest canonical block up to which every target has confirmed every block: the node needs nothing
-    /// before it any more. Not yet lowered to the finalized block. It can go down after a reorg.
+    /// before it any more. Not yet lowered to the finalized block. It can go down after a reorg, and it is `None`
+    /// until every target has been compared with the chain, and as long as one has nothing.
     pub fn finished(&self) -> watch::Receiver<Option<BlockNumHash>> {
-        self.finished.clone()
+        self.finished.watch()
     }
 
-    /// Stops: what a target has taken is recorded, nothing more is begun. Returns when the threads have ended.
-    pub fn stop(self) {}
+    /// Stops: nothing more is begun, a delivery that is under way gets some seconds to end, and what a target
+    /// has taken is recorded. Returns when the threads have ended, or after about ten seconds.
+    pub fn stop(&self) {
+        self.threads.stop();
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use alloy_eips::BlockNumHash;
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a producer is doing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -30,12 +30,16 @@ pub struct TargetStatus {
     pub state: TargetState,
     /// What keeps it from going on, and what to do, if something does.
     pub trouble: Option<String>,
+    /// Whether it is too far behind, and has got no nearer for a while.
+    pub stalled: bool,
     /// Entries that it has taken since the start of the process.
     pub delivered: u64,
     /// Entries that it had already, and which were not sent again.
     pub already_delivered: u64,
-    /// Blocks left out because their state was pruned.
+    /// Blocks left out because their state was pruned, or because no specimen is defined for them.
     pub skipped: u64,
+    /// Blocks that are passed in a second, while catching up.
+    pub blocks_per_second: Option<f64>,
     /// Seconds until the tip is reached at the present rate, while catching up.
     pub seconds_left: Option<u64>,
 }
@@ -60,12 +64,104 @@ pub enum TargetState {
     Stuck,
 }
 
+impl TargetStatus {
+    const fn starting(target: String) -> Self {
+        Self {
+            target,
+            cursor: None,
+            lag: 0,
+            state: TargetState::Starting,
+            trouble: None,
+            stalled: false,
+            delivered: 0,
+            already_delivered: 0,
+            skipped: 0,
+            blocks_per_second: None,
+            seconds_left: None,
+        }
+    }
+}
+
 /// The latest status.
-#[derive(Debug, Default)]
-pub(super) struct StatusBoard(Mutex<Status>);
+#[derive(Debug)]
+pub(super) struct StatusBoard(Mutex<Board>);
+
+#[derive(Debug)]
+struct Board {
+    status: Status,
+    /// For each target the height that it goes on at.
+    next: Vec<Option<u64>>,
+}
 
 impl StatusBoard {
+    pub(super) fn of_targets(names: impl Iterator<Item = String>) -> Self {
+        let targets: Vec<_> = names.map(TargetStatus::starting).collect();
+        let next = vec![None; targets.len()];
+        Self(Mutex::new(Board { status: Status { targets, ..Status::default() }, next }))
+    }
+
     pub(super) fn read(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().status.clone()
+    }
+
+    pub(super) fn set_tip(&self, tip: Option<BlockNumHash>) {
+        let mut board = self.lock();
+        board.status.tip = tip;
+        board.set_lags();
+    }
+
+    pub(super) fn set_finished(&self, finished: Option<BlockNumHash>) {
+        self.lock().status.finished = finished;
+    }
+
+    /// Changes a target's status. `next` is the height that it goes on at.
+    pub(super) fn set_cursor(&self, target: usize, next: u64, cursor: Option<BlockNumHash>) {
+        let mut board = self.lock();
+        if let Some(place) = board.next.get_mut(target) {
+            *place = Some(next);
+        }
+        if let Some(target) = board.status.targets.get_mut(target) {
+            target.cursor = cursor;
+        }
+        board.set_lags();
+    }
+
+    pub(super) fn change(&self, target: usize, change: impl FnOnce(&mut TargetStatus)) {
+        if let Some(target) = self.lock().status.targets.get_mut(target) {
+            change(target);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    fn set_lags(&mut self) {
+        let Some(tip) = self.status.tip else { return };
+        for (target, next) in self.status.targets.iter_mut().zip(&self.next) {
+            target.lag = next.map_or(0, |next| tip.number.saturating_add(1).saturating_sub(next));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+
+    #[test]
+    fn the_lag_follows_tip_and_cursor() {
+        let block = |number| Some(BlockNumHash { number, hash: B256::ZERO });
+        let board = StatusBoard::of_targets(["a".to_owned(), "b".to_owned()].into_iter());
+        board.set_tip(block(20));
+        board.set_cursor(0, 16, block(15));
+        let lags =
+            |board: &StatusBoard| board.read().targets.iter().map(|t| t.lag).collect::<Vec<_>>();
+        assert_eq!(lags(&board), [5, 0]);
+        board.set_cursor(1, 21, None);
+        board.set_tip(block(21));
+        assert_eq!(lags(&board), [6, 1]);
     }
 }

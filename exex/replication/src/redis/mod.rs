@@ -6,7 +6,7 @@ mod test_server;
 #[cfg(test)]
 mod tests;
 
-use crate::{Entry, RedisUrl, Target, TargetError, outage::Outage};
+use crate::{Entry, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
 use async_trait::async_trait;
 use entries::{StreamEntry, compress, leading_group};
 use redis::{
@@ -33,6 +33,7 @@ pub struct RedisTarget {
     /// `None` before the first delivery, and after trouble.
     connection: Option<MultiplexedConnection>,
     stop: CancellationToken,
+    health: TargetHealth,
 }
 
 impl RedisTarget {
@@ -49,7 +50,8 @@ impl RedisTarget {
         }
         match url.connection_info().and_then(Client::open) {
             Ok(client) => {
-                Ok(Self { name, topic: url.topic.clone(), client, connection: None, stop })
+                let (topic, health) = (url.topic.clone(), TargetHealth::default());
+                Ok(Self { name, topic, client, connection: None, stop, health })
             }
             Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
         }
@@ -71,6 +73,7 @@ impl RedisTarget {
             Ok(replies) => replies,
             Err(error) => return (0, Err(error)),
         };
+        failpoint::hit("after_pipeline");
         let taken = replies.iter().take_while(|reply| reply.is_ok()).count();
         (taken, replies.into_iter().collect::<RedisResult<Vec<_>>>().map(drop))
     }
@@ -90,8 +93,8 @@ impl RedisTarget {
 
     /// Adds all entries, however often it takes.
     async fn add_all(&mut self, mut entries: &[StreamEntry]) -> Result<(), TargetError> {
-        let (name, stop) = (self.name.clone(), self.stop.clone());
-        let mut outage = Outage::new(&name, &stop);
+        let (name, stop, health) = (self.name.clone(), self.stop.clone(), self.health.clone());
+        let mut outage = Outage::new(&name, &stop, &health);
         while !entries.is_empty() {
             // One by one after a failure, so that even a slow line gets ahead, and little is repeated.
             let count = if outage.is_on() { 1 } else { entries.len() };
@@ -132,6 +135,10 @@ impl Target for RedisTarget {
             batch = rest;
         }
         Ok(())
+    }
+
+    fn health(&self) -> TargetHealth {
+        self.health.clone()
     }
 }
 

@@ -1,0 +1,315 @@
+//! The cursors of all targets in a file, so that a start goes on where the last one ended.
+//!
+//! A [redb](https://docs.rs/redb) database. Everything about a delivered batch is written in one transaction, synced,
+//! after the target has confirmed it. So a crash can only leave a target ahead of its cursor, never behind it.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `facts` | `format` | 1, the layout described here |
+//! | `targets` | name of the target | its number in the other tables, the first block ever, the block to go on at while `canonical` is empty |
+//! | `canonical` | target, height | hash of the block that was canonical when it was passed |
+//! | `delivered` | target, height, hash | hash of the parent; for every block that the target has confirmed, orphaned or not |
+//! | `skipped` | target, first height | last height, why |
+//!
+//! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back [`REMEMBERED`] heights from there.
+
+use super::{
+    ProducerError,
+    ring::{How, Passed, Ring},
+    storage::Storage,
+};
+use alloy_eips::BlockNumHash;
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use std::path::Path;
+
+#[cfg(doc)]
+use super::ring::REMEMBERED;
+
+type Hash = &'static [u8; 32];
+
+const TARGETS: TableDefinition<'_, &str, (u32, u64, u64)> = TableDefinition::new("targets");
+const CANONICAL: TableDefinition<'_, (u32, u64), Hash> = TableDefinition::new("canonical");
+const DELIVERED: TableDefinition<'_, (u32, u64, Hash), Hash> = TableDefinition::new("delivered");
+const SKIPPED: TableDefinition<'_, (u32, u64), (u64, &str)> = TableDefinition::new("skipped");
+
+/// A target in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CursorId(u32);
+
+/// The open file. Every method blocks, those that write until the disk has it.
+#[derive(Debug)]
+pub(super) struct Cursors {
+    storage: Storage,
+}
+
+impl Cursors {
+    /// Opens the file, or makes an empty one.
+    pub(super) fn open(path: &Path) -> Result<Self, ProducerError> {
+        let storage = Storage::open(path, |transaction| {
+            transaction.open_table(TARGETS)?;
+            transaction.open_table(CANONICAL)?;
+            transaction.open_table(DELIVERED)?;
+            transaction.open_table(SKIPPED)?;
+            Ok(())
+        })?;
+        Ok(Self { storage })
+    }
+
+    /// What is remembered of a target, if it has begun.
+    pub(super) fn read(&self, target: &str) -> Result<Option<(CursorId, Ring)>, ProducerError> {
+        self.storage.read(|transaction| {
+            let targets = transaction.open_table(TARGETS)?;
+            let Some((id, _, resume)) = targets.get(target)?.map(|row| row.value()) else {
+                return Ok(None);
+            };
+            let mut ring = Ring::starting_at(resume);
+            for row in transaction.open_table(CANONICAL)?.range((id, 0)..=(id, u64::MAX))? {
+                let (key, hash) = row?;
+                ring.remember_canonical(block(key.value().1, hash.value()));
+            }
+            let delivered = transaction.open_table(DELIVERED)?;
+            for row in delivered.range((id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]))? {
+                let (key, parent) = row?;
+                let (_, number, hash) = key.value();
+                ring.remember_delivered(block(number, hash), parent.value().into());
+            }
+            Ok(Some((CursorId(id), ring)))
+        })
+    }
+
+    /// Writes down where a target begins.
+    pub(super) fn begin(
+        &self,
+        target: &str,
+        start: u64,
+    ) -> Result<(CursorId, Ring), ProducerError> {
+        self.storage.write(|transaction| {
+            let mut targets = transaction.open_table(TARGETS)?;
+            let mut id = 0;
+            for row in targets.iter()? {
+                id = id.max(row?.1.value().0.saturating_add(1));
+            }
+            targets.insert(target, (id, start, start))?;
+            Ok((CursorId(id), Ring::starting_at(start)))
+        })
+    }
+
+    /// Moves a cursor over blocks. Nothing below `first_kept` is remembered any longer.
+    pub(super) fn advance(
+        &self,
+        CursorId(id): CursorId,
+        passed: &[Passed],
+        first_kept: u64,
+    ) -> Result<(), ProducerError> {
+        self.storage.write(|transaction| {
+            let mut canonical = transaction.open_table(CANONICAL)?;
+            let mut delivered = transaction.open_table(DELIVERED)?;
+            for Passed { block, how } in passed {
+                canonical.insert((id, block.number), &block.hash.0)?;
+                match how {
+                    How::Delivered { parent } => {
+                        delivered.insert((id, block.number, &block.hash.0), &parent.0)?;
+                    }
+                    How::Skipped { from, why } => {
+                        write_skipped(transaction, id, *from, block.number, why.name())?;
+                    }
+                    How::HadAlready => {}
+                }
+            }
+            canonical.retain_in((id, 0)..(id, first_kept), |_, _| false)?;
+            delivered.retain_in((id, 0, &[0; 32])..(id, first_kept, &[0; 32]), |_, _| false)?;
+            Ok(())
+        })
+    }
+
+    /// Moves a cursor back to a height, or before all that is remembered, to go on at `resume`.
+    pub(super) fn step_back(
+        &self,
+        target: &str,
+        to: Option<u64>,
+        resume: u64,
+    ) -> Result<(), ProducerError> {
+        self.storage.write(|transaction| {
+            let mut targets = transaction.open_table(TARGETS)?;
+            let Some((id, start, _)) = targets.get(target)?.map(|row| row.value()) else {
+                return Ok(());
+            };
+            let first_removed = to.map_or(0, |to| to.saturating_add(1));
+            transaction
+                .open_table(CANONICAL)?
+                .retain_in((id, first_removed)..=(id, u64::MAX), |_, _| false)?;
+            if to.is_none() {
+                targets.insert(target, (id, start, resume))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The ranges of blocks that a target will never get, and why.
+    #[cfg(test)]
+    pub(super) fn skipped(
+        &self,
+        CursorId(id): CursorId,
+    ) -> Result<Vec<(u64, u64, String)>, ProducerError> {
+        self.storage.read(|transaction| {
+            let mut ranges = Vec::new();
+            for row in transaction.open_table(SKIPPED)?.range((id, 0)..=(id, u64::MAX))? {
+                let (key, value) = row?;
+                let (last, why) = value.value();
+                ranges.push((key.value().1, last, why.to_owned()));
+            }
+            Ok(ranges)
+        })
+    }
+}
+
+fn block(number: u64, hash: &[u8; 32]) -> BlockNumHash {
+    BlockNumHash { number, hash: hash.into() }
+}
+
+/// Adds a range, to the one before it if that ends where this one begins.
+fn write_skipped(
+    transaction: &WriteTransaction,
+    id: u32,
+    from: u64,
+    to: u64,
+    why: &str,
+) -> Result<(), redb::Error> {
+    let mut skipped = transaction.open_table(SKIPPED)?;
+    let before = match skipped.range((id, 0)..=(id, from))?.next_back().transpose()? {
+        Some((key, value)) => {
+            let (last, its_why) = value.value();
+            let adjoins = its_why == why && last.saturating_add(1) >= from;
+            adjoins.then(|| (key.value().1, last))
+        }
+        None => None,
+    };
+    let (from, to) = before.map_or((from, to), |(first, last)| (first, last.max(to)));
+    skipped.insert((id, from), (to, why))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::producer::ring::{REMEMBERED, Skip};
+    use alloy_primitives::B256;
+
+    fn at(number: u64, branch: u8) -> BlockNumHash {
+        let mut hash = B256::from(alloy_primitives::U256::from(number));
+        hash.0[0] = branch;
+        BlockNumHash { number, hash }
+    }
+
+    fn delivered(number: u64, branch: u8) -> Passed {
+        let parent = at(number - 1, branch).hash;
+        Passed { block: at(number, branch), how: How::Delivered { parent } }
+    }
+
+    struct Lane {
+        folder: tempfile::TempDir,
+        cursors: Option<Cursors>,
+        id: CursorId,
+        ring: Ring,
+    }
+
+    impl Lane {
+        fn begin(start: u64) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let cursors = Cursors::open(&folder.path().join("cursors.redb")).unwrap();
+            assert_eq!(cursors.read("there").unwrap(), None);
+            let (id, ring) = cursors.begin("there", start).unwrap();
+            Self { folder, cursors: Some(cursors), id, ring }
+        }
+
+        fn cursors(&self) -> &Cursors {
+            self.cursors.as_ref().unwrap()
+        }
+
+        fn advance(&mut self, passed: &[Passed]) {
+            self.ring.advance(passed);
+            self.cursors().advance(self.id, passed, self.ring.first_kept()).unwrap();
+        }
+
+        fn step_back(&mut self, to: Option<u64>) {
+            self.ring.step_back(to);
+            self.cursors().step_back("there", to, self.ring.next()).unwrap();
+        }
+
+        /// What a start reads.
+        fn reopened(&mut self) -> Ring {
+            self.cursors = None;
+            self.cursors = Some(Cursors::open(&self.folder.path().join("cursors.redb")).unwrap());
+            let (id, ring) = self.cursors().read("there").unwrap().unwrap();
+            assert_eq!(id, self.id);
+            ring
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let mut lane = Lane::begin(7);
+        assert_eq!(lane.reopened(), Ring::starting_at(7));
+        lane.advance(&[delivered(7, 0), delivered(8, 0), delivered(9, 0)]);
+        lane.step_back(Some(8));
+        lane.advance(&[
+            delivered(9, 1),
+            Passed { block: at(10, 0), how: How::HadAlready },
+            Passed { block: at(11, 0), how: How::Skipped { from: 11, why: Skip::Unsupported } },
+        ]);
+        assert_eq!(lane.reopened(), lane.ring);
+        lane.step_back(None);
+        assert_eq!(lane.reopened(), lane.ring);
+        assert_eq!(lane.ring.next(), 7);
+    }
+
+    #[test]
+    fn targets_are_kept_apart() {
+        let mut lane = Lane::begin(1);
+        let (other, _) = lane.cursors().begin("elsewhere", 5).unwrap();
+        lane.advance(&[delivered(1, 0)]);
+        lane.cursors().advance(other, &[delivered(5, 0)], 0).unwrap();
+        lane.step_back(None);
+        assert_eq!(lane.reopened(), lane.ring);
+        let (_, elsewhere) = lane.cursors().read("elsewhere").unwrap().unwrap();
+        assert_eq!(elsewhere.cursor(), Some(at(5, 0)));
+    }
+
+    #[test]
+    fn old_heights_leave_the_file_too() {
+        let mut lane = Lane::begin(1);
+        let blocks: Vec<_> = (1..=REMEMBERED + 50).map(|number| delivered(number, 0)).collect();
+        for batch in blocks.chunks(1_000) {
+            lane.advance(batch);
+        }
+        let ring = lane.reopened();
+        assert_eq!(ring, lane.ring);
+        assert_eq!(ring.lowest(), Some(at(51, 0)));
+    }
+
+    #[test]
+    fn adjoining_skipped_ranges_are_one() {
+        let mut lane = Lane::begin(1);
+        let skip = |from, to, why| Passed { block: at(to, 0), how: How::Skipped { from, why } };
+        lane.advance(&[skip(1, 1, Skip::Unsupported), skip(2, 2, Skip::Unsupported)]);
+        lane.advance(&[skip(3, 90, Skip::Pruned)]);
+        lane.advance(&[delivered(91, 0), skip(92, 93, Skip::Pruned)]);
+        let found = lane.cursors().skipped(lane.id).unwrap();
+        let found: Vec<_> = found.iter().map(|(a, b, why)| (*a, *b, why.as_str())).collect();
+        assert_eq!(found, [(1, 2, "unsupported"), (3, 90, "pruned"), (92, 93, "pruned")]);
+    }
+
+    #[test]
+    fn a_file_in_use_is_told_from_a_damaged_one() {
+        let mut lane = Lane::begin(1);
+        let path = lane.folder.path().join("cursors.redb");
+        let error = Cursors::open(&path).unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        lane.cursors = None;
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..64].fill(7);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Cursors::open(&path).unwrap_err().to_string();
+        assert!(error.contains("damaged") && error.contains("move it away"), "{error}");
+    }
+}

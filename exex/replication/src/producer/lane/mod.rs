@@ -1,0 +1,255 @@
+//! What is done for one target: from its cursor to the tip, again and again.
+//!
+//! A turn begins with a comparison of cursor and chain, and ends when the tip is reached or something is in the way. Nothing is
+//! carried over from one turn to the next but the cursor, so whatever went wrong, the next turn begins with the truth.
+
+mod delivery;
+mod skip;
+mod start;
+
+use super::{
+    ProducerConfig,
+    cursors::{CursorId, Cursors},
+    lookups::Lookups,
+    pool::{JobError, Pool, panic_message},
+    reconcile::Decision,
+    report::Report,
+    ring::Ring,
+    timing::{Attempts, Timing},
+    trouble::{Cause, Trouble},
+    window::{Front, Limits, Window},
+};
+use crate::{ProduceError, Target, TargetState, failpoint};
+use alloy_eips::BlockNumHash;
+use futures::FutureExt;
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The producer is told to stop.
+#[derive(Debug)]
+struct Stopped;
+
+/// What all lanes have in common.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) config: ProducerConfig,
+    pub(super) timing: Timing,
+    pub(super) lookups: Lookups,
+    pub(super) pool: Arc<Pool>,
+    pub(super) cursors: Arc<Cursors>,
+    pub(super) limits: Limits,
+    /// Nothing new is begun after this.
+    pub(super) halt: CancellationToken,
+}
+
+/// One target's.
+#[derive(Debug)]
+pub(super) struct Lane {
+    common: Arc<Common>,
+    target: Box<dyn Target>,
+    report: Report,
+    /// When there was the last news of the chain.
+    wake: watch::Receiver<Instant>,
+    cursor: Option<(CursorId, Arc<Ring>)>,
+    attempts: Attempts<Cause>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        common: Arc<Common>,
+        target: Box<dyn Target>,
+        report: Report,
+        wake: watch::Receiver<Instant>,
+    ) -> Self {
+        Self { common, target, report, wake, cursor: None, attempts: Attempts::none() }
+    }
+
+    /// Works until the producer is told to stop.
+    pub(super) async fn run(mut self) {
+        loop {
+            let panic = match AssertUnwindSafe(self.work()).catch_unwind().await {
+                Ok(Err(Stopped)) => break,
+                Ok(Ok(never)) => match never {},
+                Err(panic) => Trouble::lane(&panic_message(&*panic)),
+            };
+            // What was in memory may be half done. The file is not.
+            self.cursor = None;
+            if self.fail(&panic).await.is_err() {
+                break;
+            }
+        }
+        tracing::debug!(target: "exex::bsp", name = self.report.name, "lane ends");
+    }
+
+    async fn work(&mut self) -> Result<Infallible, Stopped> {
+        loop {
+            let (id, ring) = match self.cursor.clone() {
+                Some(cursor) => cursor,
+                None => self.begin().await?,
+            };
+            self.turn(id, ring).await?;
+        }
+    }
+
+    /// From a look at the chain to the tip, or to something that is in the way.
+    async fn turn(&mut self, id: CursorId, ring: Arc<Ring>) -> Result<(), Stopped> {
+        let seen = *self.wake.borrow_and_update();
+        let (tip, decision) = match self.common.lookups.reconcile(&ring).await {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(&Trouble::chain(&error)).await,
+        };
+        self.report.tip(tip);
+        match decision {
+            Decision::NotBegun => {
+                self.report.cursor(&ring, None);
+                self.idle(TargetState::Following).await
+            }
+            Decision::UpToDate => {
+                self.report.cursor(&ring, ring.cursor());
+                self.idle(TargetState::Following).await
+            }
+            Decision::AheadOfNode { at } => {
+                self.report.cursor(&ring, at);
+                self.idle(TargetState::AheadOfNode).await
+            }
+            Decision::StepBack { to, depth } => self.step_back(ring, to, depth).await,
+            Decision::Next => {
+                self.report.cursor(&ring, ring.cursor());
+                self.advance(id, ring, seen).await
+            }
+        }
+    }
+
+    /// Waits for news of the chain, but not for ever.
+    async fn idle(&mut self, state: TargetState) -> Result<(), Stopped> {
+        self.succeeded();
+        self.report.state(state);
+        tokio::select! {
+            biased;
+            () = self.common.halt.cancelled() => return Err(Stopped),
+            // The sender lives as long as the producer.
+            _ = self.wake.changed() => {}
+            () = tokio::time::sleep(self.common.timing.poll) => {}
+        }
+        Ok(())
+    }
+
+    async fn step_back(
+        &mut self,
+        mut ring: Arc<Ring>,
+        to: Option<BlockNumHash>,
+        depth: u64,
+    ) -> Result<(), Stopped> {
+        let from = ring.cursor();
+        Arc::make_mut(&mut ring).step_back(to.map(|block| block.number));
+        let (name, resume, to_number) =
+            (self.report.name.clone(), ring.next(), to.map(|block| block.number));
+        // Before the file, so that the node forgets nothing meanwhile.
+        self.report.cursor(&ring, to);
+        self.write(move |cursors| cursors.step_back(&name, to_number, resume)).await?;
+        failpoint::hit("after_step_back");
+        self.report.stepped_back(from, to, depth);
+        self.set_ring(ring);
+        Ok(())
+    }
+
+    /// Delivers what follows the cursor.
+    async fn advance(
+        &mut self,
+        id: CursorId,
+        mut ring: Arc<Ring>,
+        mut seen: Instant,
+    ) -> Result<(), Stopped> {
+        let common = Arc::clone(&self.common);
+        let (lookups, pool) = (common.lookups.clone(), Arc::clone(&common.pool));
+        let mut window = Window::new(lookups, pool, common.limits, ring.next());
+        loop {
+            match window.fill(&ring, seen).await {
+                Ok(tip) => self.report.tip(tip),
+                Err(error) => return self.fail(&Trouble::chain(&error)).await,
+            }
+            self.report.waiting_bytes(window.held());
+            match window.take(ring.cursor()) {
+                Front::Nothing => return Ok(()),
+                Front::InProduction => self.wait_for_production(&mut window).await?,
+                Front::Batch(batch) => match self.pass(id, ring, batch, &mut window).await? {
+                    Some(advanced) => ring = advanced,
+                    None => return Ok(()),
+                },
+                Front::OffBranch(block) => return self.look_again(block).await,
+                Front::Failed(block, error) => {
+                    return self.not_produced(id, ring, block, &error).await;
+                }
+            }
+            seen = Instant::now();
+        }
+    }
+
+    async fn wait_for_production(&mut self, window: &mut Window) -> Result<(), Stopped> {
+        tokio::select! {
+            () = window.progress() => Ok(()),
+            _ = self.wake.changed() => Ok(()),
+            () = self.common.halt.cancelled() => Err(Stopped),
+        }
+    }
+
+    async fn not_produced(
+        &mut self,
+        id: CursorId,
+        ring: Arc<Ring>,
+        block: BlockNumHash,
+        error: &JobError,
+    ) -> Result<(), Stopped> {
+        match error {
+            JobError::Produce(ProduceError::UnknownBlock(_)) => self.look_again(block).await,
+            JobError::Produce(ProduceError::Pruned { .. }) if self.common.config.skip_pruned => {
+                self.skip_pruned(id, ring, block).await
+            }
+            error => self.fail(&Trouble::production(block.hash, error)).await,
+        }
+    }
+
+    /// The chain has changed since it was looked at. That is no failure, unless it happens again and again.
+    async fn look_again(&mut self, block: BlockNumHash) -> Result<(), Stopped> {
+        let trouble = Trouble::off_branch(block.number, block.hash);
+        match self.attempts.failed(trouble.cause) {
+            1 => Ok(()),
+            failures => {
+                self.report.failed(&trouble, failures);
+                self.pause(self.common.timing.pause_after(failures)).await
+            }
+        }
+    }
+
+    /// Tells of a failure, and waits before the next attempt.
+    async fn fail(&mut self, trouble: &Trouble) -> Result<(), Stopped> {
+        let failures = self.attempts.failed(trouble.cause);
+        self.report.failed(trouble, failures);
+        self.pause(self.common.timing.pause_after(failures)).await
+    }
+
+    fn succeeded(&mut self) {
+        if self.attempts.succeeded() {
+            self.report.recovered();
+        }
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
+        tokio::select! {
+            () = self.common.halt.cancelled() => Err(Stopped),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    fn set_ring(&mut self, ring: Arc<Ring>) {
+        if let Some((_, current)) = &mut self.cursor {
+            *current = ring;
+        }
+    }
+}

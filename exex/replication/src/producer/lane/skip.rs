@@ -1,0 +1,85 @@
+//! Leaving out blocks whose state the node has pruned.
+
+use super::{CursorId, JobError, Lane, Ring, Stopped, Trouble};
+use crate::{
+    ProduceError,
+    producer::{
+        ring::{How, Passed, Skip},
+        window::Batch,
+    },
+};
+use alloy_eips::BlockNumHash;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What a block says about where pruning ends.
+enum Probe {
+    Pruned(BlockNumHash),
+    There(BlockNumHash),
+    /// Nothing: the chain changes, or does not answer.
+    Nothing,
+}
+
+impl Lane {
+    /// Moves the cursor to the last block in a row that is pruned, without looking at each: a node prunes from below.
+    pub(super) async fn skip_pruned(
+        &mut self,
+        id: CursorId,
+        ring: Arc<Ring>,
+        first: BlockNumHash,
+    ) -> Result<(), Stopped> {
+        let tip = match self.common.lookups.tip().await {
+            Ok(tip) => tip.map_or(first.number, |tip| tip.number),
+            Err(error) => return self.fail(&Trouble::chain(&error)).await,
+        };
+        let mut pruned = first;
+        let mut there: Option<BlockNumHash> = None;
+        let mut step = 1_u64;
+        loop {
+            let number = match there {
+                Some(there) if there.number.saturating_sub(pruned.number) <= 1 => break,
+                Some(there) => pruned.number + (there.number - pruned.number) / 2,
+                None if pruned.number >= tip => {
+                    return self.fail(&Trouble::all_pruned(first.hash, first.number, tip)).await;
+                }
+                None => pruned.number.saturating_add(step).min(tip),
+            };
+            match self.probe(number).await? {
+                Probe::Pruned(block) => pruned = block,
+                Probe::There(block) => there = Some(block),
+                Probe::Nothing => return self.look_again(first).await,
+            }
+            step = step.saturating_mul(2);
+        }
+        let how = How::Skipped { from: first.number, why: Skip::Pruned };
+        tracing::warn!(
+            target: "exex::bsp", name = self.report.name, from = first.number, to = pruned.number,
+            "left out for ever: the node has pruned the states of these blocks"
+        );
+        let passed = vec![Passed { block: pruned, how }];
+        self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
+    }
+
+    async fn probe(&self, number: u64) -> Result<Probe, Stopped> {
+        let Ok(found) = self.common.lookups.blocks(number, 1).await else {
+            return Ok(Probe::Nothing);
+        };
+        let Some(&block) = found.blocks.first() else { return Ok(Probe::Nothing) };
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        self.common.pool.request(block, false, &sender);
+        let produced = tokio::select! {
+            () = self.common.halt.cancelled() => return Err(Stopped),
+            produced = receiver.recv() => produced,
+        };
+        Ok(match produced.map(|produced| produced.result) {
+            Some(Err(JobError::Produce(ProduceError::Pruned { .. }))) => Probe::Pruned(block),
+            Some(
+                Ok(_)
+                | Err(JobError::Produce(
+                    ProduceError::Mismatch { .. } | ProduceError::Unsupported { .. },
+                )),
+            ) => Probe::There(block),
+            _ => Probe::Nothing,
+        })
+    }
+}

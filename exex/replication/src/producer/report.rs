@@ -1,0 +1,272 @@
+//! What a lane tells: status, metrics, log, and how far it is.
+
+use super::{
+    finished::Finished,
+    metrics::{self, ChainMetrics, TargetMetrics},
+    progress::Progress,
+    ring::{How, Ring},
+    status::StatusBoard,
+    timing::Timing,
+    trouble::{Gravity, Trouble},
+    window::Batch,
+};
+use crate::{TargetHealth, TargetState};
+use alloy_eips::BlockNumHash;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A lane that is behind by no more than this follows the tip.
+const NEAR: u64 = 8;
+/// While it follows, a line in the log is due after so many pauses between lines of progress.
+const FOLLOWING_LINES: u32 = 6;
+
+/// A lane's voice.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) health: TargetHealth,
+    pub(super) board: Arc<StatusBoard>,
+    pub(super) finished: Arc<Finished>,
+    pub(super) timing: Timing,
+    metrics: TargetMetrics,
+    chain_metrics: ChainMetrics,
+    progress: Progress,
+    told: Instant,
+    told_blocks: u64,
+    failures: u64,
+    tip: Option<BlockNumHash>,
+    next: u64,
+    catching_up: bool,
+}
+
+impl Report {
+    pub(super) fn new(
+        index: usize,
+        name: String,
+        health: TargetHealth,
+        board: Arc<StatusBoard>,
+        finished: Arc<Finished>,
+        timing: Timing,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            index,
+            health,
+            board,
+            finished,
+            timing,
+            metrics: TargetMetrics::of(&name),
+            chain_metrics: ChainMetrics::default(),
+            progress: Progress::starting(now),
+            told: now,
+            told_blocks: 0,
+            failures: 0,
+            tip: None,
+            next: 0,
+            catching_up: false,
+            name,
+        }
+    }
+
+    pub(super) fn tip(&mut self, tip: Option<BlockNumHash>) {
+        if let Some(tip) = tip
+            && self.tip != Some(tip)
+        {
+            self.tip = Some(tip);
+            self.board.set_tip(Some(tip));
+            self.chain_metrics.tip_height.set(tip.number as f64);
+            self.metrics.lag_blocks.set(self.lag() as f64);
+        }
+    }
+
+    /// The cursor has moved. `confirmed` is the highest block that is canonical and confirmed.
+    pub(super) fn cursor(&mut self, ring: &Ring, confirmed: Option<BlockNumHash>) {
+        self.next = ring.next();
+        let cursor = ring.cursor();
+        self.board.set_cursor(self.index, self.next, cursor);
+        self.metrics.cursor_height.set(self.next.saturating_sub(1) as f64);
+        self.metrics.lag_blocks.set(self.lag() as f64);
+        let finished = self.finished.set(self.index, confirmed);
+        self.board.set_finished(finished);
+        if let Some(finished) = finished {
+            self.chain_metrics.finished_height.set(finished.number as f64);
+        }
+    }
+
+    /// All is well.
+    pub(super) fn state(&mut self, state: TargetState) {
+        self.metrics.stuck.set(0.0);
+        self.board.change(self.index, |target| {
+            target.state = state;
+            target.trouble = None;
+            if state != TargetState::CatchingUp {
+                (target.blocks_per_second, target.seconds_left) = (None, None);
+            }
+        });
+    }
+
+    /// Following or catching up, by how far the tip is.
+    pub(super) fn moving(&mut self) {
+        let catching_up = self.lag() > NEAR;
+        if catching_up && !std::mem::replace(&mut self.catching_up, catching_up) {
+            // Or the speed would be that of the chain.
+            self.progress.begin_anew(Instant::now());
+        }
+        self.catching_up = catching_up;
+        self.state(if catching_up { TargetState::CatchingUp } else { TargetState::Following });
+    }
+
+    /// Something has failed, for the `failures`th time in a row, and will be tried again.
+    pub(super) fn failed(&mut self, trouble: &Trouble, failures: u32) {
+        self.failures = self.failures.saturating_add(1);
+        self.count_retries();
+        let (name, state) = (&self.name, trouble.state_after(failures));
+        let message = &trouble.message;
+        self.metrics.stuck.set(if state == TargetState::Stuck { 1.0 } else { 0.0 });
+        self.board.change(self.index, |target| {
+            target.state = state;
+            target.trouble = Some(message.clone());
+        });
+        // Not each time, nor once and never again.
+        if !failures.is_power_of_two() {
+            tracing::debug!(target: "exex::bsp", name, failures, "{message}");
+        } else if state == TargetState::Stuck {
+            tracing::error!(target: "exex::bsp", name, failures, "{message}");
+        } else if failures > 2 || trouble.gravity != Gravity::Passing {
+            tracing::warn!(target: "exex::bsp", name, failures, "{message}; it is tried again");
+        } else {
+            tracing::debug!(target: "exex::bsp", name, failures, "{message}");
+        }
+    }
+
+    /// What had failed did not fail again.
+    pub(super) fn recovered(&self) {
+        tracing::info!(target: "exex::bsp", name = self.name, "it goes on");
+    }
+
+    /// A target takes its time.
+    pub(super) fn waiting_for_target(&self, waited: Duration) {
+        self.count_retries();
+        let trouble = self.health.trouble().unwrap_or_else(|| {
+            format!("the target has not confirmed a delivery for {} s", waited.as_secs())
+        });
+        self.board.change(self.index, |target| {
+            target.state = TargetState::WaitingForTarget;
+            target.trouble = Some(trouble);
+        });
+    }
+
+    /// A reorg.
+    pub(super) fn stepped_back(
+        &self,
+        from: Option<BlockNumHash>,
+        to: Option<BlockNumHash>,
+        depth: u64,
+    ) {
+        self.metrics.reorgs_total.increment(1);
+        self.metrics.reorg_depth_blocks.record(depth as f64);
+        let (name, from) = (&self.name, from.map(|block| block.number));
+        match to {
+            Some(to) => tracing::info!(
+                target: "exex::bsp", name, ?from, to = to.number, hash = %to.hash, depth, "reorg"
+            ),
+            None => tracing::error!(
+                target: "exex::bsp", name, ?from, next = self.next, depth,
+                "none of the blocks that are remembered is canonical any longer: starting over from the lowest. If \
+                 the node's data folder was replaced, check that it is for the same chain"
+            ),
+        }
+    }
+
+    /// Bytes that wait for the target.
+    pub(super) fn waiting_bytes(&self, bytes: usize) {
+        self.metrics.waiting_bytes.set(bytes as f64);
+    }
+
+    /// A delivery has ended.
+    pub(super) fn confirmed(&self, batch: &Batch, took: Duration) {
+        self.count_retries();
+        self.metrics.deliver_seconds.record(took);
+        self.metrics.delivered_bytes_total.increment(batch.bytes as u64);
+        if self.lag() <= NEAR
+            && let Some(seen) = batch.seen
+        {
+            self.metrics.latency_seconds.record(seen.elapsed());
+        }
+    }
+
+    /// The cursor has moved over a batch.
+    pub(super) fn passed(&mut self, batch: &Batch) {
+        let delivered = batch.entries.len() as u64;
+        let (mut had, mut skipped, mut blocks) = (0, 0, 0_u64);
+        for passed in &batch.passed {
+            let (block, how) = (passed.block, passed.how);
+            tracing::debug!(
+                target: "exex::bsp", name = self.name, number = block.number, hash = %block.hash, ?how, "passed"
+            );
+            match passed.how {
+                How::Delivered { .. } => {}
+                How::HadAlready => had += 1,
+                How::Skipped { from, why } => {
+                    let range = passed.block.number.saturating_sub(from).saturating_add(1);
+                    metrics::skipped(&self.name, why, range);
+                    skipped += range;
+                }
+            }
+            blocks += 1;
+        }
+        self.metrics.delivered_total.increment(delivered);
+        self.metrics.already_delivered_total.increment(had);
+        self.moving();
+        let now = Instant::now();
+        self.progress.note(now, blocks, batch.gas);
+        let (lag, speed) = (self.lag(), self.progress.speed(now).blocks);
+        let seconds_left = self.progress.seconds_for(now, lag);
+        self.board.change(self.index, |target| {
+            target.delivered += delivered;
+            target.already_delivered += had;
+            target.skipped += skipped;
+            if target.state == TargetState::CatchingUp {
+                target.blocks_per_second = Some(speed);
+                target.seconds_left = seconds_left;
+            }
+        });
+        self.tell_progress(now);
+    }
+
+    /// A line in the log every so often.
+    fn tell_progress(&mut self, now: Instant) {
+        let lag = self.lag();
+        let lines = if lag > NEAR { 1 } else { FOLLOWING_LINES };
+        if now.duration_since(self.told) < self.timing.progress * lines {
+            return;
+        }
+        let blocks = self.progress.blocks().saturating_sub(self.told_blocks);
+        (self.told, self.told_blocks) = (now, self.progress.blocks());
+        let (name, number) = (&self.name, self.next.saturating_sub(1));
+        if lag <= NEAR {
+            tracing::info!(target: "exex::bsp", name, number, blocks, "following the tip");
+            return;
+        }
+        let speed = self.progress.speed(now);
+        let left = self.progress.seconds_for(now, lag).unwrap_or_default();
+        tracing::info!(
+            target: "exex::bsp", name, number, blocks, lag,
+            blocks_per_second = format_args!("{:.1}", speed.blocks),
+            mgas_per_second = format_args!("{:.1}", speed.gas / 1e6),
+            left = ?Duration::from_secs(left), "catching up"
+        );
+    }
+
+    /// How far the tip is.
+    fn lag(&self) -> u64 {
+        self.tip.map_or(0, |tip| tip.number.saturating_add(1).saturating_sub(self.next))
+    }
+
+    fn count_retries(&self) {
+        self.metrics.retries_total.absolute(self.failures.saturating_add(self.health.retries()));
+    }
+}

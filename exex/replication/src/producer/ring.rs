@@ -1,0 +1,184 @@
+//! What a lane remembers: which blocks its target has, and which of them it took to be canonical.
+
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use std::collections::BTreeMap;
+
+/// How many heights are remembered, counted from the cursor down. A reorg that goes deeper starts over from the
+/// lowest of them. No reorg of more than 64 blocks survives finality; the rest is for chains that have none.
+pub(super) const REMEMBERED: u64 = 8_192;
+
+/// A block that a lane has dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) block: BlockNumHash,
+    pub(super) how: How,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// The target has confirmed it.
+    Delivered { parent: B256 },
+    /// The target had it from before.
+    HadAlready,
+    /// All blocks from a height to this one are left out.
+    Skipped { from: u64, why: Skip },
+}
+
+/// Why blocks are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// The node has deleted the state.
+    Pruned,
+    /// No specimen is defined for them.
+    Unsupported,
+}
+
+impl Skip {
+    /// As it is in metrics and in the file of cursors.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pruned => "pruned",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// The blocks of the last [`REMEMBERED`] heights.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ring {
+    /// The height to go on at while there is no cursor.
+    resume: u64,
+    /// What was canonical when the lane passed it. Its last item is the cursor.
+    canonical: BTreeMap<u64, B256>,
+    /// What the target has, orphaned or not, with each block's parent.
+    delivered: BTreeMap<(u64, B256), B256>,
+}
+
+impl Ring {
+    /// Of a target that has nothing yet.
+    pub(super) fn starting_at(number: u64) -> Self {
+        Self { resume: number, ..Self::default() }
+    }
+
+    pub(super) fn remember_canonical(&mut self, block: BlockNumHash) {
+        self.canonical.insert(block.number, block.hash);
+    }
+
+    pub(super) fn remember_delivered(&mut self, block: BlockNumHash, parent: B256) {
+        self.delivered.insert((block.number, block.hash), parent);
+    }
+
+    /// The last block that was passed.
+    pub(super) fn cursor(&self) -> Option<BlockNumHash> {
+        self.canonical.last_key_value().map(|(&number, &hash)| BlockNumHash { number, hash })
+    }
+
+    /// The lowest block that is remembered as canonical.
+    pub(super) fn lowest(&self) -> Option<BlockNumHash> {
+        self.canonical.first_key_value().map(|(&number, &hash)| BlockNumHash { number, hash })
+    }
+
+    /// The height to go on at.
+    pub(super) fn next(&self) -> u64 {
+        self.cursor().map_or(self.resume, |cursor| cursor.number.saturating_add(1))
+    }
+
+    /// What is remembered as canonical at a height and below, the highest first.
+    pub(super) fn down_from(&self, number: u64) -> impl Iterator<Item = BlockNumHash> {
+        self.canonical.range(..=number).rev().map(|(&number, &hash)| BlockNumHash { number, hash })
+    }
+
+    /// The parent of a block that the target has; `None` if it does not have the block, as far as is remembered.
+    pub(super) fn delivered_parent(&self, block: BlockNumHash) -> Option<B256> {
+        self.delivered.get(&(block.number, block.hash)).copied()
+    }
+
+    /// Moves the cursor over blocks, in their order.
+    pub(super) fn advance(&mut self, passed: &[Passed]) {
+        for Passed { block, how } in passed {
+            self.remember_canonical(*block);
+            if let How::Delivered { parent } = *how {
+                self.remember_delivered(*block, parent);
+            }
+        }
+        let first_kept = self.first_kept();
+        self.canonical = self.canonical.split_off(&first_kept);
+        self.delivered = self.delivered.split_off(&(first_kept, B256::ZERO));
+    }
+
+    /// Moves the cursor back, to the height before all that is remembered if `to` is `None`. What the target has
+    /// stays known.
+    pub(super) fn step_back(&mut self, to: Option<u64>) {
+        match to {
+            Some(to) => drop(self.canonical.split_off(&to.saturating_add(1))),
+            None => {
+                self.resume = self.lowest().map_or(self.resume, |lowest| lowest.number);
+                self.canonical.clear();
+            }
+        }
+    }
+
+    /// Nothing below this height is remembered.
+    pub(super) fn first_kept(&self) -> u64 {
+        self.next().saturating_sub(REMEMBERED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(number: u64) -> BlockNumHash {
+        BlockNumHash { number, hash: B256::with_last_byte(number as u8) }
+    }
+
+    fn delivered(number: u64) -> Passed {
+        let parent = block(number.wrapping_sub(1)).hash;
+        Passed { block: block(number), how: How::Delivered { parent } }
+    }
+
+    #[test]
+    fn the_cursor_follows_what_is_passed() {
+        let mut ring = Ring::starting_at(5);
+        assert_eq!((ring.cursor(), ring.next()), (None, 5));
+        ring.advance(&[delivered(5), delivered(6)]);
+        assert_eq!((ring.cursor(), ring.next()), (Some(block(6)), 7));
+        assert_eq!(ring.delivered_parent(block(6)), Some(block(5).hash));
+        assert_eq!(ring.down_from(5).collect::<Vec<_>>(), [block(5)]);
+    }
+
+    #[test]
+    fn stepping_back_forgets_no_delivery() {
+        let mut ring = Ring::starting_at(5);
+        ring.advance(&[delivered(5), delivered(6), delivered(7)]);
+        ring.step_back(Some(5));
+        assert_eq!(ring.cursor(), Some(block(5)));
+        assert!(ring.delivered_parent(block(7)).is_some());
+        ring.step_back(None);
+        assert_eq!((ring.cursor(), ring.next()), (None, 5));
+        assert!(ring.delivered_parent(block(5)).is_some());
+    }
+
+    #[test]
+    fn old_heights_are_forgotten() {
+        let mut ring = Ring::starting_at(1);
+        let last = REMEMBERED + 10;
+        for number in 1..=last {
+            ring.advance(&[delivered(number)]);
+        }
+        assert_eq!(ring.lowest().unwrap().number, last - REMEMBERED + 1);
+        assert_eq!(ring.delivered.len() as u64, REMEMBERED);
+        assert_eq!(ring.delivered_parent(block(10)), None);
+    }
+
+    #[test]
+    fn a_skipped_range_is_passed_at_its_last_block() {
+        let mut ring = Ring::starting_at(1);
+        let how = How::Skipped { from: 1, why: Skip::Pruned };
+        ring.advance(&[Passed { block: block(90), how }]);
+        assert_eq!(ring.next(), 91);
+        assert_eq!(ring.delivered_parent(block(90)), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! A target in memory, which can be told to misbehave.
+
+use crate::{Entry, Target, TargetError};
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// What a delivery does, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trick {
+    /// Takes so many entries, then fails.
+    RefuseAfter(usize),
+    /// Takes all, and never says so.
+    TakeAndHang,
+    /// Takes nothing, for ever.
+    Hang,
+    Panic,
+}
+
+/// What a test sees of a target.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inbox(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    taken: Vec<(u64, B256)>,
+    /// Whose delivery was not confirmed, though they were taken.
+    ambiguous: HashSet<B256>,
+    tricks: VecDeque<Trick>,
+    waiting: bool,
+    largest_batch: usize,
+}
+
+impl Inbox {
+    pub(super) fn target(&self, name: &str) -> Box<dyn Target> {
+        Box::new(MemoryTarget { name: name.to_owned(), inbox: self.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn play(&self, trick: Trick) {
+        self.lock().tricks.push_back(trick);
+    }
+
+    pub(super) fn behave(&self) {
+        self.lock().tricks.clear();
+    }
+
+    pub(super) fn taken(&self) -> Vec<(u64, B256)> {
+        self.lock().taken.clone()
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.lock().taken.iter().map(|(number, _)| *number).collect()
+    }
+
+    pub(super) fn has(&self, hash: B256) -> bool {
+        self.lock().taken.iter().any(|(_, taken)| *taken == hash)
+    }
+
+    /// Whether a delivery hangs.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lock().waiting
+    }
+
+    pub(super) fn largest_batch(&self) -> usize {
+        self.lock().largest_batch
+    }
+
+    /// Nothing came twice, but for what the target did not confirm.
+    pub(super) fn assert_no_repetition(&self) {
+        let content = self.lock();
+        let mut times: HashMap<B256, usize> = HashMap::new();
+        for (number, hash) in &content.taken {
+            let times = times.entry(*hash).or_default();
+            *times += 1;
+            assert!(*times == 1 || content.ambiguous.contains(hash), "block {number} came twice");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MemoryTarget {
+    name: String,
+    inbox: Inbox,
+}
+
+#[async_trait]
+impl Target for MemoryTarget {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
+        let trick = {
+            let mut content = self.inbox.lock();
+            content.largest_batch = content.largest_batch.max(batch.len());
+            let trick = content.tricks.pop_front();
+            let taken = match trick {
+                None | Some(Trick::TakeAndHang) => batch.len(),
+                Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
+                Some(Trick::Hang | Trick::Panic) => 0,
+            };
+            for entry in &batch[..taken] {
+                content.taken.push((entry.number, entry.hash));
+                if trick.is_some() {
+                    content.ambiguous.insert(entry.hash);
+                }
+            }
+            content.waiting = matches!(trick, Some(Trick::TakeAndHang | Trick::Hang));
+            trick
+        };
+        match trick {
+            None => Ok(()),
+            Some(Trick::RefuseAfter(_)) => Err(TargetError::Refused {
+                target: self.name.clone(),
+                reason: "made to refuse".to_owned(),
+            }),
+            Some(Trick::Panic) => std::panic::resume_unwind(Box::new("made to panic")),
+            Some(Trick::Hang | Trick::TakeAndHang) => {
+                while self.inbox.is_waiting() {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Inbox {
+    /// Ends a delivery that hangs. What it did not take it takes late.
+    pub(super) fn let_go(&self) {
+        self.lock().waiting = false;
+    }
+}

@@ -1,0 +1,66 @@
+//! Targets that do not take what they get.
+
+use super::{memory_target::Trick, model::Model, scene::Scene};
+use crate::TargetState;
+
+#[test]
+fn one_target_that_hangs_does_not_stop_the_others() {
+    let mut scene = Scene::new(Model::with_blocks(10)).with_targets(3);
+    scene.model.replicas_of(10_000);
+    scene.config.memory_budget = 40_000;
+    scene.inboxes[0].play(Trick::Hang);
+    scene.start();
+    scene.wait_for_target(1);
+    scene.model.extend(100);
+    scene.wait_for_target(1);
+    scene.wait_for_target(2);
+    scene.wait_for_state(TargetState::WaitingForTarget);
+    assert!(scene.target(0).trouble.unwrap().contains("not confirmed"));
+    assert_eq!(*scene.producer().finished().borrow(), None);
+    scene.inboxes[0].let_go();
+    scene.wait_for_target(0);
+}
+
+#[test]
+fn a_refusal_is_told_and_tried_again() {
+    let scene = Scene::new(Model::with_blocks(3)).started();
+    scene.settle();
+    (0..200).for_each(|_| scene.inboxes[0].play(Trick::RefuseAfter(0)));
+    scene.model.extend(1);
+    scene.wait_for_state(TargetState::Stuck);
+    assert!(scene.target(0).trouble.unwrap().contains("made to refuse"));
+    scene.inboxes[0].behave();
+    scene.settle();
+    assert_eq!(scene.target(0).trouble, None);
+}
+
+#[test]
+fn a_batch_that_was_taken_in_part_comes_again() {
+    let mut scene = Scene::new(Model::with_blocks(30));
+    for taken in [0, 1, 2, 1, 0] {
+        scene.inboxes[0].play(Trick::RefuseAfter(taken));
+    }
+    scene.start();
+    scene.settle();
+}
+
+#[test]
+fn a_target_that_panics_is_tried_again() {
+    let mut scene = Scene::new(Model::with_blocks(30));
+    scene.inboxes[0].play(Trick::Panic);
+    scene.inboxes[0].play(Trick::Panic);
+    scene.start();
+    scene.settle();
+}
+
+#[test]
+fn a_target_that_stays_behind_is_reported_until_it_moves() {
+    let mut scene = Scene::new(Model::with_blocks(100));
+    scene.inboxes[0].play(Trick::Hang);
+    scene.start();
+    scene.wait_until("a report", || scene.target(0).stalled);
+    assert_eq!(scene.target(0).lag, 100);
+    scene.inboxes[0].let_go();
+    scene.wait_for_target(0);
+    scene.wait_until("the all-clear", || !scene.target(0).stalled);
+}
