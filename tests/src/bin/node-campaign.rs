@@ -9,7 +9,8 @@ use std::{process::ExitCode, time::Instant};
 
 /// Break a node with the Execution Extension, its targets and its chain in every way, and audit what is left.
 ///
-/// The node's program is taken from BSP_RETH_BIN, redis-server from PATH or REDIS_SERVER. The same seed gives the same
+/// The node's program is taken from BSP_RETH_BIN, built with failpoints for all of it; redis-server from PATH or
+/// REDIS_SERVER. The same seed gives the same
 /// chain and plan. Exits with 1 if a block is missing, changed or in the wrong place, or the node stood still.
 #[derive(Debug, Parser)]
 #[command(name = "node-campaign")]
@@ -25,10 +26,6 @@ struct Args {
     /// Only these scenarios, separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-
-    /// The points at which a program built with failpoints dies, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    failpoints: Vec<String>,
 }
 
 #[tokio::main]
@@ -37,15 +34,14 @@ async fn main() -> eyre::Result<ExitCode> {
 }
 
 async fn run(args: Args) -> eyre::Result<ExitCode> {
-    let Args { seed, rounds, only, failpoints } = args;
+    let Args { seed, rounds, only } = args;
     let chosen = |it: &&Scenario| only.is_empty() || only.iter().any(|name| name == it.name);
     let scenarios: Vec<_> = Scenario::ALL.iter().filter(chosen).collect();
     eyre::ensure!(!scenarios.is_empty(), "no such scenario; there are {:?}", Scenario::ALL);
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         let begun = Instant::now();
-        let plan = FaultPlan { seed, rounds, failpoints: failpoints.clone() };
-        let outcome = scenario.run(plan).await;
+        let outcome = scenario.run(FaultPlan { seed, rounds }).await;
         let verdict = match &outcome {
             Ok(outcome) => format!("{} violations", outcome.violations()),
             Err(error) => format!("FAILED {error:#}"),

@@ -13,8 +13,7 @@ async fn run(name: &str) {
         return;
     }
     let scenario = Scenario::ALL.iter().find(|scenario| scenario.name == name).unwrap();
-    let plan = FaultPlan { seed: 3, rounds: 2, failpoints: Vec::new() };
-    let outcome = scenario.run(plan).await.unwrap();
+    let outcome = scenario.run(FaultPlan { seed: 3, rounds: 2 }).await.unwrap();
     assert!(outcome.faults > 0);
     for target in &outcome.targets {
         assert!(target.violations.is_empty(), "{target}");

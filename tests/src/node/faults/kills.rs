@@ -2,11 +2,12 @@
 
 use super::{FaultPlan, Outcome};
 use crate::{node::scene::NodeScene, wait::wait_for};
+use bsp_replication::failpoint;
 use rand::Rng;
 use std::time::Duration;
 
-/// How many blocks a failpoint may take to be reached.
-const FAILPOINT_BLOCKS: u64 = 60;
+/// How long a failpoint may take to be reached.
+const DEATH_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Killed at whatever it does, once a round.
 pub(super) async fn at_random(plan: FaultPlan) -> eyre::Result<Outcome> {
@@ -38,15 +39,15 @@ pub(super) async fn at_failpoints(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = NodeScene::new(plan.seed, 2).await?;
     scene.may_repeat = true;
     let (mut killed, mut missed) = (0, Vec::new());
-    for name in &plan.failpoints {
+    for name in failpoint::ALL {
         let plain = scene.launch.clone();
-        scene.launch = plain.clone().with_env("BSP_FAILPOINT", name);
+        scene.launch = plain.clone().with_env("BSP_FAILPOINT", *name);
         let dead = dies_by_itself(&mut scene).await?;
         scene.launch = plain;
         if dead {
             killed += 1;
         } else {
-            missed.push(name.clone());
+            missed.push(*name);
             scene.kill().await?;
         }
     }
@@ -54,30 +55,43 @@ pub(super) async fn at_failpoints(plan: FaultPlan) -> eyre::Result<Outcome> {
     scene.catch_up().await?;
     scene.extend(5).await?;
     let outcome = Outcome::of(&mut scene, killed).await?;
-    Ok(if plan.failpoints.is_empty() {
-        outcome.noting("SKIPPED: no failpoints were given")
-    } else {
-        outcome.noting(format!("failpoints never reached: {missed:?}"))
+    Ok(match missed.len() {
+        0 => outcome,
+        all if all == failpoint::ALL.len() => {
+            outcome.noting("SKIPPED: the node's program was built without failpoints")
+        }
+        _ => outcome.noting(format!("failpoints that were never reached: {missed:?}")),
     })
 }
 
 /// Starts the node and gives it blocks until it dies of its failpoint, or there were enough.
 async fn dies_by_itself(scene: &mut NodeScene) -> eyre::Result<bool> {
     // A point on the way from the start to the first answer is reached here.
-    if scene.start().await.is_ok() {
-        // Fails when the node dies.
-        let _ = scene.catch_up().await;
-        let _ = scene.extend(FAILPOINT_BLOCKS).await;
-        let mut node = scene.take_node()?;
-        let died = wait_for("the node dies", Duration::from_secs(10), async || {
-            (!node.is_running()).then_some(())
-        });
-        if died.await.is_err() {
-            scene.put_node(node);
-            return Ok(false);
-        }
+    if scene.start().await.is_err() {
+        return Ok(true);
     }
-    Ok(true)
+    // Fails when the node dies.
+    let _ = pass_all_points(scene).await;
+    let mut node = scene.take_node()?;
+    let died =
+        wait_for("the node dies", DEATH_DEADLINE, async || (!node.is_running()).then_some(()));
+    if died.await.is_ok() {
+        return Ok(true);
+    }
+    scene.put_node(node);
+    Ok(false)
+}
+
+/// Blocks, and reorgs of what was delivered.
+async fn pass_all_points(scene: &mut NodeScene) -> eyre::Result<()> {
+    scene.catch_up().await?;
+    for _ in 0..3 {
+        let branch = scene.driver.fork();
+        scene.extend(3).await?;
+        scene.settle(DEATH_DEADLINE).await?;
+        scene.switch(branch, 5).await?;
+    }
+    Ok(())
 }
 
 /// Told to end, and started again: no block is lost or sent twice.

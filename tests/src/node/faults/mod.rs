@@ -20,18 +20,16 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(300);
 const BEYOND_BUFFERS: u64 = 1_400;
 
 /// What a scenario is run with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct FaultPlan {
     /// What chain and chances are derived from.
     pub seed: u64,
     /// How often a fault that can be repeated is.
     pub rounds: u64,
-    /// The points at which the node's program can be made to die; none if it was built without.
-    pub failpoints: Vec<String>,
 }
 
 impl FaultPlan {
-    fn dice(&self) -> ChaCha8Rng {
+    fn dice(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.seed)
     }
 }
@@ -70,6 +68,7 @@ impl Scenario {
         Self { name: "redis-stopped", run: |plan| Box::pin(outages::redis_stopped(plan)) },
         Self { name: "redis-empty", run: |plan| Box::pin(outages::redis_empty(plan)) },
         Self { name: "redis-silent", run: |plan| Box::pin(outages::redis_silent(plan)) },
+        Self { name: "stalled", run: |plan| Box::pin(outages::stalled(plan)) },
         Self { name: "disk-full", run: |plan| Box::pin(outages::disk_full(plan)) },
         Self { name: "reorgs-live", run: |plan| Box::pin(reorgs::live(plan)) },
         Self { name: "reorgs-in-outage", run: |plan| Box::pin(reorgs::in_outage(plan)) },

@@ -46,6 +46,16 @@ pub(super) async fn redis_silent(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, 1).await
 }
 
+/// The extension itself holds still for two minutes and as many blocks as in [`redis_silent`], if the program was built
+/// with failpoints.
+pub(super) async fn stalled(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = NodeScene::new(plan.seed, 1).await?;
+    scene.launch = scene.launch.clone().with_env("BSP_FAILPOINT", "stall:before_deliver:120");
+    scene.start().await?;
+    scene.extend(1_500).await?;
+    Outcome::of(&mut scene, 1).await
+}
+
 /// The folder's disk is full; the stream gets its blocks all the same.
 pub(super) async fn disk_full(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = NodeScene::new(plan.seed, 2).await?;
