@@ -6,6 +6,7 @@ use super::{
     launch::{Blocks, NodeLaunch},
     process::Node,
     program,
+    status::StatusTarget,
     target::TargetView,
 };
 use crate::{proxy::FaultProxy, servers::redis::RedisServer, wait::wait_for};
@@ -147,7 +148,8 @@ impl NodeScene {
     /// Where it does not follow.
     pub async fn extend(&mut self, count: u64) -> eyre::Result<()> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
-        self.driver.extend(node, count).await
+        let extended = self.driver.extend(node, count).await;
+        extended.wrap_err_with(|| self.last_lines(25))
     }
 
     /// Replaces the last `depth` blocks, made now, by one more.
@@ -216,6 +218,23 @@ impl NodeScene {
                 })
             }
         }
+    }
+
+    /// Waits until the extension has written down that every target has the tip. An end before that makes a delivery
+    /// doubtful.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not in time.
+    pub async fn recorded(&self, deadline: Duration) -> eyre::Result<()> {
+        let (node, tip) = (self.node()?, self.driver.tip().number);
+        wait_for("every cursor is at the tip", deadline, async || {
+            let status = node.bsp_status().await.ok()?;
+            let at_tip =
+                |target: &StatusTarget| target.cursor.as_ref().is_some_and(|it| it.number == tip);
+            status.targets.iter().all(at_tip).then_some(())
+        })
+        .await
     }
 
     /// Waits until one kind of target was seen to hold every canonical block.

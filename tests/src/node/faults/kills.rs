@@ -120,6 +120,7 @@ pub(super) async fn ahead_of_node(plan: FaultPlan) -> eyre::Result<Outcome> {
     for _ in 0..plan.rounds {
         scene.extend(12).await?;
         scene.settle(super::SETTLE_DEADLINE).await?;
+        scene.recorded(super::SETTLE_DEADLINE).await?;
         scene.kill().await?;
         scene.start().await?;
         lost += scene.catch_up().await?;
@@ -139,6 +140,7 @@ pub(super) async fn ahead_of_fork(plan: FaultPlan) -> eyre::Result<Outcome> {
         let branch = scene.driver.fork();
         scene.extend(5).await?;
         scene.settle(super::SETTLE_DEADLINE).await?;
+        scene.recorded(super::SETTLE_DEADLINE).await?;
         scene.kill().await?;
         scene.start().await?;
         scene.adopt_after_loss(branch, 3).await?;
