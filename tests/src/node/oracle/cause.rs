@@ -7,6 +7,9 @@ use alloy_primitives::{Address, B256};
 pub enum Cause {
     /// Account in the trace alone: the node's state before the block does not have it, and what is absent has no row.
     AbsentBefore,
+    /// Account in the trace alone: the delegate (EIP-7702) of an account whose call was refused, for its caller's balance or
+    /// its depth. revm loads the delegate to price the call, geth when it runs.
+    DelegateNotReached,
     /// Account in the read set alone: a system contract, which the protocol calls and tracers do not see.
     SystemContract,
     /// Account in the read set alone: the protocol's own caller, which geth looks up and revm does not. It has a row where
@@ -38,8 +41,9 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AbsentBefore,
+        Self::DelegateNotReached,
         Self::SystemContract,
         Self::SystemCaller,
         Self::Withdrawal,
@@ -59,6 +63,9 @@ impl Cause {
     pub const fn title(self) -> &'static str {
         match self {
             Self::AbsentBefore => "account in the trace alone: it did not exist before the block",
+            Self::DelegateNotReached => {
+                "account in the trace alone: delegate of a call that was refused"
+            }
             Self::SystemContract => "account in the read set alone: system contract",
             Self::SystemCaller => "account in the read set alone: the protocol's own caller",
             Self::Withdrawal => "account in the read set alone: gets a withdrawal",

@@ -114,6 +114,9 @@ impl Comparison<'_> {
                 None if traced.is_new() && self.before(*address).await?.is_absent() => {
                     self.table.count(Cause::AbsentBefore);
                 }
+                None if self.is_delegate(*address) && !self.ran(*address) => {
+                    self.table.count(Cause::DelegateNotReached);
+                }
                 None => self.violation(Violation::MissingAccount {
                     address: *address,
                     traced: format!("{traced:?}"),
@@ -249,12 +252,19 @@ impl Comparison<'_> {
 
     /// Whether a frame was entered with this account's code, called by itself or through a delegation.
     fn ran(&self, address: Address) -> bool {
-        let delegates_here = |caller: &Address| {
-            let code = self.traces.accounts.get(caller).map(|account| &account.code);
-            code.and_then(|code| code.strip_prefix(&DELEGATION))
-                .is_some_and(|delegate| delegate == address.as_slice())
-        };
-        self.traces.entered.contains(&address) || self.traces.entered.iter().any(delegates_here)
+        let entered = &self.traces.entered;
+        entered.contains(&address) || entered.iter().any(|it| self.delegates(it, address))
+    }
+
+    /// Whether an account that was touched delegates to this one.
+    fn is_delegate(&self, address: Address) -> bool {
+        self.traces.accounts.keys().any(|it| self.delegates(it, address))
+    }
+
+    fn delegates(&self, from: &Address, to: Address) -> bool {
+        let code = self.traces.accounts.get(from).map(|account| &account.code);
+        code.and_then(|code| code.strip_prefix(&DELEGATION))
+            .is_some_and(|delegate| delegate == to.as_slice())
     }
 
     /// Whether one of these accounts has a row with this code.
