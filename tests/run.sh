@@ -7,7 +7,8 @@
 #
 # Redis and a development chain are installed if that can be done. They are found as REDIS_SERVER and ANVIL, in PATH,
 # and the chain under tests/node_modules as well. Beside the repository, `../shared` may hold real data (mainnet
-# segments, read-order vectors). What needs something that is not there is skipped, loudly, and counted.
+# segments, read-order vectors). The node is built in a workspace of its own, for half an hour, so it is not built here:
+# its tests run with the program that BSP_RETH_BIN names. What needs something that is not there is skipped, loudly, and counted.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -194,6 +195,16 @@ crash_campaign() {
     BSP_AGENT_BIN=$target/debug/bsp-agent BSP_BIN=$shipped/bsp "$target/debug/crash-campaign" --kills 20 --seed 1
 }
 
+# A few of the faults that take no long chain; node-campaign without --only has all of them.
+node_campaign() {
+    "$target/debug/node-campaign" --seed 1 --rounds 2 --only "sigterm,kill-at-random,ahead-other-blocks,cursor-orphaned,flip-flops"
+}
+
+# For the difference of read sets and traces: 100 blocks; the published run has 1,000.
+node_oracle() {
+    "$target/debug/node-oracle" --blocks 100 --seed 1
+}
+
 fuzz_targets() {
     (cd "$1" && cargo +nightly fuzz check)
 }
@@ -242,6 +253,13 @@ if has_redis && has_anvil; then
     step "crash campaign of 20 kills" crash_campaign
 else
     skip "crash campaign" "it needs redis-server and anvil"
+fi
+
+if has_redis && [ -n "${BSP_RETH_BIN:-}" ]; then
+    step "node campaign" node_campaign
+    step "read sets against reth's tracers" node_oracle
+else
+    skip "node campaign, read sets against reth's tracers" "they need redis-server, and bsp-reth in BSP_RETH_BIN"
 fi
 
 if command -v npm >/dev/null && git rev-parse --is-inside-work-tree >/dev/null 2>&1; then

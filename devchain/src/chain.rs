@@ -11,7 +11,7 @@ use crate::{
 };
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256, keccak256};
 
 /// A chain could not be started or a block not be proposed.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,11 @@ pub enum AdvanceError<E> {
 /// ```
 ///
 /// With an [`Executor`], [`Self::advance`] does all three.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DevChain {
     seed: u64,
+    /// What the blocks' dice start from: the seed, but on a branch.
+    dice_seed: u64,
     config: DevConfig,
     genesis: Genesis,
     keys: Keyring,
@@ -102,6 +104,7 @@ impl DevChain {
         state.add_block_hash(head.number, head_hash);
         Ok(Self {
             seed,
+            dice_seed: seed,
             config,
             genesis,
             keys: Keyring::new(seed),
@@ -112,6 +115,14 @@ impl DevChain {
             memory: Memory::default(),
             coverage: Coverage::default(),
         })
+    }
+
+    /// A chain that has this one's blocks so far, and others from now on. Salts tell the branches of a block apart.
+    #[must_use]
+    pub fn branch(&self, salt: u64) -> Self {
+        let origin = [self.dice_seed.to_be_bytes(), salt.to_be_bytes()].concat();
+        let word = U256::from_be_bytes(keccak256(origin).0);
+        Self { dice_seed: word.as_limbs()[0], ..self.clone() }
     }
 
     /// The seed.
@@ -158,6 +169,7 @@ impl DevChain {
         let (base_fee, excess_blob_gas) = block::next_fees(&self.head, &self.config);
         let scene = Scene {
             seed: self.seed,
+            dice_seed: self.dice_seed,
             config: &self.config,
             keys: &self.keys,
             init_codes: &self.init_codes,

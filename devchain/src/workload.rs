@@ -33,7 +33,7 @@ const EMPTY_BLOCK_ODDS: usize = 16;
 /// One scenario follows from the block's number, so that a short chain has them all; the others are up to chance.
 /// Blocks are far from full by themselves. So that the base fee stays where it began, most blocks below that are filled up.
 pub(crate) fn plan_block(scene: Scene<'_>, memory: Memory) -> Result<Planned, SigningError> {
-    let dice = Dice::for_block(scene.seed, scene.number);
+    let dice = Dice::for_block(scene.dice_seed, scene.number);
     let mut plan = Plan::new(scene, dice, memory);
     if plan.dice.happens(1, EMPTY_BLOCK_ODDS) {
         plan.run(Part::Empty);

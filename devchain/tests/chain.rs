@@ -198,6 +198,20 @@ fn the_same_seed_gives_the_same_chain_and_another_one_does_not() {
 }
 
 #[test]
+fn a_branch_shares_the_past_and_nothing_else() {
+    let mut trunk = DevChain::new(4, DevConfig::default()).unwrap();
+    let executor = PlainExecutor::new(trunk.config());
+    trunk.advance(&executor).unwrap();
+    let (mut one, mut two) = (trunk.branch(1), trunk.branch(2));
+    assert_eq!(one.head_hash(), trunk.head_hash());
+    let [next, of_one, of_two] =
+        [&mut trunk, &mut one, &mut two].map(|chain| chain.advance(&executor).unwrap());
+    assert_eq!(of_one.block.header.parent_hash, next.block.header.parent_hash);
+    assert_ne!(of_one.block.header.transactions_root, next.block.header.transactions_root);
+    assert_ne!(of_one.hash, of_two.hash);
+}
+
+#[test]
 fn a_refused_seal_leaves_the_chain_as_it_was() {
     let mut chain = DevChain::new(3, DevConfig::default()).unwrap();
     let executor = PlainExecutor::new(chain.config());

@@ -13,6 +13,8 @@
 //! | [`proxy`] | a connection that can be made to fail in every way, while in use |
 //! | [`rpc`], [`contract`] | the proof chain, spoken to in plain JSON-RPC |
 //! | [`messages`] | stream entries: mainnet's, a dev chain's in any number, variants, and poison |
+//! | [`node`] | a reth node with the Execution Extension: its chain, its faults, and an auditor of its targets |
+//! | [`load`] | transactions of every type for a node's pool |
 //! | [`agent`] | the agent's program: found or built, started, killed, its output kept |
 //! | [`scene`] | all of these put together |
 //! | [`audit`] | checks afterwards, and while it runs, that nothing is lost and nothing is proved that can't be fetched |
@@ -22,7 +24,9 @@ pub mod agent;
 pub mod audit;
 pub mod campaign;
 pub mod contract;
+pub mod load;
 pub mod messages;
+pub mod node;
 pub mod proxy;
 pub mod rpc;
 pub mod scene;

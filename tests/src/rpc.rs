@@ -1,5 +1,6 @@
 //! Plain JSON-RPC over HTTP, as little as the tests need.
 
+use crate::node::JwtSecret;
 use alloy_primitives::{Address, B256, Bytes, U64};
 use eyre::Context;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -11,6 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 pub struct JsonRpc {
     client: reqwest::Client,
     url: String,
+    secret: Option<JwtSecret>,
 }
 
 /// An event as `eth_getLogs` and receipts give it.
@@ -46,7 +48,12 @@ pub struct Receipt {
 impl JsonRpc {
     /// The server at an address, without asking it anything.
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: reqwest::Client::new(), url: format!("http://{address}") }
+        Self { client: reqwest::Client::new(), url: format!("http://{address}"), secret: None }
+    }
+
+    /// A server that wants each request to carry a token made with this secret.
+    pub fn with_secret(address: SocketAddr, secret: JwtSecret) -> Self {
+        Self { secret: Some(secret), ..Self::new(address) }
     }
 
     /// Calls a method.
@@ -56,16 +63,12 @@ impl JsonRpc {
     /// Where the server does not answer in time, or with an error.
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> eyre::Result<T> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let reply: Value = self
-            .client
-            .post(&self.url)
-            .timeout(Duration::from_secs(30))
-            .json(&request)
-            .send()
-            .await
-            .wrap_err_with(|| method.to_owned())?
-            .json()
-            .await?;
+        let mut post = self.client.post(&self.url).timeout(Duration::from_secs(30));
+        if let Some(secret) = &self.secret {
+            post = post.bearer_auth(secret.token()?);
+        }
+        let reply: Value =
+            post.json(&request).send().await.wrap_err_with(|| method.to_owned())?.json().await?;
         if let Some(error) = reply.get("error") {
             eyre::bail!("{method}: {error}");
         }

@@ -21,7 +21,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use std::collections::BTreeMap;
 
 /// The chain's keys, derived once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keyring {
     senders: Vec<Key>,
     authorities: Vec<Key>,
@@ -45,7 +45,10 @@ impl Keyring {
 /// Everything that a plan looks at and does not change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene<'a> {
+    /// What the chain's keys follow from.
     pub(crate) seed: u64,
+    /// What the dice follow from.
+    pub(crate) dice_seed: u64,
     pub(crate) config: &'a DevConfig,
     pub(crate) keys: &'a Keyring,
     pub(crate) init_codes: &'a InitCodes,

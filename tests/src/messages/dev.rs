@@ -5,10 +5,10 @@ use bsp_codec::{
     Profile, Replica, ReplicaKind,
     convert::{SourceBlock, export_block},
 };
-use bsp_devchain::{DevChain, DevConfig, Executed};
+use bsp_devchain::{DevBlock, DevChain, DevConfig, Executed};
 
 /// A dev chain that is exported block by block, from block 1 on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DevBlocks {
     chain: DevChain,
     spec: ChainSpec,
@@ -21,8 +21,28 @@ impl DevBlocks {
     ///
     /// Where a contract of the chain does not assemble.
     pub fn new(seed: u64) -> eyre::Result<Self> {
-        let config = DevConfig { scenarios_per_block: 2, ..DevConfig::default() };
+        Self::with_scenarios(seed, 2)
+    }
+
+    /// The chain of a seed, with at most so many scenarios a block.
+    ///
+    /// # Errors
+    ///
+    /// Where a contract of the chain does not assemble.
+    pub fn with_scenarios(seed: u64, scenarios_per_block: usize) -> eyre::Result<Self> {
+        let config = DevConfig { scenarios_per_block, ..DevConfig::default() };
         Ok(Self { chain: DevChain::new(seed, config)?, spec: ChainSpec::dev() })
+    }
+
+    /// The chain so far.
+    pub const fn chain(&self) -> &DevChain {
+        &self.chain
+    }
+
+    /// The same blocks so far, and others from now on.
+    #[must_use]
+    pub fn branch(&self, salt: u64) -> Self {
+        Self { chain: self.chain.branch(salt), spec: self.spec.clone() }
     }
 
     /// Executes the next block and exports it.
@@ -31,6 +51,15 @@ impl DevBlocks {
     ///
     /// Where the chain's own block does not execute, which would be a mistake of the chain.
     pub fn next_replica(&mut self) -> eyre::Result<Replica> {
+        self.next_block().map(|(_, replica)| replica)
+    }
+
+    /// Executes the next block, and exports it beside the block itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_replica`].
+    pub fn next_block(&mut self) -> eyre::Result<(DevBlock, Replica)> {
         let candidate = self.chain.next_candidate()?;
         let parts = BlockParts {
             header: &candidate.header,
@@ -57,7 +86,9 @@ impl DevBlocks {
             senders: &sealed.senders,
             receipts: &captured.receipts,
         };
-        Ok(export_block(&block, captured.reads.lists, ReplicaKind::Replica, Profile::Network)?)
+        let kind = ReplicaKind::Replica;
+        let replica = export_block(&block, captured.reads.lists, kind, Profile::Network)?;
+        Ok((sealed, replica))
     }
 
     /// The next block that executes on nothing but what the network exports: without EIP-7702 authorizations, and with

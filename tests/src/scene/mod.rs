@@ -171,11 +171,16 @@ impl Scene {
                 message.push(&mut self.connection, &self.stream.topic).await?
             }
         };
+        self.adopt(entry);
+        Ok(())
+    }
+
+    /// Takes note of an entry that somebody else has put at the end of the stream.
+    pub fn adopt(&mut self, entry: FedEntry) {
         if let Some(watcher) = &self.watcher {
             watcher.add(entry.clone());
         }
         self.fed.push(entry);
-        Ok(())
     }
 
     /// All that was fed.

@@ -89,6 +89,15 @@ impl RedisServer {
         self.ready().await
     }
 
+    /// Forgets its data, after [`Self::kill`].
+    ///
+    /// # Errors
+    ///
+    /// Where the files can't be deleted.
+    pub fn forget(&self) -> eyre::Result<()> {
+        Ok(std::fs::remove_dir_all(self.folder.path().join("appendonlydir"))?)
+    }
+
     /// Makes connections that no proxy disturbs.
     ///
     /// # Errors

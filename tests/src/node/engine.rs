@@ -1,0 +1,77 @@
+//! What a consensus client says to a node.
+
+use super::{JwtSecret, block::EngineBlock};
+use crate::rpc::JsonRpc;
+use alloy_primitives::B256;
+use serde::Deserialize;
+use serde_json::json;
+use std::net::SocketAddr;
+
+/// A node's engine API.
+#[derive(Debug, Clone)]
+pub struct EngineApi(JsonRpc);
+
+/// Which blocks the consensus client stands by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ForkChoice {
+    /// The tip.
+    pub head: B256,
+    /// Safe, zero for none.
+    pub safe: B256,
+    /// Finalized, zero for none.
+    pub finalized: B256,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PayloadStatus {
+    status: String,
+    validation_error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ForkChoiceReply {
+    payload_status: PayloadStatus,
+}
+
+impl EngineApi {
+    /// The engine API at an address.
+    pub fn new(address: SocketAddr, secret: JwtSecret) -> Self {
+        Self(JsonRpc::with_secret(address, secret))
+    }
+
+    /// Has the node execute a block, whose parent it must know.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not answer, or does not find the block valid.
+    pub async fn new_payload(&self, block: &EngineBlock) -> eyre::Result<()> {
+        let status = self.0.call("engine_newPayloadV4", block.payload.clone()).await?;
+        expect_valid(&format!("block {}", block.id.number), status)
+    }
+
+    /// Makes a branch canonical.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not answer, or does not follow.
+    pub async fn fork_choice(&self, choice: ForkChoice) -> eyre::Result<()> {
+        let ForkChoice { head, safe, finalized } = choice;
+        let state = json!({
+            "headBlockHash": head,
+            "safeBlockHash": safe,
+            "finalizedBlockHash": finalized,
+        });
+        let reply: ForkChoiceReply =
+            self.0.call("engine_forkchoiceUpdatedV3", json!([state, null])).await?;
+        expect_valid(&format!("fork choice {head}"), reply.payload_status)
+    }
+}
+
+fn expect_valid(what: &str, status: PayloadStatus) -> eyre::Result<()> {
+    let PayloadStatus { status, validation_error } = status;
+    let reason = validation_error.unwrap_or_default();
+    eyre::ensure!(status == "VALID", "{what}: the node says {status} {reason}");
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What is in the past: pruned state, a late start, a data directory that is gone.
+
+use super::{FaultPlan, Outcome};
+use crate::{node::scene::NodeScene, wait::wait_for};
+
+/// State further back than so many blocks is deleted.
+const HORIZON: u64 = 64;
+
+/// The blocks before the extension's first start can't be executed any more. It says so and waits; told to leave
+/// them out, it goes on behind them.
+pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let distance = HORIZON.to_string();
+    let pruning = [
+        "--full",
+        "--prune.minimum-distance",
+        &distance,
+        "--prune.account-history.distance",
+        &distance,
+        "--prune.storage-history.distance",
+        &distance,
+        "--prune.block-interval",
+        "1",
+    ];
+    let with_extension = scene.launch.clone().and_args(pruning);
+    scene.launch = scene.launch.clone().with_args(pruning);
+    scene.start().await?;
+    scene.extend(4 * HORIZON).await?;
+    scene.stop().await?;
+
+    scene.launch = with_extension.clone();
+    scene.start().await?;
+    scene.catch_up().await?;
+    let trouble = trouble(&scene).await?;
+    scene.extend(5).await?;
+    scene.stop().await?;
+
+    scene.launch = with_extension.and_args(["--exex.bsp.skip-pruned"]);
+    scene.start().await?;
+    scene.catch_up().await?;
+    scene.extend(5).await?;
+    let tip = scene.driver.tip();
+    wait_for("the tip arrives", super::SETTLE_DEADLINE, async || {
+        scene.look().await.ok()?;
+        scene.views().iter().all(|view| view.has(&tip.hash)).then_some(())
+    })
+    .await?;
+    let left_out = scene.first_delivered()?.saturating_sub(1);
+    eyre::ensure!(left_out > 0, "nothing was pruned, so that nothing was tested");
+    eyre::ensure!(left_out <= 4 * HORIZON, "blocks were left out that could be executed");
+    scene.left_out = Some(1..=left_out);
+    let note = format!("{left_out} blocks left out; before, the status said: {trouble}");
+    Ok(Outcome::of(&mut scene, 1).await?.noting(note))
+}
+
+/// What keeps the extension from going on, once it says so.
+async fn trouble(scene: &NodeScene) -> eyre::Result<String> {
+    let node = scene.node()?;
+    wait_for("the status tells of pruned state", super::SETTLE_DEADLINE, async || {
+        let status = node.bsp_status().await.ok()?;
+        status.targets.into_iter().find_map(|target| target.trouble)
+    })
+    .await
+}
+
+/// The extension starts on a chain that is there, and keeps up with it while it works through the past.
+pub(super) async fn late_start(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let with_extension = scene.launch.clone();
+    scene.launch = with_extension.clone().with_args(Vec::<String>::new());
+    scene.start().await?;
+    scene.extend(300).await?;
+    scene.stop().await?;
+    scene.launch = with_extension;
+    scene.start().await?;
+    scene.catch_up().await?;
+    scene.extend(30).await?;
+    Outcome::of(&mut scene, 1).await
+}
+
+/// The data directory is deleted, cursors included, and the chain is imported once more.
+pub(super) async fn data_wiped(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    scene.may_repeat = true;
+    scene.start().await?;
+    scene.extend(40).await?;
+    scene.settle(super::SETTLE_DEADLINE).await?;
+    scene.stop().await?;
+    scene.launch.wipe()?;
+    scene.start().await?;
+    let again = scene.catch_up().await?;
+    eyre::ensure!(again == 40, "the node still has blocks");
+    scene.extend(10).await?;
+    Outcome::of(&mut scene, 1).await
+}

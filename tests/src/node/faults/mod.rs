@@ -1,0 +1,83 @@
+//! What goes wrong with a node, its targets and its chain, one scenario each, and what is left afterwards.
+
+mod history;
+mod kills;
+mod outages;
+mod outcome;
+mod reorgs;
+
+pub use outcome::{Outcome, print_table};
+
+use futures::future::LocalBoxFuture;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
+
+/// How long a node may take to deliver everything after a fault, on a machine under load.
+pub const SETTLE_DEADLINE: Duration = Duration::from_secs(300);
+
+/// More blocks than the notifications that reth v2.5.1 buffers for an extension: 1,024 and 256.
+const BEYOND_BUFFERS: u64 = 1_400;
+
+/// What a scenario is run with.
+#[derive(Debug, Clone, Copy)]
+pub struct FaultPlan {
+    /// What chain and chances are derived from.
+    pub seed: u64,
+    /// How often a fault that can be repeated is.
+    pub rounds: u64,
+}
+
+impl FaultPlan {
+    fn dice(self) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(self.seed)
+    }
+}
+
+/// A scenario.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// For `--only`, and the table.
+    pub name: &'static str,
+    run: fn(FaultPlan) -> LocalBoxFuture<'static, eyre::Result<Outcome>>,
+}
+
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Scenario {
+    /// Runs it.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be gone through with: the node does not follow, does not come back, or never delivers.
+    pub async fn run(&self, plan: FaultPlan) -> eyre::Result<Outcome> {
+        (self.run)(plan).await
+    }
+
+    /// All scenarios.
+    pub const ALL: &[Self] = &[
+        Self { name: "kill-at-random", run: |plan| Box::pin(kills::at_random(plan)) },
+        Self { name: "kill-at-failpoints", run: |plan| Box::pin(kills::at_failpoints(plan)) },
+        Self { name: "sigterm", run: |plan| Box::pin(kills::sigterm(plan)) },
+        Self { name: "ahead-same-blocks", run: |plan| Box::pin(kills::ahead_of_node(plan)) },
+        Self { name: "ahead-other-blocks", run: |plan| Box::pin(kills::ahead_of_fork(plan)) },
+        Self { name: "redis-stopped", run: |plan| Box::pin(outages::redis_stopped(plan)) },
+        Self { name: "redis-empty", run: |plan| Box::pin(outages::redis_empty(plan)) },
+        Self { name: "redis-silent", run: |plan| Box::pin(outages::redis_silent(plan)) },
+        Self { name: "stalled", run: |plan| Box::pin(outages::stalled(plan)) },
+        Self { name: "disk-full", run: |plan| Box::pin(outages::disk_full(plan)) },
+        Self { name: "reorgs-live", run: |plan| Box::pin(reorgs::live(plan)) },
+        Self { name: "reorgs-in-outage", run: |plan| Box::pin(reorgs::in_outage(plan)) },
+        Self { name: "reorgs-over-restart", run: |plan| Box::pin(reorgs::over_restart(plan)) },
+        Self { name: "cursor-orphaned", run: |plan| Box::pin(reorgs::cursor_orphaned(plan)) },
+        Self { name: "reorg-below-disk", run: |plan| Box::pin(reorgs::below_disk(plan)) },
+        Self { name: "flip-flops", run: |plan| Box::pin(reorgs::flip_flops(plan)) },
+        Self { name: "pruned", run: |plan| Box::pin(history::pruned(plan)) },
+        Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
+        Self { name: "data-wiped", run: |plan| Box::pin(history::data_wiped(plan)) },
+    ];
+}

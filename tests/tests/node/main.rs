@@ -1,0 +1,12 @@
+//! The node with the Execution Extension, against real servers. The program is taken from BSP_RETH_BIN.
+
+mod faults;
+mod following;
+mod oracle;
+mod pool;
+mod proving;
+
+use std::time::Duration;
+
+/// How long work may take on a machine under load.
+const DEADLINE: Duration = Duration::from_secs(180);
