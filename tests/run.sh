@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The one test command: formatting, lints, documentation, all tests, the built tools on data, and a short crash
-# campaign. Runs every step whatever the others did, and ends with one line that counts them. The node is built and
-# tested where its dependency, reth's git repository, can be reached.
+# The one test command: formatting, lints, documentation, all tests, the built tools on data, and short campaigns that
+# break agent and node. Runs every step whatever the others did, and ends with one line that counts them.
 #
 #   tests/run.sh
 #
 # Redis and a development chain are installed if that can be done. They are found as REDIS_SERVER and ANVIL, in PATH,
-# and the chain under tests/node_modules as well. Beside the repository, `../shared` may hold real data (mainnet
-# segments, read-order vectors). The node is built in a workspace of its own, for half an hour, so it is not built here:
-# its tests run with the program that BSP_RETH_BIN names. What needs something that is not there is skipped, loudly, and counted.
+# and the chain under tests/node_modules as well. The node is built and tested where its dependency, reth's git
+# repository, can be reached, which takes half an hour more; BSP_RETH_BIN names one that is built already. Beside the
+# repository, `../shared` may hold real data (mainnet segments, read-order vectors). What needs something that is not
+# there is skipped, loudly, and counted.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -159,7 +159,7 @@ programs() {
 }
 
 all_tests() {
-    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp BSP_RETH_BIN=$node_program \
+    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp \
         cargo test --workspace --all-features --locked --no-fail-fast -- --show-output
 }
 
@@ -228,16 +228,17 @@ step "lints" cargo clippy --workspace --all-targets --all-features --locked -- -
 step "documentation" documentation
 step "programs" programs
 
-node_program=
 if node_resolves; then
     want_libclang
     node_target=$(node metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     step "node: formatting" node fmt --all --check
     step "node: lints" node clippy --workspace --all-targets --features failpoints --locked -- -D warnings
     step "node: documentation" node_documentation
-    step "node: program" node_program
+    if [ -z "${BSP_RETH_BIN:-}" ]; then
+        step "node: program" node_program
+        [ ! -x "$shipped/bsp-reth" ] || export BSP_RETH_BIN=$shipped/bsp-reth
+    fi
     tests "node: tests" node test --workspace --locked --no-fail-fast -- --show-output
-    [ ! -x "$shipped/bsp-reth" ] || node_program=$shipped/bsp-reth
 else
     skip "THE NODE, its build and all of its tests" "its dependencies can't be fetched, see above"
 fi
