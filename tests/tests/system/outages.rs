@@ -113,7 +113,7 @@ async fn on_small_disk(folder: impl Fn(AgentFolders) -> PathBuf) -> Option<(Run,
     run.end().await;
     let disk = SmallDisk::mount(&folder(run.scene.folders_of("agent")))?;
     run.process = AgentCommand::start(&run.command).unwrap();
-    run.is_up().await;
+    run.is_up_after(2).await;
     Some((run, disk))
 }
 

@@ -55,7 +55,12 @@ impl Run {
 
     /// Waits until the agent has begun to read. Before, a signal kills it, and an outage makes it give up.
     pub(crate) async fn is_up(&self) {
-        self.prints("Initializing Consumer").await;
+        self.is_up_after(1).await;
+    }
+
+    /// The same after so many starts, of which all but the last came so far too.
+    pub(crate) async fn is_up_after(&self, starts: usize) {
+        self.prints_so_often("Initializing Consumer", starts).await;
     }
 
     /// Feeds messages.
@@ -73,8 +78,12 @@ impl Run {
 
     /// Waits until the agent prints this.
     pub(crate) async fn prints(&self, text: &str) {
+        self.prints_so_often(text, 1).await;
+    }
+
+    async fn prints_so_often(&self, text: &str, times: usize) {
         let printed = bsp_tests::wait::wait_for(text, DEADLINE, async || {
-            self.process.output().contains(text).then_some(())
+            (self.process.output().matches(text).count() >= times).then_some(())
         });
         printed.await.unwrap_or_else(|error| panic!("{error}\n{}", self.scene.last_lines()));
     }
