@@ -1,6 +1,6 @@
 //! Metrics of a producer, in the style of reth v2.5.1: reth's exporter adds its own prefix.
 
-use super::{pool::JobError, ring::Skip};
+use super::{job_error::JobError, ring::Skip};
 use crate::{ProduceError, Product};
 use metrics::{Counter, Gauge, Histogram};
 use metrics_derive::Metrics;

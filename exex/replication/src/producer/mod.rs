@@ -18,6 +18,7 @@
 mod config;
 mod cursors;
 mod finished;
+mod job_error;
 mod lane;
 mod lookups;
 mod metrics;

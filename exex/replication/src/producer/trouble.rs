@@ -1,6 +1,6 @@
 //! What keeps a lane from going on, and what to do about it.
 
-use super::{ProducerError, pool::JobError};
+use super::{ProducerError, job_error::JobError};
 use crate::{ChainError, ProduceError, TargetError, TargetState};
 use alloy_primitives::B256;
 

@@ -1,8 +1,9 @@
 //! The blocks that a lane works on: the next ones after its cursor, in order, within its share of the memory.
 
 use super::{
+    job_error::JobError,
     lookups::Lookups,
-    pool::{JobError, Pool, Produced},
+    pool::{Pool, Produced},
     ring::{How, Passed, Ring, Skip},
 };
 use crate::{ChainError, Entry, Mark, ProduceError, Product};

@@ -10,8 +10,9 @@ mod start;
 use super::{
     ProducerConfig,
     cursors::{CursorId, Cursors},
+    job_error::JobError,
     lookups::Lookups,
-    pool::{JobError, Pool, panic_message},
+    pool::{Pool, panic_message},
     reconcile::Decision,
     report::Report,
     ring::Ring,

@@ -8,8 +8,8 @@ mod worker;
 
 pub(super) use worker::panic_message;
 
-use super::metrics::ProductionMetrics;
-use crate::{Chain, ProduceError, Product};
+use super::{job_error::JobError, metrics::ProductionMetrics};
+use crate::{Chain, Product};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{
@@ -28,17 +28,6 @@ const MOST_LOST_THREADS: usize = 16;
 pub(super) struct Produced {
     pub(super) block: BlockNumHash,
     pub(super) result: Result<Arc<Product>, JobError>,
-}
-
-/// Why there is no product.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum JobError {
-    #[error(transparent)]
-    Produce(#[from] ProduceError),
-    #[error("the execution of block {number} panicked, please report this: {message}")]
-    Panicked { number: u64, message: String },
-    #[error("the execution of block {number} did not end in {} s", .waited.as_secs())]
-    Hung { number: u64, waited: Duration },
 }
 
 /// The threads. They end after the pool was closed or dropped, each with the block it has in hand.

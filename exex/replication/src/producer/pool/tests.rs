@@ -1,5 +1,5 @@
 use super::*;
-use crate::{ChainError, DeliverAt, Entry};
+use crate::{ChainError, DeliverAt, Entry, ProduceError};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

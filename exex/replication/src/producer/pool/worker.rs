@@ -1,7 +1,7 @@
 //! One thread of the pool.
 
-use super::{JobError, Shared};
-use crate::{Chain, ProduceError, Product, failpoint};
+use super::Shared;
+use crate::{Chain, ProduceError, Product, failpoint, producer::job_error::JobError};
 use alloy_eips::BlockNumHash;
 use std::{
     any::Any,
