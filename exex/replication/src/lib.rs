@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod backoff;
 mod chain;
 pub mod failpoint;
 mod file;

@@ -1,7 +1,6 @@
 //! Waiting until a target's trouble has passed.
 
-use crate::{TargetError, TargetHealth};
-use rand::Rng;
+use crate::{TargetError, TargetHealth, backoff};
 use std::{fmt::Display, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -74,10 +73,8 @@ impl<'a> Outage<'a> {
     }
 }
 
-/// Between half of the full pause and all of it, so that those who failed together don't come back together.
 fn pause_after(pauses: u32) -> Duration {
-    let full = FIRST_PAUSE.saturating_mul(1 << pauses.min(16)).min(LONGEST_PAUSE);
-    full.mul_f64(rand::rng().random_range(0.5..=1.0))
+    backoff::doubled(FIRST_PAUSE, pauses, LONGEST_PAUSE)
 }
 
 #[cfg(test)]

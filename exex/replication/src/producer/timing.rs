@@ -1,6 +1,6 @@
 //! How long things are waited for.
 
-use rand::Rng;
+use crate::backoff;
 use std::time::Duration;
 
 /// The pauses of a producer. Tests have shorter ones.
@@ -39,12 +39,9 @@ impl Timing {
         }
     }
 
-    /// The pause after so many failures in a row, shortened by up to a half, so that those who failed together don't
-    /// come back together.
+    /// The pause after so many failures in a row.
     pub(super) fn pause_after(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(16);
-        let pause = self.first_pause.saturating_mul(1 << doublings).min(self.longest_pause);
-        pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+        backoff::doubled(self.first_pause, failures.saturating_sub(1), self.longest_pause)
     }
 }
 
