@@ -96,12 +96,14 @@ impl Lane {
         mut ring: Arc<Ring>,
         batch: &Batch,
     ) -> Result<Arc<Ring>, Stopped> {
+        // With one owner, it is changed without a copy. Meanwhile the file is the truth.
+        self.cursor = None;
         Arc::make_mut(&mut ring).advance(&batch.passed);
         let (passed, first_kept) = (Arc::new(batch.passed.clone()), ring.first_kept());
         failpoint::hit("before_cursor");
         self.write(move |cursors| cursors.advance(id, &passed, first_kept)).await?;
         failpoint::hit("after_cursor");
-        self.set_ring(Arc::clone(&ring));
+        self.cursor = Some((id, Arc::clone(&ring)));
         self.succeeded();
         self.report.cursor(&ring, ring.cursor());
         self.report.passed(batch);
