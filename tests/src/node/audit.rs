@@ -48,6 +48,8 @@ pub struct Expected<'a> {
     pub known: &'a HashMap<B256, Arc<EngineBlock>>,
     /// The first block that was asked for.
     pub first: u64,
+    /// The last block that is due yet; `None` if all are.
+    pub last: Option<u64>,
     /// Blocks that nobody can execute any more, and that had to be left out.
     pub left_out: Option<RangeInclusive<u64>>,
     /// Whether a target may hold a block twice: something made the fate of a batch doubtful.
@@ -92,7 +94,8 @@ impl Expected<'_> {
     pub fn wanted(&self) -> impl Iterator<Item = &Arc<EngineBlock>> {
         self.canonical.iter().filter(|block| {
             let number = block.id.number;
-            number >= self.first && !self.is_left_out(number)
+            let due = number >= self.first && self.last.is_none_or(|last| number <= last);
+            due && !self.is_left_out(number)
         })
     }
 
@@ -188,7 +191,8 @@ mod tests {
         let blocks = chain();
         let known = blocks.iter().map(|block| (block.id.hash, Arc::clone(block))).collect();
         let canonical = &blocks[..3];
-        let expected = Expected { canonical, known: &known, first: 1, left_out: None, may_repeat };
+        let expected =
+            Expected { canonical, known: &known, first: 1, last: None, left_out: None, may_repeat };
         expected.check("test", entries)
     }
 

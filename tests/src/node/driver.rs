@@ -31,9 +31,17 @@ pub struct ChainDriver {
     genesis: B256,
     known: HashMap<B256, Arc<EngineBlock>>,
     branches: u64,
-    /// How many blocks below the tip are finalized; `None` says that none is.
-    finality: Option<u64>,
+    depths: Depths,
     pace: Pace,
+}
+
+/// How many blocks below the tip the consensus client stands by; `None` says that it stands by none.
+#[derive(Debug, Clone, Copy)]
+pub struct Depths {
+    /// For safe blocks.
+    pub safe: Option<u64>,
+    /// For finalized ones.
+    pub finalized: Option<u64>,
 }
 
 /// How the node did at importing.
@@ -62,7 +70,7 @@ impl ChainDriver {
             canonical: Branch { base: 0, maker, blocks: Vec::new() },
             known: HashMap::new(),
             branches: 0,
-            finality: Some(128),
+            depths: Depths { safe: Some(128), finalized: Some(128) },
             pace: Pace::default(),
         })
     }
@@ -72,9 +80,9 @@ impl ChainDriver {
         self.canonical.maker.chain().genesis()
     }
 
-    /// Sets how many blocks below the tip are finalized; `None` for no finalized block.
-    pub const fn set_finality(&mut self, distance: Option<u64>) {
-        self.finality = distance;
+    /// Sets from which depth on blocks are safe and finalized.
+    pub const fn set_depths(&mut self, depths: Depths) {
+        self.depths = depths;
     }
 
     /// The canonical tip.
@@ -215,9 +223,12 @@ impl ChainDriver {
     }
 
     fn choice_below(&self, tip: u64) -> ForkChoice {
-        let finalized = self.finality.and_then(|distance| tip.checked_sub(distance));
-        let hash = finalized.map_or(B256::ZERO, |number| self.hash_at(number));
-        ForkChoice { head: B256::ZERO, safe: hash, finalized: hash }
+        let below = |depth: Option<u64>| {
+            let number = depth.and_then(|depth| tip.checked_sub(depth));
+            number.map_or(B256::ZERO, |number| self.hash_at(number))
+        };
+        let Depths { safe, finalized } = self.depths;
+        ForkChoice { head: B256::ZERO, safe: below(safe), finalized: below(finalized) }
     }
 
     /// The node goes by what it was told, not by what its targets do.

@@ -37,6 +37,8 @@ pub struct NodeScene {
     views: Vec<TargetView>,
     /// The first block that was asked for.
     pub first: u64,
+    /// The last block that is due yet; `None` if all are.
+    pub last: Option<u64>,
     /// Blocks that nobody can execute any more.
     pub left_out: Option<RangeInclusive<u64>>,
     /// Whether a target may hold a block twice.
@@ -75,6 +77,7 @@ impl NodeScene {
             node: None,
             views,
             first: 1,
+            last: None,
             left_out: None,
             may_repeat: false,
         })
@@ -200,24 +203,35 @@ impl NodeScene {
     ///
     /// Where one does not at the deadline, with what the extension says of itself.
     pub async fn settle(&mut self, deadline: Duration) -> eyre::Result<()> {
-        let settled = wait_for("every target has every block", deadline, async || {
+        self.seen("every target has every block", deadline, |scene| scene.missing() == 0).await
+    }
+
+    /// Waits until the targets were seen to be as they should.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not at the deadline, with what is missing and what the node says of itself.
+    pub async fn seen(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> eyre::Result<()> {
+        let mut unreadable = None;
+        let seen = wait_for(what, deadline, async || {
             // A server that is away is asked again.
-            self.look().await.ok()?;
-            (self.missing() == 0).then_some(())
+            unreadable = self.look().await.err();
+            (unreadable.is_none() && done(self)).then_some(())
         });
-        match settled.await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let missing = self.missing();
-                let mut status = Err(eyre::eyre!("no node"));
-                if let Some(node) = &self.node {
-                    status = node.bsp_status().await;
-                }
-                Err(error).wrap_err_with(|| {
-                    format!("{missing} blocks missing; {status:?}\n{}", self.last_lines(25))
-                })
-            }
-        }
+        let Err(error) = seen.await else { return Ok(()) };
+        let status = match &self.node {
+            Some(node) => node.bsp_status().await,
+            None => Err(eyre::eyre!("no node")),
+        };
+        let (missing, lines) = (self.missing(), self.last_lines(25));
+        Err(error.wrap_err(format!(
+            "{missing} blocks missing; last look: {unreadable:?}; status: {status:?}\n{lines}"
+        )))
     }
 
     /// Waits until the extension has written down that every target has the tip. An end before that makes a delivery
@@ -243,11 +257,10 @@ impl NodeScene {
     ///
     /// Where it does not at the deadline.
     pub async fn settle_one(&mut self, target: &str, deadline: Duration) -> eyre::Result<()> {
-        wait_for(&format!("{target} has every block"), deadline, async || {
-            self.look().await.ok()?;
-            let expected = self.expected();
-            let mut views = self.views.iter().filter(|view| view.name() == target);
-            views.all(|view| expected.wanted().all(|block| view.has(&block.id.hash))).then_some(())
+        self.seen(&format!("{target} has every block"), deadline, |scene| {
+            let expected = scene.expected();
+            let mut views = scene.views.iter().filter(|view| view.name() == target);
+            views.all(|view| expected.wanted().all(|block| view.has(&block.id.hash)))
         })
         .await
     }
@@ -295,6 +308,7 @@ impl NodeScene {
             canonical: self.driver.canonical(),
             known: self.driver.known(),
             first: self.first,
+            last: self.last,
             left_out: self.left_out.clone(),
             may_repeat: self.may_repeat,
         }

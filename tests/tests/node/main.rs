@@ -1,5 +1,6 @@
 //! The node with the Execution Extension, against real servers. The program is taken from BSP_RETH_BIN.
 
+mod deliver;
 mod faults;
 mod following;
 mod oracle;

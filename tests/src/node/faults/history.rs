@@ -40,11 +40,8 @@ pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
     scene.catch_up().await?;
     scene.extend(5).await?;
     let tip = scene.driver.tip();
-    wait_for("the tip arrives", super::SETTLE_DEADLINE, async || {
-        scene.look().await.ok()?;
-        scene.views().iter().all(|view| view.has(&tip.hash)).then_some(())
-    })
-    .await?;
+    let has_tip = |scene: &NodeScene| scene.views().iter().all(|view| view.has(&tip.hash));
+    scene.seen("the tip arrives", super::SETTLE_DEADLINE, has_tip).await?;
     let left_out = scene.first_delivered()?.saturating_sub(1);
     eyre::ensure!(left_out > 0, "nothing was pruned, so that nothing was tested");
     eyre::ensure!(left_out <= 4 * HORIZON, "blocks were left out that could be executed");
