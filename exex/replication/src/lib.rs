@@ -43,6 +43,6 @@ pub use self::{
         Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
-    target::{Entry, Mark, Target, TargetError, open_target},
+    target::{Entry, Mark, Target, TargetError, attach_target, open_target},
     url::{RedisUrl, TargetUrl, TargetUrlError},
 };

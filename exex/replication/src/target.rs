@@ -98,3 +98,19 @@ pub fn open_target(
         TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())?),
     })
 }
+
+/// The same, but a folder that can't be opened yet holds nobody back: its deliveries wait until it can.
+///
+/// # Errors
+///
+/// [`TargetError::Refused`], if the URL asks for what no server could make possible.
+pub fn attach_target(
+    url: &TargetUrl,
+    redis: &RedisOptions,
+    stop: &CancellationToken,
+) -> Result<Box<dyn Target>, TargetError> {
+    match url {
+        TargetUrl::File(folder) => Ok(Box::new(FileTarget::open_or_wait(folder, stop.clone()))),
+        TargetUrl::Redis(_) => open_target(url, redis, stop),
+    }
+}

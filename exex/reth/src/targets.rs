@@ -1,7 +1,7 @@
 //! Where replicas go: the targets of the command line, and those of one's own.
 
 use crate::{BspArgs, TargetList};
-use bsp_replication::{Target, TargetError, open_target};
+use bsp_replication::{Target, TargetError, attach_target};
 use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ impl Bsp {
     ) -> Result<Vec<Box<dyn Target>>, TargetError> {
         let (urls, redis) = (self.urls(), self.args.redis_options());
         let named = urls.iter().flat_map(|urls| urls.iter());
-        let named = named.map(|url| open_target(url, &redis, stop));
+        let named = named.map(|url| attach_target(url, &redis, stop));
         named.chain(self.own_targets.iter().map(|open| open(stop))).collect()
     }
 

@@ -6,8 +6,9 @@ mod writer;
 use crate::{Entry, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
 use async_trait::async_trait;
 use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio_util::sync::CancellationToken;
 use writer::{AppendError, ChunkWriter};
@@ -21,9 +22,16 @@ use writer::{AppendError, ChunkWriter};
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,
-    writer: Arc<Mutex<ChunkWriter>>,
+    folder: Arc<Mutex<Folder>>,
     stop: CancellationToken,
     health: TargetHealth,
+}
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// `None` until it could be opened.
+    writer: Option<ChunkWriter>,
 }
 
 impl FileTarget {
@@ -33,14 +41,48 @@ impl FileTarget {
     ///
     /// [`TargetError::Refused`], if the folder can't be made or written, or another process writes to it.
     pub fn open(folder: &Path, stop: CancellationToken) -> Result<Self, TargetError> {
-        let name = TargetUrl::File(folder.to_owned()).to_string();
-        match ChunkWriter::open(folder) {
-            Ok(writer) => {
-                let (writer, health) = (Arc::new(Mutex::new(writer)), TargetHealth::default());
-                Ok(Self { name, writer, stop, health })
+        let target = Self::unopened(folder, stop);
+        match target.folder().open() {
+            Ok(_) => {}
+            Err(error) => {
+                let (target, reason) = (target.name(), error.to_string());
+                return Err(TargetError::Refused { target, reason });
             }
-            Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
         }
+        Ok(target)
+    }
+
+    /// The same, but a folder that can't be opened is tried again by the delivery, which waits for it.
+    pub fn open_or_wait(folder: &Path, stop: CancellationToken) -> Self {
+        let target = Self::unopened(folder, stop);
+        if let Err(error) = target.folder().open() {
+            tracing::warn!(target_url = target.name, "can't be opened yet: {error}");
+            target.health.waits_for(&error);
+        }
+        target
+    }
+
+    fn unopened(folder: &Path, stop: CancellationToken) -> Self {
+        let name = TargetUrl::File(folder.to_owned()).to_string();
+        let folder = Folder { path: folder.to_owned(), writer: None };
+        Self { name, folder: Arc::new(Mutex::new(folder)), stop, health: TargetHealth::default() }
+    }
+
+    fn folder(&self) -> MutexGuard<'_, Folder> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Folder {
+    fn open(&mut self) -> io::Result<&mut ChunkWriter> {
+        Ok(match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(ChunkWriter::open(&self.path)?),
+        })
+    }
+
+    fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
+        self.open()?.append(batch)
     }
 }
 
@@ -53,9 +95,9 @@ impl Target for FileTarget {
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
         let mut outage = Outage::new(&self.name, &self.stop, &self.health);
         while !batch.is_empty() {
-            let (writer, entries) = (Arc::clone(&self.writer), batch.to_vec());
+            let (folder, entries) = (Arc::clone(&self.folder), batch.to_vec());
             let append =
-                move || writer.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
+                move || folder.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
             match tokio::task::spawn_blocking(append).await {
                 Ok(Ok(())) => break,
                 Ok(Err(AppendError::Io(error))) => outage.wait(&error).await?,

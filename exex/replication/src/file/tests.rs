@@ -193,13 +193,33 @@ fn a_folder_that_cannot_be_made_is_refused() {
 }
 
 #[test]
+fn a_folder_that_another_process_writes_to_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = open(folder.path());
+    let mut target = FileTarget::open_or_wait(folder.path(), CancellationToken::new());
+    let health = target.health();
+    assert!(health.trouble().unwrap().contains("another process writes"));
+    block_on(async {
+        let delivery = tokio::spawn(async move { target.deliver(&[entry(1, vec![1; 9])]).await });
+        while health.retries() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(!delivery.is_finished());
+        drop(other);
+        delivery.await.unwrap().unwrap();
+    });
+    assert_eq!(health.trouble(), None);
+    assert_eq!(records(folder.path()), pairs(&[entry(1, vec![1; 9])]));
+}
+
+#[test]
 fn a_folder_that_went_away_is_waited_for_and_what_it_took_half_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("replicas");
     let stop = CancellationToken::new();
     let mut target = FileTarget::open(&path, stop.clone()).unwrap();
     // Ends the session's chunk, so that the next delivery has to make one.
-    target.writer.lock().unwrap().give_up_for_test();
+    target.folder().open().unwrap().give_up_for_test();
     let away = folder.path().join("away");
     fs::rename(&path, &away).unwrap();
     block_on(async {
