@@ -13,7 +13,7 @@ use eyre::Result;
 use reth::cli::Cli;
 use reth_ethereum_cli::chainspec::EthereumChainSpecParser;
 use reth_node_ethereum::EthereumNode;
-use std::process::ExitCode;
+use std::io::{self, Write};
 use tracing::info;
 
 #[global_allocator]
@@ -25,16 +25,25 @@ use reth_cli_util::allocator::tikv_jemalloc_sys as _;
 
 type BspCli = Cli<EthereumChainSpecParser, BspArgs, BspRpcModuleValidator, BspCommand>;
 
-fn main() -> ExitCode {
+fn main() {
     reth_cli_util::sigsegv_handler::install();
     version::set();
-    match run(BspCli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let status = match run(BspCli::parse()) {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("Error: {error:?}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    end(status)
+}
+
+/// Ends the process without C's exit handlers. Some of the node's threads still run by now, and RocksDB's handlers destroy
+/// locks that they use: the process would abort now and then, and be taken for one that crashed.
+fn end(status: i32) -> ! {
+    // Nobody is left to tell if it fails.
+    let _ = io::stdout().flush();
+    signal_hook::low_level::exit(status)
 }
 
 fn run(mut cli: BspCli) -> Result<()> {
