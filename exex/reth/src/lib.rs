@@ -90,6 +90,7 @@ mod fault;
 mod finished;
 mod forwarding;
 mod handle;
+mod history;
 mod install;
 mod metrics;
 mod parent;

@@ -2,7 +2,8 @@
 
 use crate::{
     NodeSpec,
-    fault::{chain_error, read_error},
+    fault::read_error,
+    history::{check_history, check_stages},
     parent::ParentView,
     provider::NodeProvider,
 };
@@ -23,7 +24,6 @@ use bytes::Bytes;
 use reth_ethereum_primitives::Block;
 use reth_primitives_traits::RecoveredBlock;
 use reth_provider::{ProviderError, TransactionVariant};
-use reth_stages_types::StageId;
 
 /// A block that was executed again, with the outcome that its header promises.
 #[derive(Debug)]
@@ -81,13 +81,14 @@ pub(crate) fn execute<P: NodeProvider>(
         let reason = "the genesis block is not executed".to_owned();
         return Err(ProduceError::Unsupported { number: 0, reason });
     }
-    check_history(provider, id.number)?;
+    check_stages(provider, id.number)?;
     let block = recovered_block(provider, id)?;
     check_body(&block)?;
     let parent = parent_of(block.header());
     // Not `state_by_block_hash`, which hides why it found nothing.
     let state = provider.history_by_block_hash(parent.hash);
     let state = state.map_err(|error| read_error(id.number, &error))?;
+    check_history(provider, &*state, id)?;
     let view = ParentView::new(state, parent, |hash| provider.header(hash));
     let parts = BlockParts {
         header: block.header(),
@@ -98,31 +99,12 @@ pub(crate) fn execute<P: NodeProvider>(
         .map_err(|error| capture_error(id, error))?;
     capture.check(block.header()).map_err(|error| mismatch(id, &error))?;
     // The pipeline may have begun meanwhile.
-    check_history(provider, id.number)?;
+    check_stages(provider, id.number)?;
     Ok(ExecutedBlock { network_id: spec.chain_id(), block, capture })
 }
 
 fn parent_of(header: &Header) -> BlockNumHash {
     BlockNumHash::new(header.number.saturating_sub(1), header.parent_hash)
-}
-
-/// While reth's pipeline runs, the state tables are ahead of the history tables, and states of the past are wrong
-/// without any error (paradigmxyz/reth#22873).
-fn check_history<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
-    let checkpoint = |stage| -> Result<u64, ProduceError> {
-        let checkpoint = provider.get_stage_checkpoint(stage).map_err(chain_error)?;
-        Ok(checkpoint.map_or(0, |checkpoint| checkpoint.block_number))
-    };
-    // In this order, a save of both between the two questions looks harmless, as it is.
-    let executed = checkpoint(StageId::Execution)?;
-    let finished = checkpoint(StageId::Finish)?;
-    if executed <= finished {
-        return Ok(());
-    }
-    let reason = format!(
-        "the node is syncing in stages: executed up to block {executed}, finished up to {finished}; it goes on by itself"
-    );
-    Err(ProduceError::NotReady { number, reason })
 }
 
 /// The block with this hash. What is stored under a height can change at any moment, so nothing is taken for granted.

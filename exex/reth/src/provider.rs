@@ -3,18 +3,23 @@
 use alloy_consensus::Header;
 use reth_ethereum_primitives::Block;
 use reth_provider::{
-    BlockIdReader, BlockNumReader, BlockReader, DatabaseProviderFactory, ProviderResult,
-    StageCheckpointReader, StateProviderFactory,
+    BlockIdReader, BlockNumReader, BlockReader, ChangeSetReader, DatabaseProviderFactory,
+    ProviderResult, PruneCheckpointReader, StageCheckpointReader, StateProviderFactory,
+    StorageChangeSetReader,
 };
 use std::fmt;
 
-/// A provider of an Ethereum node: blocks and states by hash, the tip, the stages' checkpoints. Every provider that
+/// A provider of an Ethereum node: blocks and states by hash, the tip, the checkpoints of stages
+/// and of pruning, the changes of each block. Every provider that
 /// a node or an offline command of reth v2.5.1 has is one.
 pub trait NodeProvider:
     BlockReader<Block = Block, Header = Header>
     + BlockIdReader
     + StateProviderFactory
     + StageCheckpointReader
+    + PruneCheckpointReader
+    + ChangeSetReader
+    + StorageChangeSetReader
     + Clone
     + fmt::Debug
     + Send
@@ -35,6 +40,9 @@ where
         + BlockIdReader
         + StateProviderFactory
         + StageCheckpointReader
+        + PruneCheckpointReader
+        + ChangeSetReader
+        + StorageChangeSetReader
         + DatabaseProviderFactory<Provider: BlockNumReader + 'static>
         + Clone
         + fmt::Debug

@@ -98,14 +98,35 @@ impl NodeLaunch {
         Ok(fs::remove_dir_all(self.data())?)
     }
 
+    /// Runs one of reth's commands on the database of a node that is stopped.
+    ///
+    /// # Errors
+    ///
+    /// Where it fails, with what it printed.
+    pub async fn db(&self, args: impl IntoIterator<Item = String>) -> eyre::Result<()> {
+        self.forget_settings();
+        let mut command = tokio::process::Command::new(&self.program);
+        command.current_dir(&self.folder).args(["db", "--chain", "genesis.json", "--datadir"]);
+        command.arg(self.data()).args(args).args(["--log.file.max-files", "0"]);
+        let output = command.kill_on_drop(true).output().await?;
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        eyre::ensure!(output.status.success(), "{:?}: {printed}", command.as_std());
+        Ok(())
+    }
+
+    /// The file of settings is written by a node with a short pruning distance, and refused by its next start.
+    fn forget_settings(&self) {
+        let _ = fs::remove_file(self.data().join("reth.toml"));
+    }
+
     /// Starts a process, and waits until it answers.
     ///
     /// # Errors
     ///
     /// Where it ends before it answers, other than because of its predecessor's lock, or does not answer in time.
     pub async fn start(&self) -> eyre::Result<Node> {
-        // Written by a node with a short pruning distance, and refused by its next start.
-        let _ = fs::remove_file(self.data().join("reth.toml"));
+        self.forget_settings();
         for _ in 0..20 {
             let printed_before = printed(&self.log()).len();
             match self.try_start().await {

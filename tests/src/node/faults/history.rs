@@ -1,7 +1,10 @@
 //! What is in the past: pruned state, a late start, a data directory that is gone.
 
 use super::{FaultPlan, Outcome};
-use crate::{node::scene::NodeScene, wait::wait_for};
+use crate::{
+    node::{launch::NodeLaunch, scene::NodeScene},
+    wait::wait_for,
+};
 
 /// State further back than so many blocks is deleted.
 const HORIZON: u64 = 64;
@@ -9,6 +12,28 @@ const HORIZON: u64 = 64;
 /// The blocks before the extension's first start can't be executed any more. It says so and waits; told to leave
 /// them out, it goes on behind them.
 pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let (mut scene, with_extension) = pruned_chain(plan).await?;
+    leave_out(&mut scene, with_extension).await
+}
+
+/// The same with a node that ended while it was pruning: it has deleted more than it wrote down.
+pub(super) async fn pruning_cut_short(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let (mut scene, with_extension) = pruned_chain(plan).await?;
+    let written_down = (2 * HORIZON).to_string();
+    let mode = ["--mode", "distance", "--mode-value", &HORIZON.to_string()].map(str::to_owned);
+    for segment in ["account-history", "storage-history"] {
+        let set =
+            ["prune-checkpoints", "set", "--segment", segment, "--block-number", &written_down];
+        scene.launch.db(set.map(str::to_owned).into_iter().chain(mode.clone())).await?;
+    }
+    let outcome = leave_out(&mut scene, with_extension).await?;
+    let left_out = scene.left_out.as_ref().map_or(0, |left_out| *left_out.end());
+    eyre::ensure!(left_out > 2 * HORIZON, "blocks were delivered whose state was half deleted");
+    Ok(outcome)
+}
+
+/// A node without the extension that has deleted old states, stopped; and how to start it with the extension.
+async fn pruned_chain(plan: FaultPlan) -> eyre::Result<(NodeScene, NodeLaunch)> {
     let mut scene = NodeScene::new(plan.seed, 2).await?;
     let distance = HORIZON.to_string();
     let pruning = [
@@ -27,11 +52,14 @@ pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
     scene.start().await?;
     scene.extend(4 * HORIZON).await?;
     scene.stop().await?;
+    Ok((scene, with_extension))
+}
 
+async fn leave_out(scene: &mut NodeScene, with_extension: NodeLaunch) -> eyre::Result<Outcome> {
     scene.launch = with_extension.clone();
     scene.start().await?;
     scene.catch_up().await?;
-    let trouble = trouble(&scene).await?;
+    let trouble = trouble(scene).await?;
     scene.extend(5).await?;
     scene.stop().await?;
 
@@ -47,7 +75,7 @@ pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
     eyre::ensure!(left_out <= 4 * HORIZON, "blocks were left out that could be executed");
     scene.left_out = Some(1..=left_out);
     let note = format!("{left_out} blocks left out; before, the status said: {trouble}");
-    Ok(Outcome::of(&mut scene, 1).await?.noting(note))
+    Ok(Outcome::of(scene, 1).await?.noting(note))
 }
 
 /// What keeps the extension from going on, once it says so.

@@ -77,6 +77,7 @@ impl Scenario {
         Self { name: "reorg-below-disk", run: |plan| Box::pin(reorgs::below_disk(plan)) },
         Self { name: "flip-flops", run: |plan| Box::pin(reorgs::flip_flops(plan)) },
         Self { name: "pruned", run: |plan| Box::pin(history::pruned(plan)) },
+        Self { name: "pruning-cut-short", run: |plan| Box::pin(history::pruning_cut_short(plan)) },
         Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
         Self { name: "data-wiped", run: |plan| Box::pin(history::data_wiped(plan)) },
     ];
