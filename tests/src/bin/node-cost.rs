@@ -1,13 +1,14 @@
 //! What the Execution Extension costs a node, as a table.
 
 use bsp_tests::{
-    node::cost::{Cost, CostPlan, measure, percentile},
+    node::cost::{Cost, CostPlan, Usage, measure, percentile},
     servers::process::unless_interrupted,
 };
 use clap::Parser;
 use std::time::Duration;
 
-/// Measure what the Execution Extension costs a node: the same blocks for a node with it and one without, in turns.
+/// Measure what the Execution Extension costs a node: the same blocks for a node without it, one where it has nothing
+/// to deliver, and one where it delivers, in turns.
 ///
 /// The node's program is taken from BSP_RETH_BIN; published figures need one that was built for release, and an idle
 /// machine. redis-server is taken from PATH or REDIS_SERVER.
@@ -18,7 +19,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// How many blocks each node imports.
+    /// How many blocks each node imports, after a first turn that is not counted.
     #[arg(long, default_value_t = 400)]
     blocks: usize,
 
@@ -27,8 +28,12 @@ struct Args {
     turn: usize,
 
     /// How many scenarios a block has at most; a scenario is one to three transactions.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 260)]
     scenarios: usize,
+
+    /// The blocks' gas limit, in millions. A transaction takes its own limit of it, and uses less.
+    #[arg(long, default_value_t = 200)]
+    gas_limit: u64,
 
     /// Milliseconds from one block to the next, at least.
     #[arg(long, default_value_t = 250)]
@@ -37,34 +42,35 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> eyre::Result<()> {
-    let Args { seed, blocks, turn, scenarios, interval_ms } = Args::parse();
+    let Args { seed, blocks, turn, scenarios, gas_limit, interval_ms } = Args::parse();
     let interval = Duration::from_millis(interval_ms);
-    let plan = CostPlan { seed, blocks, turn: turn.max(1), scenarios, interval };
+    let gas_limit = gas_limit * 1_000_000;
+    let plan = CostPlan { seed, blocks, turn: turn.max(1), scenarios, gas_limit, interval };
     let cost = unless_interrupted(measure(plan)).await?;
     print(&cost);
     Ok(())
 }
 
 fn print(cost: &Cost) {
-    let Cost { without, with, deliveries, backfill, blocks, gas, transactions } = cost;
-    let count = *blocks as f64;
+    let Cost { usage, deliveries, load, backfill, chain } = cost;
+    let count = load.blocks as f64;
     println!(
-        "{blocks} blocks, {:.1} transactions and {:.2} Mgas each\n",
-        *transactions as f64 / count,
-        *gas as f64 / count / 1e6
+        "{count} blocks, {:.1} transactions and {:.2} Mgas each\n",
+        load.transactions as f64 / count,
+        load.gas as f64 / count / 1e6
     );
-    println!("| what | without | with | difference |\n|---|---:|---:|---:|");
+    println!("| what | without | idle | delivering | | |\n|---|---:|---:|---:|---:|---:|");
     for percent in [50, 99] {
-        let [a, b] = [without, with].map(|usage| millis(percentile(&usage.imports, percent)));
-        println!(
-            "| import, p{percent} | {a:.1} ms | {b:.1} ms | {:+.1} % |",
-            (b / a - 1.0) * 100.0
-        );
+        row(&format!("import, p{percent}"), usage, |it| percentile(&it.imports, percent));
     }
-    let [a, b] = [without, with].map(|usage| millis(usage.processor) / count);
-    println!("| processor time a block | {a:.1} ms | {b:.1} ms | {:+.1} ms |", b - a);
-    let [a, b] = [without, with].map(|usage| usage.memory as f64 / f64::from(1 << 20));
-    println!("| memory | {a:.0} MiB | {b:.0} MiB | {:+.0} MiB |\n", b - a);
+    for percent in [50, 99] {
+        row(&format!("`newPayload`, p{percent}"), usage, |it| percentile(&it.payloads, percent));
+    }
+    row("fork choice in the engine, mean", usage, |it| it.fork_choice);
+    row("processor time a block", usage, |it| it.processor.div_f64(count));
+    let [without, idle, delivering] =
+        usage.each_ref().map(|usage| usage.memory as f64 / f64::from(1 << 20));
+    println!("| memory | {without:.0} MiB | {idle:.0} MiB | {delivering:.0} MiB | | |\n");
     println!("| what | value |\n|---|---:|");
     for percent in [50, 99] {
         println!(
@@ -73,8 +79,19 @@ fn print(cost: &Cost) {
         );
     }
     let seconds = backfill.as_secs_f64();
-    println!("| backfill | {:.1} blocks/s |", count / seconds);
-    println!("| backfill | {:.1} Mgas/s |", *gas as f64 / 1e6 / seconds);
+    println!("| backfill | {:.1} blocks/s |", chain.blocks as f64 / seconds);
+    println!("| backfill | {:.1} Mgas/s |", chain.gas as f64 / 1e6 / seconds);
+}
+
+/// The last two columns are the differences to the first.
+fn row(what: &str, usage: &[Usage; 3], value: impl Fn(&Usage) -> Duration) {
+    let [without, idle, delivering] = usage.each_ref().map(|usage| millis(value(usage)));
+    let change = |with: f64| (with / without - 1.0) * 100.0;
+    println!(
+        "| {what} | {without:.2} ms | {idle:.2} ms | {delivering:.2} ms | {:+.1} % | {:+.1} % |",
+        change(idle),
+        change(delivering)
+    );
 }
 
 fn millis(duration: Duration) -> f64 {

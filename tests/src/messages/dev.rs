@@ -30,7 +30,15 @@ impl DevBlocks {
     ///
     /// Where a contract of the chain does not assemble.
     pub fn with_scenarios(seed: u64, scenarios_per_block: usize) -> eyre::Result<Self> {
-        let config = DevConfig { scenarios_per_block, ..DevConfig::default() };
+        Self::with_config(seed, DevConfig { scenarios_per_block, ..DevConfig::default() })
+    }
+
+    /// The chain of a seed and a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where a contract of the chain does not assemble.
+    pub fn with_config(seed: u64, config: DevConfig) -> eyre::Result<Self> {
         Ok(Self { chain: DevChain::new(seed, config)?, spec: ChainSpec::dev() })
     }
 
