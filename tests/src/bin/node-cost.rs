@@ -52,7 +52,7 @@ async fn main() -> eyre::Result<()> {
 }
 
 fn print(cost: &Cost) {
-    let Cost { usage, deliveries, load, backfill, chain } = cost;
+    let Cost { usage, deliveries, load, backfill, imports_meanwhile, chain } = cost;
     let count = load.blocks as f64;
     println!(
         "{count} blocks, {:.1} transactions and {:.2} Mgas each\n",
@@ -81,6 +81,11 @@ fn print(cost: &Cost) {
     let seconds = backfill.as_secs_f64();
     println!("| backfill | {:.1} blocks/s |", chain.blocks as f64 / seconds);
     println!("| backfill | {:.1} Mgas/s |", chain.gas as f64 / 1e6 / seconds);
+    println!(
+        "| {} imports meanwhile, p50 | {:.1} ms |",
+        imports_meanwhile.len(),
+        millis(percentile(imports_meanwhile, 50))
+    );
 }
 
 /// The last two columns are the differences to the first.

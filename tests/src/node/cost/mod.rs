@@ -18,6 +18,7 @@ use alloy_primitives::B256;
 use arrivals::Arrivals;
 use bsp_devchain::DevConfig;
 use std::{
+    cell::Cell,
     collections::HashMap,
     time::{Duration, Instant},
 };
@@ -57,6 +58,8 @@ pub struct Cost {
     pub load: Load,
     /// How long it took to deliver the whole chain afterwards.
     pub backfill: Duration,
+    /// Times of the imports in the meantime.
+    pub imports_meanwhile: Vec<Duration>,
     /// The whole chain.
     pub chain: Load,
 }
@@ -140,8 +143,11 @@ pub async fn measure(plan: CostPlan) -> eyre::Result<Cost> {
         *usage = runner.stop().await?;
     }
     let [without, ..] = launches;
-    cost.backfill =
-        backfill(&delivering(without, "history"), &redis, cost.chain.blocks as u64).await?;
+    let again = delivering(without, "history");
+    let next: Vec<_> =
+        (0..plan.turn).map(|_| EngineBlock::next(&mut maker)).collect::<eyre::Result<_>>()?;
+    let (chain, next) = (cost.chain.blocks as u64, (&*next, plan.interval));
+    (cost.backfill, cost.imports_meanwhile) = backfill(&again, &redis, chain, next).await?;
     Ok(cost)
 }
 
@@ -191,18 +197,34 @@ impl Runner {
     }
 }
 
-/// How long a node that has the whole chain takes to deliver it.
-async fn backfill(launch: &NodeLaunch, redis: &RedisServer, blocks: u64) -> eyre::Result<Duration> {
-    let node = launch.start().await?;
+/// How long a node that has the whole chain takes to deliver it, and how long its imports take meanwhile.
+async fn backfill(
+    launch: &NodeLaunch,
+    redis: &RedisServer,
+    chain: u64,
+    (next, interval): (&[EngineBlock], Duration),
+) -> eyre::Result<(Duration, Vec<Duration>)> {
+    let mut runner = Runner::start(launch).await?;
     let mut connection = redis.connect().await?;
     let mut count = async || -> Option<u64> {
         redis::cmd("XLEN").arg("history").query_async(&mut connection).await.ok()
     };
     // From the first entry on, so that the node's start does not count.
     wait_for("the first entry", DEADLINE, async || count().await.filter(|it| *it > 0)).await?;
-    let begun = Instant::now();
-    wait_for("the last entry", DEADLINE, async || count().await.filter(|it| *it >= blocks)).await?;
-    let taken = begun.elapsed();
-    node.stop().await?;
-    Ok(taken)
+    let (begun, delivered) = (Instant::now(), Cell::new(false));
+    let all = async || count().await.filter(|it| *it >= chain);
+    let deliver = async {
+        let last = wait_for("the last entry", DEADLINE, all).await;
+        delivered.set(true);
+        last.map(|_| begun.elapsed())
+    };
+    let import = async {
+        for block in next.iter().take_while(|_| !delivered.get()) {
+            runner.take_turn(std::slice::from_ref(block), interval).await?;
+        }
+        eyre::Ok(())
+    };
+    let (taken, imported) = tokio::join!(deliver, import);
+    let (taken, ()) = (taken?, imported?);
+    Ok((taken, runner.stop().await?.imports))
 }
