@@ -28,11 +28,11 @@ struct Args {
     turn: usize,
 
     /// How many scenarios a block has at most; a scenario is one to three transactions.
-    #[arg(long, default_value_t = 260)]
+    #[arg(long, default_value_t = 130)]
     scenarios: usize,
 
     /// The blocks' gas limit, in millions. A transaction takes its own limit of it, and uses less.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     gas_limit: u64,
 
     /// Milliseconds from one block to the next, at least.
