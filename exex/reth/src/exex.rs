@@ -1,7 +1,7 @@
-//! The Execution Extension's future: it listens, wakes the producer, and tells the node what it may prune.
+//! The producer's future in a node: it listens, wakes the producer, and tells the node what it may prune.
 
 use crate::{
-    Bsp, NodeChain,
+    Bsp, NodeChain, failpoint,
     finished::FinishedHeight,
     forwarding::{Change, Forwarding},
     handle::BspHandle,
@@ -12,11 +12,13 @@ use alloy_eips::BlockNumHash;
 use bsp_replication::Producer;
 use futures::StreamExt;
 use reth_chain_state::{CanonStateSubscriptions, ForkChoiceSubscriptions};
-use reth_chainspec::{ChainSpec, EthChainSpec};
+use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;
-use reth_exex::ExExContext;
+use reth_exex::{ExExContext, ExExEvent, ExExNotifications};
 use reth_node_api::{FullNodeComponents, NodeTypes};
+use reth_node_core::node_config::NodeConfig;
 use reth_provider::BlockIdReader;
+use reth_tasks::TaskExecutor;
 use std::{
     future::pending,
     pin::pin,
@@ -24,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc::UnboundedSender, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
@@ -33,24 +35,48 @@ use tracing::{debug, error, info, warn};
 /// How often everything is looked at, whatever else happens or does not.
 const TICK: Duration = Duration::from_secs(2);
 
+/// The node around the producer.
+pub(crate) struct Host<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> {
+    pub(crate) components: N,
+    pub(crate) config: NodeConfig<ChainSpec>,
+    /// `None` if the producer is not registered there, because the node prunes nothing.
+    pub(crate) manager: Option<Manager<N>>,
+}
+
+/// The node's manager of Execution Extensions, as one of them sees it.
+pub(crate) struct Manager<N: FullNodeComponents> {
+    notifications: ExExNotifications<N::Provider, N::Evm>,
+    events: UnboundedSender<ExExEvent>,
+}
+
+impl<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> From<ExExContext<N>>
+    for Host<N>
+{
+    fn from(ctx: ExExContext<N>) -> Self {
+        let ExExContext { components, config, notifications, events, .. } = ctx;
+        Self { components, config, manager: Some(Manager { notifications, events }) }
+    }
+}
+
 /// Runs for as long as the node does: reth stops the node when an Execution Extension ends.
 ///
 /// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
 /// finds out by itself what there is to do.
-pub(crate) async fn run<N>(mut ctx: ExExContext<N>, bsp: Bsp, handle: BspHandle) -> eyre::Result<()>
+pub(crate) async fn run<N>(host: Host<N>, bsp: Bsp, handle: BspHandle) -> eyre::Result<()>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
 {
-    let provider = ctx.provider().clone();
+    let Host { components, config, mut manager } = host;
+    let provider = components.provider();
     let args = bsp.args();
-    let chain = NodeChain::new(provider.clone(), Arc::clone(&ctx.config.chain), args.kind());
-    let data_dir = ctx.config.datadir.clone().resolve_datadir(ctx.config.chain.chain());
+    let chain = NodeChain::new(provider.clone(), Arc::clone(&config.chain), args.kind());
+    let data_dir = config.datadir();
     let config = args.producer_config(data_dir.data_dir());
     let mut starting = pin!(start_producer(Arc::new(chain), bsp, config, handle));
 
     let mut producer: Option<Arc<Producer>> = None;
     let mut delivered = None;
-    let mut listening = true;
+    let mut listening = manager.is_some();
     let mut node = Listener::new();
     let mut chain_changes = provider.canonical_state_stream();
     let mut finalized = provider.finalized_block_stream();
@@ -60,37 +86,51 @@ where
         let is_news = tokio::select! {
             started = &mut starting, if producer.is_none() => {
                 delivered = Some(started.finished());
-                stop_with_node(&ctx, Arc::clone(&started));
+                stop_with_node(components.task_executor(), Arc::clone(&started));
                 producer = Some(started);
                 node.metrics.not_started.set(0);
                 true
             }
-            notification = ctx.notifications.next(), if listening => {
+            notification = next_notification(&mut manager), if listening => {
                 listening = node.heard(notification);
                 true
             }
             Some(_) = chain_changes.next() => {
-                node.chain_changed();
+                if manager.is_some() {
+                    node.chain_changed();
+                }
                 true
             }
             Some(_) = finalized.next() => true,
             () = changed(&mut delivered) => false,
             _ = ticks.tick() => true,
         };
-        if let Some(producer) = &producer {
-            if is_news {
-                producer.wake();
-            }
-            let delivered = *producer.finished().borrow();
-            node.tell(&ctx, delivered);
+        let Some(producer) = &producer else { continue };
+        if is_news {
+            producer.wake();
         }
+        if let Some(manager) = &manager {
+            let delivered = *producer.finished().borrow();
+            node.tell(provider, &manager.events, delivered);
+        }
+    }
+}
+
+/// Waits for good where there is no manager.
+async fn next_notification<N>(manager: &mut Option<Manager<N>>) -> Option<eyre::Result<()>>
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives>>,
+{
+    match manager {
+        Some(manager) => Some(manager.notifications.next().await?.map(drop)),
+        None => pending().await,
     }
 }
 
 /// The node waits some seconds for what ends in this way, so that targets can record what they have taken. It also
 /// keeps the producer's threads from being waited for where nothing may block.
-fn stop_with_node<N: FullNodeComponents>(ctx: &ExExContext<N>, producer: Arc<Producer>) {
-    ctx.task_executor().spawn_with_graceful_shutdown_signal(async move |shutdown| {
+fn stop_with_node(tasks: &TaskExecutor, producer: Arc<Producer>) {
+    tasks.spawn_with_graceful_shutdown_signal(async move |shutdown| {
         let _node_waits = shutdown.await;
         // An error would be a panic of that thread, and the node is stopping anyway.
         let _ = spawn_blocking(move || producer.stop()).await;
@@ -127,9 +167,10 @@ impl Listener {
     }
 
     /// Whether there may be more to hear.
-    fn heard<T>(&mut self, notification: Option<eyre::Result<T>>) -> bool {
+    fn heard(&mut self, notification: Option<eyre::Result<()>>) -> bool {
         match notification {
-            Some(Ok(_)) => {
+            Some(Ok(())) => {
+                failpoint::hit("on_notification");
                 self.metrics.notifications_total.increment(1);
                 let change = self.forwarding.notified(Instant::now());
                 self.report(change);
@@ -165,20 +206,21 @@ impl Listener {
         }
     }
 
-    fn tell<N: FullNodeComponents>(
+    fn tell(
         &mut self,
-        ctx: &ExExContext<N>,
+        provider: &impl BlockIdReader,
+        events: &UnboundedSender<ExExEvent>,
         delivered: Option<BlockNumHash>,
     ) {
         // From memory, so it does not block.
-        let Ok(finalized) = ctx.provider().finalized_block_num_hash() else {
+        let Ok(finalized) = provider.finalized_block_num_hash() else {
             return;
         };
         if let Some(height) = self.finished.next(finalized, delivered) {
             debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
             self.metrics.prunable_height.set(height.number as f64);
             // It fails only when the manager has ended, and the node with it.
-            let _ = ctx.send_finished_height(height);
+            let _ = events.send(ExExEvent::FinishedHeight(height));
         }
     }
 }

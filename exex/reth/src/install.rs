@@ -1,35 +1,43 @@
 //! Puts the producer into a node.
 
 use crate::{
-    Bsp, NodeChain,
-    exex::run,
+    Bsp, Deliver, NodeChain, Register,
+    exex::{Host, run},
     handle::BspHandle,
+    metrics::ExExMetrics,
+    pruning::prunes,
     rpc::{BspRpc, MODULE},
     wal::close_gaps,
 };
+use bsp_codec::ReplicaKind;
+use futures::FutureExt;
 use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;
-use reth_node_api::{FullNodeTypes, NodeTypes};
+use reth_node_api::{FullNodeComponents, FullNodeTypes, NodeTypes};
 use reth_node_builder::{
     NodeAdapter, NodeBuilderWithComponents, NodeComponentsBuilder, WithLaunchContext,
-    rpc::RethRpcAddOns,
+    rpc::{RethRpcAddOns, RpcContext},
 };
+use reth_rpc_eth_api::EthApiTypes;
 use reth_rpc_server_types::RethRpcModule;
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+use tracing::error;
 
 /// The id of the Execution Extension, in the node's logs and metrics.
 const EXEX_ID: &str = "bsp";
 
 /// Adds the producer to a node that is being built.
 pub trait InstallBsp: Sized {
-    /// Installs the Execution Extension and the RPC namespace `bsp`, or nothing if the arguments say so.
+    /// Installs the producer and the RPC namespace `bsp`, or nothing if the arguments say so.
     ///
-    /// Other extensions are installed before or after, as usual. A node has only one hook for RPC modules: who
-    /// needs it too calls [`install_bsp_exex`](Self::install_bsp_exex) and merges [`BspRpc::into_module`].
+    /// The producer is an Execution Extension where the node prunes, see [`Register`](crate::Register), and otherwise runs
+    /// beside the node's manager of extensions. Extensions of one's own are installed before or after, as usual. A node
+    /// has only one hook for RPC modules: who needs it too calls [`install_bsp_exex`](Self::install_bsp_exex) and
+    /// merges [`BspRpc::into_module`].
     #[must_use]
     fn install_bsp(self, bsp: impl Into<Bsp>) -> Self;
 
-    /// Installs the Execution Extension without RPC.
+    /// Installs the producer as an Execution Extension, whatever the node prunes, and no RPC.
     #[must_use]
     fn install_bsp_exex(self, bsp: impl Into<Bsp>, handle: BspHandle) -> Self;
 }
@@ -47,17 +55,16 @@ where
             return self;
         }
         let handle = BspHandle::default();
-        let (kind, deliver) = (args.kind(), args.deliver);
-        self.install_bsp_exex(bsp, handle.clone()).extend_rpc_modules(move |ctx| {
-            let spec = Arc::clone(&ctx.config().chain);
-            let chain = NodeChain::new(ctx.provider().clone(), spec, kind);
-            let module = BspRpc::new(chain, deliver, handle).into_module();
-            let name = RethRpcModule::Other(MODULE.to_owned());
-            ctx.modules.merge_if_module_configured(name, module.clone())?;
-            // IPC's list of modules can't be chosen; who reaches the socket may use all of them.
-            ctx.modules.merge_ipc(module)?;
-            Ok(())
-        })
+        if args.register == Register::Always || prunes(self.config()) {
+            let kind_and_time = (args.kind(), args.deliver);
+            self.install_bsp_exex(bsp, handle.clone())
+                .extend_rpc_modules(move |mut ctx| merge_rpc(&mut ctx, kind_and_time, handle))
+        } else {
+            self.extend_rpc_modules(move |mut ctx| {
+                run_beside_manager(&ctx, bsp.clone(), handle.clone());
+                merge_rpc(&mut ctx, (bsp.args().kind(), bsp.args().deliver), handle)
+            })
+        }
     }
 
     fn install_bsp_exex(self, bsp: impl Into<Bsp>, handle: BspHandle) -> Self {
@@ -66,6 +73,44 @@ where
         if enabled {
             close_gaps(&self.config().datadir().exex_wal());
         }
-        self.install_exex_if(enabled, EXEX_ID, async move |ctx| Ok(run(ctx, bsp, handle)))
+        self.install_exex_if(enabled, EXEX_ID, async move |ctx| {
+            Ok(run(Host::from(ctx), bsp, handle))
+        })
     }
+}
+
+/// The same future as that of the Execution Extension. reth has the node's components ready by now, and its engine not
+/// yet started.
+fn run_beside_manager<N, Api>(ctx: &RpcContext<'_, N, Api>, bsp: Bsp, handle: BspHandle)
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
+    Api: EthApiTypes,
+{
+    let (components, config) = (ctx.node().clone(), ctx.config().clone());
+    let running = run(Host { components, config, manager: None }, bsp, handle);
+    ctx.node().task_executor().spawn_task(async move {
+        let _ended = AssertUnwindSafe(running).catch_unwind().await;
+        // It does not end. If it does all the same, the node need not end with it.
+        ExExMetrics::default().not_started.set(1);
+        error!(target: "exex::bsp", "The producer has ended, which is a fault of its own. Restart the node: it goes on where it was");
+    });
+}
+
+fn merge_rpc<N, Api>(
+    ctx: &mut RpcContext<'_, N, Api>,
+    (kind, deliver): (ReplicaKind, Deliver),
+    handle: BspHandle,
+) -> eyre::Result<()>
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
+    Api: EthApiTypes,
+{
+    let spec = Arc::clone(&ctx.config().chain);
+    let chain = NodeChain::new(ctx.provider().clone(), spec, kind);
+    let module = BspRpc::new(chain, deliver, handle).into_module();
+    let name = RethRpcModule::Other(MODULE.to_owned());
+    ctx.modules.merge_if_module_configured(name, module.clone())?;
+    // IPC's list of modules can't be chosen; who reaches the socket may use all of them.
+    ctx.modules.merge_ipc(module)?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Block replicas out of a reth node, as an Execution Extension.
+//! Block replicas out of a reth node, as an Execution Extension or, where that gains nothing, beside them.
 //!
 //! For every canonical block the node's own data is executed again, everything that the execution reads of the parent
 //! state is recorded in the network's order ([`bsp_capture`]), the outcome is compared with the header, and block, receipts and
@@ -75,6 +75,9 @@
 //! target has confirmed, with all before it. It is sent soon after every start, because reth does not remember it,
 //! and again whenever it changes. While a target is down the node keeps what that target has yet to get.
 //!
+//! A node that prunes nothing has to be told nothing. There, [`InstallBsp::install_bsp`] runs the producer beside the node's
+//! manager of extensions, which costs the node processor time for each block: see [`Register`].
+//!
 //! reth tells an extension nothing of commits up to its `FinishedHeight`; every extension has its own.
 //!
 //! # Delivery
@@ -86,6 +89,7 @@
 mod args;
 mod chain;
 mod exex;
+mod failpoint;
 mod fault;
 mod finished;
 mod forwarding;
@@ -96,6 +100,7 @@ mod metrics;
 mod parent;
 mod produce;
 mod provider;
+mod pruning;
 mod rpc;
 mod spec;
 mod start;
@@ -103,7 +108,7 @@ mod targets;
 mod wal;
 
 pub use self::{
-    args::{BspArgs, ByteSize, Deliver, TargetList, TargetListParser, kind_of},
+    args::{BspArgs, ByteSize, Deliver, Register, TargetList, TargetListParser, kind_of},
     chain::NodeChain,
     handle::{BspHandle, NotRunning},
     install::InstallBsp,

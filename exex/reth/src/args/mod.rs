@@ -2,7 +2,7 @@
 
 mod values;
 
-pub use values::{ByteSize, Deliver, TargetList, TargetListParser};
+pub use values::{ByteSize, Deliver, Register, TargetList, TargetListParser};
 
 use bsp_codec::ReplicaKind;
 use bsp_replication::{ProducerConfig, RedisOptions, StartBlock};
@@ -158,6 +158,18 @@ pub struct BspArgs {
     )]
     pub cursors: Option<PathBuf>,
 
+    /// Whether to register as an Execution Extension. That keeps a node from pruning what is still needed, and costs a few
+    /// milliseconds of processor time for each block.
+    #[arg(
+        id = "bsp_register",
+        long = "exex.bsp.register",
+        value_name = "WHERE",
+        value_enum,
+        default_value_t,
+        requires = SWITCHES
+    )]
+    pub register: Register,
+
     /// The folder of log files, as `--log.file.directory`.
     #[arg(id = "bsp_log_folder", long = "log.folder", value_name = "PATH", hide = true)]
     pub log_folder: Option<PathBuf>,
@@ -188,6 +200,7 @@ impl Default for BspArgs {
             skip_pruned: config.skip_pruned,
             redis_byte_budget: ByteSize(RedisOptions::DEFAULT_BYTE_BUDGET),
             cursors: None,
+            register: Register::default(),
             log_folder: None,
         }
     }
@@ -312,8 +325,10 @@ mod tests {
             "--exex.bsp.skip-pruned",
             "--exex.bsp.redis-byte-budget=2GB",
             "--exex.bsp.cursors=/elsewhere/c.redb",
+            "--exex.bsp.register=always",
         ])
         .unwrap();
+        assert_eq!(args.register, Register::Always);
         assert_eq!(args.kind(), ReplicaKind::Specimen);
         assert_eq!(args.redis_options().byte_budget, Some(2 << 30));
         let config = args.producer_config(Path::new("/data"));

@@ -110,6 +110,20 @@ impl From<Deliver> for DeliverAt {
     }
 }
 
+/// Whether the producer is registered with the node's manager of Execution Extensions.
+///
+/// Only through that manager can a node be told what it may not prune yet. But reth v2.5.1 writes every notification to
+/// a log for it, in small pieces and just when the consensus client waits for the answer to its fork choice, and keeps all
+/// blocks of a sync in stages in memory for it. A node that prunes nothing can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Register {
+    /// Where the command line or the file of settings asks for pruning.
+    #[default]
+    Auto,
+    /// On every node.
+    Always,
+}
+
 /// A number of bytes, written with the unit KB, MB or GB (1024 each) or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
