@@ -23,6 +23,10 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     rounds: u64,
 
+    /// Register the extension with the node's manager also where nothing is pruned.
+    #[arg(long)]
+    registered: bool,
+
     /// Only these scenarios, separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -34,14 +38,15 @@ async fn main() -> eyre::Result<ExitCode> {
 }
 
 async fn run(args: Args) -> eyre::Result<ExitCode> {
-    let Args { seed, rounds, only } = args;
+    let Args { seed, rounds, registered, only } = args;
+    let plan = FaultPlan { seed, rounds, registered };
     let chosen = |it: &&Scenario| only.is_empty() || only.iter().any(|name| name == it.name);
     let scenarios: Vec<_> = Scenario::ALL.iter().filter(chosen).collect();
     eyre::ensure!(!scenarios.is_empty(), "no such scenario; there are {:?}", Scenario::ALL);
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         let begun = Instant::now();
-        let outcome = scenario.run(FaultPlan { seed, rounds }).await;
+        let outcome = scenario.run(plan).await;
         let verdict = match &outcome {
             Ok(outcome) => format!("{} violations", outcome.violations()),
             Err(error) => format!("FAILED {error:#}"),

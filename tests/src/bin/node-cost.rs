@@ -1,4 +1,4 @@
-//! What the Execution Extension costs a node, as a table.
+//! What the producer costs a node, as a table.
 
 use bsp_tests::{
     node::cost::{Cost, CostPlan, Usage, measure, percentile},
@@ -7,8 +7,8 @@ use bsp_tests::{
 use clap::Parser;
 use std::time::Duration;
 
-/// Measure what the Execution Extension costs a node: the same blocks for a node without it, one where it has nothing
-/// to deliver, and one where it delivers, in turns.
+/// Measure what the producer costs a node: the same blocks for a node without it, one with it, and one where it is
+/// registered with the node's manager of Execution Extensions too, as on a node that prunes, in turns.
 ///
 /// The node's program is taken from BSP_RETH_BIN; published figures need one that was built for release, and an idle
 /// machine. redis-server is taken from PATH or REDIS_SERVER.
@@ -52,14 +52,16 @@ async fn main() -> eyre::Result<()> {
 }
 
 fn print(cost: &Cost) {
-    let Cost { usage, deliveries, load, backfill, imports_meanwhile, chain } = cost;
+    let Cost { usage, load, backfill, imports_meanwhile, chain } = cost;
     let count = load.blocks as f64;
     println!(
         "{count} blocks, {:.1} transactions and {:.2} Mgas each\n",
         load.transactions as f64 / count,
         load.gas as f64 / count / 1e6
     );
-    println!("| what | without | idle | delivering | | |\n|---|---:|---:|---:|---:|---:|");
+    println!(
+        "| what | without | with | registered | with | registered |\n|---|---:|---:|---:|---:|---:|"
+    );
     for percent in [50, 99] {
         row(&format!("import, p{percent}"), usage, |it| percentile(&it.imports, percent));
     }
@@ -68,16 +70,17 @@ fn print(cost: &Cost) {
     }
     row("fork choice in the engine, mean", usage, |it| it.fork_choice);
     row("processor time a block", usage, |it| it.processor.div_f64(count));
-    let [without, idle, delivering] =
+    let [without, with, registered] =
         usage.each_ref().map(|usage| usage.memory as f64 / f64::from(1 << 20));
-    println!("| memory | {without:.0} MiB | {idle:.0} MiB | {delivering:.0} MiB | | |\n");
-    println!("| what | value |\n|---|---:|");
+    println!("| memory | {without:.0} MiB | {with:.0} MiB | {registered:.0} MiB | | |");
     for percent in [50, 99] {
+        let [_, with, registered] =
+            usage.each_ref().map(|usage| millis(percentile(&usage.deliveries, percent)));
         println!(
-            "| commit to entry in Redis, p{percent} | {:.1} ms |",
-            millis(percentile(deliveries, percent))
+            "| commit to entry in Redis, p{percent} | | {with:.1} ms | {registered:.1} ms | | |"
         );
     }
+    println!("\n| what | value |\n|---|---:|");
     let seconds = backfill.as_secs_f64();
     println!("| backfill | {:.1} blocks/s |", chain.blocks as f64 / seconds);
     println!("| backfill | {:.1} Mgas/s |", chain.gas as f64 / 1e6 / seconds);
@@ -90,12 +93,12 @@ fn print(cost: &Cost) {
 
 /// The last two columns are the differences to the first.
 fn row(what: &str, usage: &[Usage; 3], value: impl Fn(&Usage) -> Duration) {
-    let [without, idle, delivering] = usage.each_ref().map(|usage| millis(value(usage)));
-    let change = |with: f64| (with / without - 1.0) * 100.0;
+    let [without, with, registered] = usage.each_ref().map(|usage| millis(value(usage)));
+    let change = |other: f64| (other / without - 1.0) * 100.0;
     println!(
-        "| {what} | {without:.2} ms | {idle:.2} ms | {delivering:.2} ms | {:+.1} % | {:+.1} % |",
-        change(idle),
-        change(delivering)
+        "| {what} | {without:.2} ms | {with:.2} ms | {registered:.2} ms | {:+.1} % | {:+.1} % |",
+        change(with),
+        change(registered)
     );
 }
 

@@ -5,7 +5,7 @@ use super::{
     engine::{EngineApi, ForkChoice},
     process::Node,
 };
-use crate::messages::dev::DevBlocks;
+use crate::{messages::dev::DevBlocks, wait::wait_for};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use eyre::Context;
@@ -89,6 +89,12 @@ impl ChainDriver {
     pub fn tip(&self) -> BlockNumHash {
         let last = self.canonical.blocks.last();
         last.map_or(BlockNumHash::new(0, self.genesis), |block| block.id)
+    }
+
+    /// Height of the last block that the consensus client calls final, 0 if there is none.
+    pub fn finalized(&self) -> u64 {
+        let depth = self.depths.finalized;
+        depth.and_then(|depth| self.tip().number.checked_sub(depth)).unwrap_or_default()
     }
 
     /// The canonical chain from block 1 on.
@@ -192,6 +198,23 @@ impl ChainDriver {
             self.import(node.engine(), block).await?;
         }
         Ok(missing.len())
+    }
+
+    /// Tells a node of the tip and gives it no block, as a consensus client does with one that was away for long, until
+    /// it has fetched them all from its peers.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not get there in time.
+    pub async fn sync_from_peers(&mut self, node: &Node, deadline: Duration) -> eyre::Result<()> {
+        let before = node.tip().await?.number;
+        wait_for("the node has the tip from its peers", deadline, async || {
+            // It does not answer for as long as it writes many blocks at once.
+            node.engine().point_at(self.choice()).await.ok().filter(|is_there| *is_there)
+        })
+        .await?;
+        self.pace.imported += self.tip().number.saturating_sub(before);
+        self.expect_tip(node).await
     }
 
     fn hash_at(&self, number: u64) -> B256 {

@@ -57,6 +57,24 @@ impl EngineApi {
     ///
     /// Where the node does not answer, or does not follow.
     pub async fn fork_choice(&self, choice: ForkChoice) -> eyre::Result<()> {
+        let status = self.send_fork_choice(choice).await?;
+        expect_valid(&format!("fork choice {}", choice.head), status)
+    }
+
+    /// Names a tip whose blocks the node may have to fetch from its peers first. Whether it has them by now.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not answer, or finds the blocks invalid.
+    pub async fn point_at(&self, choice: ForkChoice) -> eyre::Result<bool> {
+        let status = self.send_fork_choice(choice).await?;
+        if status.status == "SYNCING" {
+            return Ok(false);
+        }
+        expect_valid(&format!("fork choice {}", choice.head), status).map(|()| true)
+    }
+
+    async fn send_fork_choice(&self, choice: ForkChoice) -> eyre::Result<PayloadStatus> {
         let ForkChoice { head, safe, finalized } = choice;
         let state = json!({
             "headBlockHash": head,
@@ -65,7 +83,7 @@ impl EngineApi {
         });
         let reply: ForkChoiceReply =
             self.0.call("engine_forkchoiceUpdatedV3", json!([state, null])).await?;
-        expect_valid(&format!("fork choice {head}"), reply.payload_status)
+        Ok(reply.payload_status)
     }
 }
 

@@ -177,7 +177,7 @@ impl NodeLaunch {
         command.arg("--datadir").arg(self.data());
         command.args(["--http", "--http.addr", &http.ip().to_string()]);
         command.args(["--http.port", &http.port().to_string()]);
-        command.args(["--http.api", "eth,debug,txpool,bsp", "--ipcdisable"]);
+        command.args(["--http.api", "admin,eth,debug,txpool,bsp", "--ipcdisable"]);
         command.args(["--authrpc.addr", &auth.ip().to_string()]);
         command.args(["--authrpc.port", &auth.port().to_string()]);
         command.arg("--authrpc.jwtsecret").arg(self.folder.join("jwt.hex"));

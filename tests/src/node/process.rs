@@ -28,6 +28,11 @@ struct Header {
     hash: B256,
 }
 
+#[derive(Debug, Deserialize)]
+struct NodeInfo {
+    enode: String,
+}
+
 impl Node {
     /// Its JSON-RPC interface.
     pub const fn rpc(&self) -> &JsonRpc {
@@ -70,6 +75,16 @@ impl Node {
         Ok(header.map(|header| header.hash))
     }
 
+    /// Where peers find it.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    pub async fn enode(&self) -> eyre::Result<String> {
+        let NodeInfo { enode } = self.rpc.call("admin_nodeInfo", json!([])).await?;
+        Ok(enode)
+    }
+
     /// What the extension says of itself.
     ///
     /// # Errors
@@ -86,6 +101,17 @@ impl Node {
     /// Where it does not answer.
     pub async fn metrics(&self) -> eyre::Result<String> {
         Ok(reqwest::get(format!("http://{}/", self.metrics)).await?.text().await?)
+    }
+
+    /// One number of these; `None` if it is not among them.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not answer, or the metric has labels or is no number.
+    pub async fn metric(&self, name: &str) -> eyre::Result<Option<f64>> {
+        let metrics = self.metrics().await?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?)
     }
 
     /// Whether it runs.

@@ -332,9 +332,14 @@ impl NodeScene {
 
     /// The end of what the node printed.
     pub fn last_lines(&self, count: usize) -> String {
-        let log = std::fs::read(self.launch.log()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.printed();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+
+    /// Everything that the node's processes have printed.
+    pub fn printed(&self) -> String {
+        let log = std::fs::read(self.launch.log()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 }

@@ -1,5 +1,5 @@
-//! What the extension costs the node: the same blocks for a node without it, for one where it is installed and has
-//! nothing to deliver, and for one where it delivers, in turns.
+//! What the producer costs the node: the same blocks for a node without it, for one with it, and for one where it is
+//! registered with the node's manager of Execution Extensions too, in turns.
 
 mod arrivals;
 mod usage;
@@ -50,10 +50,8 @@ pub struct CostPlan {
 /// What was measured.
 #[derive(Debug, Clone, Default)]
 pub struct Cost {
-    /// Of the node without the extension, of the one where it is idle, and of the one where it delivers.
+    /// Of the node without the producer, of the one with it, and of the one where it is registered.
     pub usage: [Usage; 3],
-    /// Times from the answer to a block's fork choice to its entry in Redis.
-    pub deliveries: Vec<Duration>,
     /// What was imported meanwhile.
     pub load: Load,
     /// How long it took to deliver the whole chain afterwards.
@@ -79,6 +77,8 @@ pub struct Load {
 #[derive(Debug)]
 struct Runner {
     node: Node,
+    /// At the topic that it delivers to, if it does.
+    arrivals: Option<Arrivals>,
     usage: Usage,
     committed: HashMap<B256, Instant>,
     fork_choices: Total,
@@ -108,14 +108,15 @@ pub async fn measure(plan: CostPlan) -> eyre::Result<Cost> {
             .with_args(["--exex.bsp", "--exex.bsp.start-block", "genesis"])
             .and_args(["--exex.bsp.targets", &target])
     };
-    // No block is ever finalized here.
-    let idle = delivering(launch("idle")?, "idle").and_args(["--exex.bsp.deliver", "finalized"]);
-    let launches = [launch("without")?, idle, delivering(launch("with")?, "live")];
-    let mut runners = Vec::new();
-    for launch in &launches {
-        runners.push(Runner::start(launch).await?);
-    }
-    let arrivals = Arrivals::watch(&redis, "live")?;
+    let registered =
+        delivering(launch("registered")?, "registered").and_args(["--exex.bsp.register", "always"]);
+    let without = launch("without")?;
+    let mut runners = [
+        Runner::start(&without, None).await?,
+        Runner::start(&delivering(launch("with")?, "live"), Some(Arrivals::watch(&redis, "live")?))
+            .await?,
+        Runner::start(&registered, Some(Arrivals::watch(&redis, "registered")?)).await?,
+    ];
 
     let mut cost = Cost::default();
     for turn in 0..=plan.blocks.div_ceil(plan.turn) {
@@ -126,9 +127,6 @@ pub async fn measure(plan: CostPlan) -> eyre::Result<Cost> {
         for place in 0..runners.len() {
             let index = (turn + place) % runners.len();
             runners[index].take_turn(&blocks, plan.interval).await?;
-            if index == 2 {
-                arrivals.wait(&blocks).await?;
-            }
         }
         if turn == 0 {
             for runner in &mut runners {
@@ -138,11 +136,9 @@ pub async fn measure(plan: CostPlan) -> eyre::Result<Cost> {
             cost.load.add(&blocks);
         }
     }
-    cost.deliveries = arrivals.latencies(&runners[2].committed);
     for (usage, runner) in cost.usage.iter_mut().zip(runners) {
         *usage = runner.stop().await?;
     }
-    let [without, ..] = launches;
     let again = delivering(without, "history");
     let next: Vec<_> =
         (0..plan.turn).map(|_| EngineBlock::next(&mut maker)).collect::<eyre::Result<_>>()?;
@@ -160,9 +156,9 @@ impl Load {
 }
 
 impl Runner {
-    async fn start(launch: &NodeLaunch) -> eyre::Result<Self> {
+    async fn start(launch: &NodeLaunch, arrivals: Option<Arrivals>) -> eyre::Result<Self> {
         let (usage, committed, fork_choices) = Default::default();
-        Ok(Self { node: launch.start().await?, usage, committed, fork_choices })
+        Ok(Self { node: launch.start().await?, arrivals, usage, committed, fork_choices })
     }
 
     /// Forgets what was measured so far.
@@ -184,12 +180,17 @@ impl Runner {
             self.usage.imports.push(begun.elapsed());
             tokio::time::sleep(interval.saturating_sub(begun.elapsed())).await;
         }
+        if let Some(arrivals) = &self.arrivals {
+            arrivals.wait(blocks).await?;
+        }
         self.usage.processor += processor_time(&self.node)?.saturating_sub(before);
         Ok(())
     }
 
     async fn stop(mut self) -> eyre::Result<Usage> {
         self.usage.memory = memory(&self.node)?;
+        let latencies = |arrivals: &Arrivals| arrivals.latencies(&self.committed);
+        self.usage.deliveries = self.arrivals.as_ref().map(latencies).unwrap_or_default();
         let fork_choices = Total::read(&self.node.metrics().await?, FORK_CHOICE)?;
         self.usage.fork_choice = fork_choices.mean_since(self.fork_choices);
         self.node.stop().await?;
@@ -204,7 +205,7 @@ async fn backfill(
     chain: u64,
     (next, interval): (&[EngineBlock], Duration),
 ) -> eyre::Result<(Duration, Vec<Duration>)> {
-    let mut runner = Runner::start(launch).await?;
+    let mut runner = Runner::start(launch, None).await?;
     let mut connection = redis.connect().await?;
     let mut count = async || -> Option<u64> {
         redis::cmd("XLEN").arg("history").query_async(&mut connection).await.ok()

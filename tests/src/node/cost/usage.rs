@@ -11,6 +11,8 @@ pub struct Usage {
     pub imports: Vec<Duration>,
     /// Times to the answer to its `newPayload`.
     pub payloads: Vec<Duration>,
+    /// Times from the answer to a block's fork choice to its entry in Redis.
+    pub deliveries: Vec<Duration>,
     /// How long the engine took for a fork choice on average, without the way of the answer.
     pub fork_choice: Duration,
     /// Time on processors, while it had its turns.

@@ -34,7 +34,7 @@ pub(super) async fn pruning_cut_short(plan: FaultPlan) -> eyre::Result<Outcome> 
 
 /// A node without the extension that has deleted old states, stopped; and how to start it with the extension.
 async fn pruned_chain(plan: FaultPlan) -> eyre::Result<(NodeScene, NodeLaunch)> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     let distance = HORIZON.to_string();
     let pruning = [
         "--full",
@@ -90,7 +90,7 @@ async fn trouble(scene: &NodeScene) -> eyre::Result<String> {
 
 /// The extension starts on a chain that is there, and keeps up with it while it works through the past.
 pub(super) async fn late_start(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     let with_extension = scene.launch.clone();
     scene.launch = with_extension.clone().with_args(Vec::<String>::new());
     scene.start().await?;
@@ -105,7 +105,7 @@ pub(super) async fn late_start(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// The data directory is deleted, cursors included, and the chain is imported once more.
 pub(super) async fn data_wiped(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.may_repeat = true;
     scene.start().await?;
     scene.extend(40).await?;

@@ -5,9 +5,11 @@ mod kills;
 mod outages;
 mod outcome;
 mod reorgs;
+mod sync;
 
 pub use outcome::{Outcome, print_table};
 
+use super::scene::NodeScene;
 use futures::future::LocalBoxFuture;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -19,6 +21,9 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(300);
 /// More blocks than the notifications that reth v2.5.1 buffers for an extension: 1,024 and 256.
 const BEYOND_BUFFERS: u64 = 1_400;
 
+/// For an extension that is registered with the node's manager whatever the node prunes.
+const REGISTERED: [&str; 2] = ["--exex.bsp.register", "always"];
+
 /// What a scenario is run with.
 #[derive(Debug, Clone, Copy)]
 pub struct FaultPlan {
@@ -26,9 +31,20 @@ pub struct FaultPlan {
     pub seed: u64,
     /// How often a fault that can be repeated is.
     pub rounds: u64,
+    /// Whether the extension is registered with the node's manager where it would not have to be.
+    pub registered: bool,
 }
 
 impl FaultPlan {
+    /// A node with the extension, not started, on a chain with at most so many scenarios a block.
+    async fn scene(self, scenarios: usize) -> eyre::Result<NodeScene> {
+        let mut scene = NodeScene::new(self.seed, scenarios).await?;
+        if self.registered {
+            scene.launch = scene.launch.and_args(REGISTERED);
+        }
+        Ok(scene)
+    }
+
     fn dice(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.seed)
     }
@@ -69,6 +85,7 @@ impl Scenario {
         Self { name: "redis-empty", run: |plan| Box::pin(outages::redis_empty(plan)) },
         Self { name: "redis-silent", run: |plan| Box::pin(outages::redis_silent(plan)) },
         Self { name: "stalled", run: |plan| Box::pin(outages::stalled(plan)) },
+        Self { name: "exex-stalled", run: |plan| Box::pin(outages::exex_stalled(plan)) },
         Self { name: "disk-full", run: |plan| Box::pin(outages::disk_full(plan)) },
         Self { name: "reorgs-live", run: |plan| Box::pin(reorgs::live(plan)) },
         Self { name: "reorgs-in-outage", run: |plan| Box::pin(reorgs::in_outage(plan)) },
@@ -79,6 +96,7 @@ impl Scenario {
         Self { name: "pruned", run: |plan| Box::pin(history::pruned(plan)) },
         Self { name: "pruning-cut-short", run: |plan| Box::pin(history::pruning_cut_short(plan)) },
         Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
+        Self { name: "synced-in-stages", run: |plan| Box::pin(sync::in_stages(plan)) },
         Self { name: "data-wiped", run: |plan| Box::pin(history::data_wiped(plan)) },
     ];
 }

@@ -1,14 +1,14 @@
 //! Another branch becomes canonical.
 
 use super::{FaultPlan, Outcome};
-use crate::{node::scene::NodeScene, proxy::Mode};
+use crate::proxy::Mode;
 
 /// How many blocks are replaced.
 const DEPTHS: [u64; 6] = [1, 2, 7, 33, 64, 100];
 
 /// While everything works.
 pub(super) async fn live(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.start().await?;
     scene.extend(5).await?;
     for depth in DEPTHS {
@@ -20,7 +20,7 @@ pub(super) async fn live(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// While the stream can't be reached. The folder gets both branches, the stream may get one.
 pub(super) async fn in_outage(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.may_repeat = true;
     scene.start().await?;
     scene.extend(5).await?;
@@ -39,7 +39,7 @@ pub(super) async fn in_outage(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// The node is killed or ended on one branch, and is given the other after its start.
 pub(super) async fn over_restart(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.may_repeat = true;
     scene.start().await?;
     scene.extend(5).await?;
@@ -60,7 +60,7 @@ pub(super) async fn over_restart(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// The node reorganises while it runs without the extension, so that the cursor is on an orphaned block at the start.
 pub(super) async fn cursor_orphaned(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     let with_extension = scene.launch.clone();
     scene.start().await?;
     scene.extend(5).await?;
@@ -84,7 +84,7 @@ pub(super) async fn cursor_orphaned(plan: FaultPlan) -> eyre::Result<Outcome> {
 /// A long branch is on disk, and a shorter one from below takes its place: for a while the disk has the old branch,
 /// at heights that the new one does not have.
 pub(super) async fn below_disk(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.start().await?;
     scene.extend(5).await?;
     for _ in 0..plan.rounds {
@@ -99,7 +99,7 @@ pub(super) async fn below_disk(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// Two branches take turns.
 pub(super) async fn flip_flops(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = NodeScene::new(plan.seed, 2).await?;
+    let mut scene = plan.scene(2).await?;
     scene.start().await?;
     scene.extend(5).await?;
     let mut flips = 0;
