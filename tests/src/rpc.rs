@@ -1,7 +1,7 @@
 //! Plain JSON-RPC over HTTP, as little as the tests need.
 
 use crate::node::JwtSecret;
-use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use eyre::Context;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -83,6 +83,15 @@ impl JsonRpc {
     /// As [`Self::call`].
     pub async fn block_number(&self) -> eyre::Result<u64> {
         Ok(self.call::<U64>("eth_blockNumber", json!([])).await?.to())
+    }
+
+    /// An account's balance after a block.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::call`], and where the server no longer has that state.
+    pub async fn balance_at(&self, account: Address, block: u64) -> eyre::Result<U256> {
+        self.call("eth_getBalance", json!([account, U64::from(block)])).await
     }
 
     /// What became of a transaction, if the canonical chain holds it.

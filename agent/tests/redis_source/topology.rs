@@ -12,10 +12,10 @@ use bsp_agent::{
         url::RedisUrl,
     },
 };
+use bsp_tests::servers::certificate::Certificate;
 use redis::cmd;
 use std::{
     path::Path,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -58,36 +58,18 @@ fn add_block() -> redis::Cmd {
     command
 }
 
-/// A certificate for 127.0.0.1 that is its own authority.
-fn make_certificate(folder: &Path) -> bool {
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", "key.pem", "-out", "cert.pem"])
-        .current_dir(folder)
-        .stderr(Stdio::null())
-        .status();
-    made.is_ok_and(|status| status.success())
-}
-
 #[tokio::test]
 async fn tls_works_with_an_authority_of_ones_own_and_not_without() {
-    let tls_port = free_port().to_string();
-    let certificates = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"];
-    let mut arguments = vec!["--tls-port", &tls_port, "--tls-auth-clients", "no"];
-    arguments.extend(certificates);
-    let Some(mut server) = RedisServer::prepare(&arguments) else { return };
-    if !make_certificate(server.folder.path()) {
-        eprintln!("SKIPPED: no openssl in PATH");
-        return;
-    }
-    server.run().await;
+    let Some(certificate) = Certificate::make() else { return };
+    let tls_port = free_port();
+    let arguments = certificate.redis_arguments(tls_port);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let Some(server) = RedisServer::start(&arguments).await else { return };
     let mut redis = server.connection(&format!("redis://127.0.0.1:{}", server.port)).await;
     add_block().exec_async(&mut redis).await.unwrap();
 
     let url = RedisUrl::parse(&format!("rediss://127.0.0.1:{tls_port}?topic=t"), None).unwrap();
-    let ca_file = server.folder.path().join("cert.pem");
+    let ca_file = certificate.file();
     let trusting =
         RedisSourceConfig { ca_file: Some(ca_file.clone()), ..config(&url, "one", CLAIM_IDLE) };
     let mut source = open_patiently(trusting.clone()).await;

@@ -1,6 +1,7 @@
 //! Real servers, and a stand-in for the one that can't be installed. All listen on free ports of the loopback.
 
 pub mod anvil;
+pub mod certificate;
 pub mod pinner;
 pub mod process;
 pub mod program;

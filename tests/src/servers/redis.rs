@@ -27,7 +27,7 @@ impl RedisServer {
     ///
     /// Where there is no redis-server, or it does not start.
     pub async fn start() -> eyre::Result<Self> {
-        Self::start_with(None, &[]).await
+        Self::start_with(None, &[""; 0]).await
     }
 
     /// As [`Self::start`], with further arguments, such as `["--databases", "1"]`.
@@ -35,7 +35,7 @@ impl RedisServer {
     /// # Errors
     ///
     /// Where there is no redis-server, or it does not start.
-    pub async fn start_with_arguments(arguments: &[&str]) -> eyre::Result<Self> {
+    pub async fn start_with_arguments(arguments: &[impl ToString]) -> eyre::Result<Self> {
         Self::start_with(None, arguments).await
     }
 
@@ -45,10 +45,10 @@ impl RedisServer {
     ///
     /// Where there is no redis-server, or it does not start.
     pub async fn start_with_password(password: Option<&str>) -> eyre::Result<Self> {
-        Self::start_with(password, &[]).await
+        Self::start_with(password, &[""; 0]).await
     }
 
-    async fn start_with(password: Option<&str>, arguments: &[&str]) -> eyre::Result<Self> {
+    async fn start_with(password: Option<&str>, arguments: &[impl ToString]) -> eyre::Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let password = password.map(str::to_owned);

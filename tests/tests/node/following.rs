@@ -2,8 +2,18 @@
 
 use crate::DEADLINE;
 use bsp_tests::{
-    node::{program, scene::NodeScene},
-    servers::program::{Program, all_there},
+    node::{
+        program,
+        scene::{NodeScene, TOPIC},
+        target::TargetView,
+    },
+    servers::{
+        certificate::Certificate,
+        free_address,
+        program::{Program, all_there},
+        redis::RedisServer,
+    },
+    wait::wait_for,
 };
 
 #[tokio::test]
@@ -24,5 +34,52 @@ async fn every_block_arrives_as_its_execution_gives_it_through_reorgs_and_a_rest
     for report in scene.audit().await.unwrap() {
         assert!(report.violations.is_empty(), "{report}");
         assert_eq!(report.canonical, 34, "{report}");
+    }
+}
+
+/// In a node several libraries bring a cryptography of their own, and rustls wants to be told which is meant.
+#[tokio::test]
+async fn a_stream_is_reached_over_tls() {
+    if !program::is_there() || !all_there(&[Program::Redis]) {
+        return;
+    }
+    let Some(certificate) = Certificate::make() else { return };
+    let address = free_address().unwrap();
+    let arguments = certificate.redis_arguments(address.port());
+    let redis = RedisServer::start_with_arguments(&arguments).await.unwrap();
+    let mut scene = NodeScene::new(2, 2).await.unwrap();
+    let target = format!("rediss://{address}/0?topic={TOPIC}");
+    let launch = scene.launch.clone().with_args(["--exex.bsp.targets", &target]);
+    let launch = launch.and_args(["--exex.bsp.start-block", "genesis"]);
+    scene.launch = launch.with_env("SSL_CERT_FILE", certificate.file().display().to_string());
+    scene.start().await.unwrap();
+    scene.extend(10).await.unwrap();
+    let mut view = TargetView::stream(redis.client().unwrap(), TOPIC);
+    wait_for("every block is there", DEADLINE, async || {
+        view.read().await.unwrap();
+        (view.entries().len() >= 10).then_some(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error}\n{}", scene.last_lines(25)));
+    let report = scene.expected().check("redis", view.entries());
+    assert!(report.violations.is_empty(), "{report}");
+}
+
+/// reth tells what may be pruned to extensions alone, and what is registered as one costs the node something.
+#[tokio::test]
+async fn the_producer_is_an_extension_only_where_the_node_prunes() {
+    if !program::is_there() || !all_there(&[Program::Redis]) {
+        return;
+    }
+    for (flags, is_extension) in
+        [(&[][..], false), (&["--full"], true), (&["--exex.bsp.register=always"], true)]
+    {
+        let mut scene = NodeScene::new(3, 2).await.unwrap();
+        scene.launch = scene.launch.clone().and_args(flags.iter().copied());
+        scene.start().await.unwrap();
+        scene.extend(5).await.unwrap();
+        scene.settle(DEADLINE).await.unwrap();
+        let extensions = scene.node().unwrap().metric("reth_exex_manager_num_exexs").await.unwrap();
+        assert_eq!(extensions, is_extension.then_some(1.0), "{flags:?}");
     }
 }

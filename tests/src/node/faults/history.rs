@@ -2,9 +2,10 @@
 
 use super::{FaultPlan, Outcome};
 use crate::{
-    node::{launch::NodeLaunch, scene::NodeScene},
+    node::{driver::Depths, launch::NodeLaunch, scene::NodeScene},
     wait::wait_for,
 };
+use alloy_primitives::Address;
 
 /// State further back than so many blocks is deleted.
 const HORIZON: u64 = 64;
@@ -35,24 +36,49 @@ pub(super) async fn pruning_cut_short(plan: FaultPlan) -> eyre::Result<Outcome> 
 /// A node without the extension that has deleted old states, stopped; and how to start it with the extension.
 async fn pruned_chain(plan: FaultPlan) -> eyre::Result<(NodeScene, NodeLaunch)> {
     let mut scene = plan.scene(2).await?;
-    let distance = HORIZON.to_string();
-    let pruning = [
-        "--full",
-        "--prune.minimum-distance",
-        &distance,
-        "--prune.account-history.distance",
-        &distance,
-        "--prune.storage-history.distance",
-        &distance,
-        "--prune.block-interval",
-        "1",
-    ];
-    let with_extension = scene.launch.clone().and_args(pruning);
-    scene.launch = scene.launch.clone().with_args(pruning);
+    let with_extension = scene.launch.clone().and_args(pruning());
+    scene.launch = scene.launch.clone().with_args(pruning());
     scene.start().await?;
     scene.extend(4 * HORIZON).await?;
     scene.stop().await?;
     Ok((scene, with_extension))
+}
+
+/// Flags of a node that deletes states beyond the horizon at once.
+fn pruning() -> Vec<String> {
+    let mut flags = vec!["--full".to_owned(), "--prune.block-interval=1".to_owned()];
+    for what in ["minimum-distance", "account-history.distance", "storage-history.distance"] {
+        flags.push(format!("--prune.{what}={HORIZON}"));
+    }
+    flags
+}
+
+/// Redis is away for longer than the node would keep states: it has to keep them for the stream, and may delete them once
+/// the stream has its blocks.
+pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = plan.scene(2).await?;
+    scene.launch = scene.launch.clone().and_args(pruning());
+    scene.may_repeat = true;
+    scene.driver.set_depths(Depths { safe: Some(4), finalized: Some(8) });
+    scene.start().await?;
+    scene.extend(10).await?;
+    scene.settle(super::SETTLE_DEADLINE).await?;
+    scene.redis.kill().await?;
+    scene.extend(4 * HORIZON).await?;
+    // Pruning comes by at a start as well.
+    scene.stop().await?;
+    scene.start().await?;
+    scene.extend(2 * HORIZON).await?;
+    scene.redis.restart().await?;
+    scene.extend(5).await?;
+    let outcome = Outcome::of(&mut scene, 1).await?;
+    let pruned = wait_for("the node prunes again", super::SETTLE_DEADLINE, async || {
+        scene.extend(1).await.ok()?;
+        // State that is gone is the proof; nothing else of it can be seen from outside.
+        scene.node().ok()?.rpc().balance_at(Address::ZERO, 20).await.err()
+    });
+    let note = format!("afterwards the state of block 20 is gone: {}", pruned.await?);
+    Ok(outcome.noting(note))
 }
 
 async fn leave_out(scene: &mut NodeScene, with_extension: NodeLaunch) -> eyre::Result<Outcome> {

@@ -93,6 +93,7 @@ impl Scenario {
         Self { name: "cursor-orphaned", run: |plan| Box::pin(reorgs::cursor_orphaned(plan)) },
         Self { name: "reorg-below-disk", run: |plan| Box::pin(reorgs::below_disk(plan)) },
         Self { name: "flip-flops", run: |plan| Box::pin(reorgs::flip_flops(plan)) },
+        Self { name: "kept-for-target", run: |plan| Box::pin(history::kept_for_target(plan)) },
         Self { name: "pruned", run: |plan| Box::pin(history::pruned(plan)) },
         Self { name: "pruning-cut-short", run: |plan| Box::pin(history::pruning_cut_short(plan)) },
         Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
