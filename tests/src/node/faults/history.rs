@@ -53,7 +53,7 @@ fn pruning() -> Vec<String> {
     flags
 }
 
-/// Redis is away for longer than the node would keep states: it has to keep them for the stream, and may delete them once
+/// Redis is away for longer than the node would keep states: it has to keep them for the stream, and deletes them once
 /// the stream has its blocks.
 pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
@@ -61,24 +61,31 @@ pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     scene.may_repeat = true;
     scene.driver.set_depths(Depths { safe: Some(4), finalized: Some(8) });
     scene.start().await?;
-    scene.extend(10).await?;
+    scene.extend(3 * HORIZON).await?;
     scene.settle(super::SETTLE_DEADLINE).await?;
+    let prunes = deleted(&mut scene, 20).await?;
     scene.redis.kill().await?;
+    let last_taken = scene.driver.tip().number;
     scene.extend(4 * HORIZON).await?;
-    // Pruning comes by at a start as well.
     scene.stop().await?;
     scene.start().await?;
     scene.extend(2 * HORIZON).await?;
     scene.redis.restart().await?;
     scene.extend(5).await?;
     let outcome = Outcome::of(&mut scene, 1).await?;
-    let pruned = wait_for("the node prunes again", super::SETTLE_DEADLINE, async || {
+    let prunes_again = deleted(&mut scene, last_taken).await?;
+    let outcome = outcome.noting(format!("before the outage: {prunes}"));
+    Ok(outcome.noting(format!("after it: {prunes_again}")))
+}
+
+/// Waits until the node has deleted the state after a block. Returns what it says about that.
+async fn deleted(scene: &mut NodeScene, block: u64) -> eyre::Result<String> {
+    wait_for("the node deletes old states", super::SETTLE_DEADLINE, async || {
         scene.extend(1).await.ok()?;
-        // State that is gone is the proof; nothing else of it can be seen from outside.
-        scene.node().ok()?.rpc().balance_at(Address::ZERO, 20).await.err()
-    });
-    let note = format!("afterwards the state of block 20 is gone: {}", pruned.await?);
-    Ok(outcome.noting(note))
+        let balance = scene.node().ok()?.rpc().balance_at(Address::ZERO, block).await;
+        balance.err().map(|error| error.to_string())
+    })
+    .await
 }
 
 async fn leave_out(scene: &mut NodeScene, with_extension: NodeLaunch) -> eyre::Result<Outcome> {
