@@ -67,6 +67,7 @@ where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
 {
     let Host { components, config, mut manager } = host;
+    info!(target: "exex::bsp", is_extension = manager.is_some(), "Starting the producer");
     let provider = components.provider();
     let args = bsp.args();
     let chain = NodeChain::new(provider.clone(), Arc::clone(&config.chain), args.kind());
