@@ -5,9 +5,12 @@ use crate::{
     finished::FinishedHeight,
     forwarding::{Change, Forwarding},
     handle::BspHandle,
+    horizon::{Change as HorizonChange, Head, Horizon},
     metrics::ExExMetrics,
+    pruning::kept,
     start::start_producer,
 };
+use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use bsp_replication::Producer;
 use futures::StreamExt;
@@ -17,13 +20,13 @@ use reth_ethereum_primitives::EthPrimitives;
 use reth_exex::{ExExContext, ExExEvent, ExExNotifications};
 use reth_node_api::{FullNodeComponents, NodeTypes};
 use reth_node_core::node_config::NodeConfig;
-use reth_provider::BlockIdReader;
+use reth_provider::{BlockIdReader, BlockReader};
 use reth_tasks::TaskExecutor;
 use std::{
     future::pending,
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -72,13 +75,14 @@ where
     let args = bsp.args();
     let chain = NodeChain::new(provider.clone(), Arc::clone(&config.chain), args.kind());
     let data_dir = config.datadir();
+    let horizon = manager.as_ref().and_then(|_| kept(&config)).map(Horizon::new);
     let config = args.producer_config(data_dir.data_dir());
     let mut starting = pin!(start_producer(Arc::new(chain), bsp, config, handle));
 
     let mut producer: Option<Arc<Producer>> = None;
     let mut delivered = None;
     let mut listening = manager.is_some();
-    let mut node = Listener::new();
+    let mut node = Listener::new(horizon);
     let mut chain_changes = provider.canonical_state_stream();
     let mut finalized = provider.finalized_block_stream();
     let mut ticks = interval(TICK);
@@ -113,6 +117,7 @@ where
         if let Some(manager) = &manager {
             let delivered = *producer.finished().borrow();
             node.tell(provider, &manager.events, delivered);
+            node.look_at_horizon(provider, delivered);
         }
     }
 }
@@ -152,17 +157,20 @@ async fn changed(delivered: &mut Option<watch::Receiver<Option<BlockNumHash>>>) 
 struct Listener {
     finished: FinishedHeight,
     forwarding: Forwarding,
+    horizon: Option<Horizon>,
     metrics: ExExMetrics,
 }
 
 impl Listener {
-    fn new() -> Self {
+    fn new(horizon: Option<Horizon>) -> Self {
         let metrics = ExExMetrics::default();
         metrics.not_started.set(1);
         metrics.forwarding_silent.set(0);
+        metrics.history_at_risk.set(0);
         Self {
             finished: FinishedHeight::default(),
             forwarding: Forwarding::new(Instant::now()),
+            horizon,
             metrics,
         }
     }
@@ -222,6 +230,29 @@ impl Listener {
             self.metrics.prunable_height.set(height.number as f64);
             // It fails only when the manager has ended, and the node with it.
             let _ = events.send(ExExEvent::FinishedHeight(height));
+        }
+    }
+
+    fn look_at_horizon(
+        &mut self,
+        provider: &impl BlockReader<Header = Header>,
+        delivered: Option<BlockNumHash>,
+    ) {
+        let (Some(horizon), Some(delivered)) = (&mut self.horizon, delivered) else { return };
+        // The tip is in memory, but for the first moments after a start.
+        let tip = provider.chain_info().and_then(|tip| provider.header(tip.best_hash));
+        let Ok(Some(Header { number, timestamp, .. })) = tip else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        match horizon.look(Head { number, timestamp }, now, delivered.number) {
+            None => {}
+            Some(HorizonChange::TooNear { behind, safe }) => {
+                self.metrics.history_at_risk.set(1);
+                warn!(target: "exex::bsp", behind, "Targets lack blocks as far back as this node keeps history. If it syncs in stages now, as after a pause of 7 minutes, reth deletes what they need: until they have it, run the node with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+            }
+            Some(HorizonChange::FarEnough) => {
+                self.metrics.history_at_risk.set(0);
+                info!(target: "exex::bsp", "The node keeps enough history for all targets again");
+            }
         }
     }
 }

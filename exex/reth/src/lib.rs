@@ -75,6 +75,9 @@
 //! target has confirmed, with all before it. It is sent soon after every start, because reth does not remember it,
 //! and again whenever it changes. While a target is down the node keeps what that target has yet to get.
 //!
+//! The pipeline of reth v2.5.1 prunes too, and asks no extension before. A node that prunes and was away for long, or
+//! whose target was, says so in its log, and which distance is enough until that has passed.
+//!
 //! A node that prunes nothing has to be told nothing. There, [`InstallBsp::install_bsp`] runs the producer beside the node's
 //! manager of extensions, which costs the node processor time for each block: see [`Register`].
 //!
@@ -95,6 +98,7 @@ mod finished;
 mod forwarding;
 mod handle;
 mod history;
+mod horizon;
 mod install;
 mod metrics;
 mod parent;

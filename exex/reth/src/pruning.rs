@@ -1,28 +1,45 @@
-//! Whether a node deletes anything of its past.
+//! What a node deletes of its past.
 
 use reth_chainspec::ChainSpec;
 use reth_config::{Config, PruneConfig};
 use reth_node_core::node_config::NodeConfig;
-use reth_prune_types::PruneModes;
+use reth_prune_types::{PruneMode, PruneModes};
 
-/// Whether the command line or the file of settings asks for pruning of any kind. The node merges the two.
+/// Whether the command line or the file of settings asks for pruning of any kind.
 pub(crate) fn prunes(config: &NodeConfig<ChainSpec>) -> bool {
-    let from_arguments = config.prune_config();
-    from_arguments.is_some_and(|pruning| deletes(&pruning)) || file_asks(config)
+    // A node that can't read its file does not start; of the two answers this is the one that loses nothing.
+    modes(config).is_none_or(|modes| modes != PruneModes::default())
 }
 
-fn file_asks(config: &NodeConfig<ChainSpec>) -> bool {
+/// How many blocks below the tip keep what executing them again takes; `None` if that is not limited in this way.
+pub(crate) fn kept(config: &NodeConfig<ChainSpec>) -> Option<u64> {
+    let modes = modes(config)?;
+    let distance = |mode| match mode {
+        PruneMode::Distance(blocks) => Some(blocks),
+        PruneMode::Full => Some(0),
+        PruneMode::Before(_) => None,
+    };
+    let history = [modes.account_history, modes.storage_history, modes.bodies_history];
+    history.into_iter().flatten().filter_map(distance).min()
+}
+
+/// Command line and file, merged as the node does it; `None` if the file can't be read.
+fn modes(config: &NodeConfig<ChainSpec>) -> Option<PruneModes> {
+    let from_file = file_of_settings(config)?;
+    let Some(mut pruning) = config.prune_config() else {
+        return Some(from_file.segments);
+    };
+    pruning.merge(from_file);
+    Some(pruning.segments)
+}
+
+fn file_of_settings(config: &NodeConfig<ChainSpec>) -> Option<PruneConfig> {
     let path = config.config.clone().unwrap_or_else(|| config.datadir().config());
     // The node makes it at its first start, with nothing to prune.
     if !path.exists() {
-        return false;
+        return Some(PruneConfig::default());
     }
-    // A node that can't read it does not start; of the two answers this is the one that loses nothing.
-    Config::from_path(&path).map_or(true, |settings| deletes(&settings.prune))
-}
-
-fn deletes(pruning: &PruneConfig) -> bool {
-    pruning.segments != PruneModes::default()
+    Config::from_path(&path).ok().map(|settings| settings.prune)
 }
 
 #[cfg(test)]
@@ -52,9 +69,13 @@ mod tests {
         let mut history = node(folder.path());
         history.pruning.account_history_distance = Some(20_000);
         assert!(prunes(&history));
+        assert_eq!(kept(&history), Some(20_000));
+        full.pruning.storage_history_distance = Some(30_000);
+        assert_eq!(kept(&full), Some(10_064));
         let mut interval = node(folder.path());
         interval.pruning.block_interval = Some(7);
         assert!(!prunes(&interval));
+        assert_eq!(kept(&interval), None);
     }
 
     #[test]
@@ -68,6 +89,7 @@ mod tests {
         let history = "[prune.segments.account_history]\ndistance = 20000\n";
         fs::write(&file, history).unwrap();
         assert!(prunes(&node));
+        assert_eq!(kept(&node), Some(20_000));
         fs::write(&file, "what?").unwrap();
         assert!(prunes(&node));
     }

@@ -8,7 +8,7 @@ use crate::{
 use alloy_primitives::Address;
 
 /// State further back than so many blocks is deleted.
-const HORIZON: u64 = 64;
+pub(super) const HORIZON: u64 = 64;
 
 /// The blocks before the extension's first start can't be executed any more. It says so and waits; told to leave
 /// them out, it goes on behind them.
@@ -36,19 +36,19 @@ pub(super) async fn pruning_cut_short(plan: FaultPlan) -> eyre::Result<Outcome> 
 /// A node without the extension that has deleted old states, stopped; and how to start it with the extension.
 async fn pruned_chain(plan: FaultPlan) -> eyre::Result<(NodeScene, NodeLaunch)> {
     let mut scene = plan.scene(2).await?;
-    let with_extension = scene.launch.clone().and_args(pruning());
-    scene.launch = scene.launch.clone().with_args(pruning());
+    let with_extension = scene.launch.clone().and_args(pruning(HORIZON));
+    scene.launch = scene.launch.clone().with_args(pruning(HORIZON));
     scene.start().await?;
     scene.extend(4 * HORIZON).await?;
     scene.stop().await?;
     Ok((scene, with_extension))
 }
 
-/// Flags of a node that deletes states beyond the horizon at once.
-fn pruning() -> Vec<String> {
+/// Flags of a node that deletes states so far back at once.
+pub(super) fn pruning(distance: u64) -> Vec<String> {
     let mut flags = vec!["--full".to_owned(), "--prune.block-interval=1".to_owned()];
     for what in ["minimum-distance", "account-history.distance", "storage-history.distance"] {
-        flags.push(format!("--prune.{what}={HORIZON}"));
+        flags.push(format!("--prune.{what}={distance}"));
     }
     flags
 }
@@ -57,7 +57,7 @@ fn pruning() -> Vec<String> {
 /// the stream has its blocks.
 pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
-    scene.launch = scene.launch.clone().and_args(pruning());
+    scene.launch = scene.launch.clone().and_args(pruning(HORIZON));
     scene.may_repeat = true;
     scene.driver.set_depths(Depths { safe: Some(4), finalized: Some(8) });
     scene.start().await?;

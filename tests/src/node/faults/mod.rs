@@ -98,6 +98,7 @@ impl Scenario {
         Self { name: "pruning-cut-short", run: |plan| Box::pin(history::pruning_cut_short(plan)) },
         Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
         Self { name: "synced-in-stages", run: |plan| Box::pin(sync::in_stages(plan)) },
+        Self { name: "pruning-in-stages", run: |plan| Box::pin(sync::pruning_in_stages(plan)) },
         Self { name: "data-wiped", run: |plan| Box::pin(history::data_wiped(plan)) },
     ];
 }

@@ -1,6 +1,9 @@
 //! The node has to fetch blocks from a peer.
 
-use super::{FaultPlan, Outcome};
+use super::{
+    FaultPlan, Outcome,
+    history::{HORIZON, pruning},
+};
 use crate::node::{
     launch::{Blocks, NodeLaunch},
     process::Node,
@@ -17,10 +20,7 @@ const BEHIND: u64 = 300;
 /// which its state is ahead of its history, and announces none of these blocks on the canonical-state stream.
 pub(super) async fn in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
-    let folder = scene.folder().join("peer");
-    let genesis = scene.driver.genesis();
-    let launch = NodeLaunch::new(program::require()?, folder, genesis, Blocks::Driven)?;
-    let peer = launch.start().await?;
+    let peer = start_peer(&scene).await?;
     let with_peer = ["--trusted-peers".to_owned(), peer.enode().await?];
     scene.launch = scene.launch.clone().and_args(with_peer);
     for round in 1..=plan.rounds {
@@ -36,6 +36,36 @@ pub(super) async fn in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     scene.catch_up().await?;
     scene.extend(5).await?;
     Outcome::of(&mut scene, plan.rounds).await
+}
+
+/// A node that prunes is away for longer than it keeps states: the stages delete without asking, unless they are told of
+/// a distance that is enough, as the extension advises.
+pub(super) async fn pruning_in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let mut scene = plan.scene(2).await?;
+    let peer = start_peer(&scene).await?;
+    let with_peer = ["--trusted-peers".to_owned(), peer.enode().await?];
+    let plain = scene.launch.clone().and_args(with_peer);
+    scene.launch = plain.clone().and_args(pruning(HORIZON));
+    scene.start().await?;
+    scene.extend(3 * HORIZON).await?;
+    scene.settle(super::SETTLE_DEADLINE).await?;
+    scene.stop().await?;
+    scene.driver.catch_up(&peer).await?;
+    scene.driver.extend(&peer, BEHIND).await?;
+
+    scene.launch = plain.and_args(pruning(BEHIND + 2 * HORIZON));
+    scene.start().await?;
+    sync(&mut scene).await?;
+    eyre::ensure!(executions_in_stages(&scene) > 0, "nothing was executed in stages");
+    follow(&mut scene, &peer).await?;
+    Outcome::of(&mut scene, 1).await
+}
+
+/// A node without the extension, on the scene's chain.
+async fn start_peer(scene: &NodeScene) -> eyre::Result<Node> {
+    let folder = scene.folder().join("peer");
+    let genesis = scene.driver.genesis();
+    NodeLaunch::new(program::require()?, folder, genesis, Blocks::Driven)?.start().await
 }
 
 async fn sync(scene: &mut NodeScene) -> eyre::Result<()> {

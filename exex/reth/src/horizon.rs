@@ -1,0 +1,93 @@
+//! Notices when a sync in stages would delete what a target still lacks.
+//!
+//! Before reth v2.5.1 prunes at the tip it asks its extensions. The stage of its pipeline that prunes asks nobody, and the
+//! pipeline runs whenever the node was away for more than 32 blocks.
+
+/// Seconds from one block to the next, on Ethereum's networks.
+const SLOT: u64 = 12;
+
+/// How far back the node keeps its history, and whether that is enough.
+#[derive(Debug)]
+pub(crate) struct Horizon {
+    kept: u64,
+    is_too_near: bool,
+}
+
+/// The node's last block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) number: u64,
+    /// Unix seconds.
+    pub(crate) timestamp: u64,
+}
+
+/// What has changed, to be said once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A target is further behind than the node keeps history. With so many blocks it would be safe.
+    TooNear {
+        /// How far the last target is behind, in blocks.
+        behind: u64,
+        /// The distance to prune at until it has caught up.
+        safe: u64,
+    },
+    /// All targets are near enough.
+    FarEnough,
+}
+
+impl Horizon {
+    /// `kept` is the number of blocks below the tip whose history is kept.
+    pub(crate) const fn new(kept: u64) -> Self {
+        Self { kept, is_too_near: false }
+    }
+
+    /// Compares it with where the network's tip must be by now; the node may have yet to get there.
+    pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<Change> {
+        let missed = now.saturating_sub(head.timestamp) / SLOT;
+        let behind = head.number.saturating_add(missed).saturating_sub(delivered);
+        let is_too_near = behind >= self.kept;
+        if is_too_near == self.is_too_near {
+            return None;
+        }
+        self.is_too_near = is_too_near;
+        if !is_too_near {
+            return Some(Change::FarEnough);
+        }
+        // As much again for the time that it takes.
+        Some(Change::TooNear { behind, safe: behind.saturating_add(self.kept) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: Head = Head { number: 50_000, timestamp: 1_000_000 };
+
+    #[test]
+    fn a_target_that_lags_is_told_of_once() {
+        let mut horizon = Horizon::new(10_064);
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 49_999), None);
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_937), None);
+        let too_near = Change::TooNear { behind: 10_064, safe: 20_128 };
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), Some(too_near));
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), None);
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 45_000), Some(Change::FarEnough));
+    }
+
+    #[test]
+    fn a_node_that_was_away_has_the_networks_blocks_to_come() {
+        let mut horizon = Horizon::new(10_064);
+        let away = |blocks: u64| HEAD.timestamp + blocks * SLOT;
+        assert_eq!(horizon.look(HEAD, away(10_000), HEAD.number), None);
+        let too_near = Change::TooNear { behind: 12_000, safe: 22_064 };
+        assert_eq!(horizon.look(HEAD, away(12_000), HEAD.number), Some(too_near));
+    }
+
+    #[test]
+    fn clocks_that_are_off_and_cursors_ahead_are_no_danger() {
+        let mut horizon = Horizon::new(100);
+        assert_eq!(horizon.look(HEAD, 0, HEAD.number), None);
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number + 7), None);
+    }
+}
