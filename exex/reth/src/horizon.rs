@@ -1,7 +1,7 @@
 //! Notices when a sync in stages would delete what a target still lacks.
 //!
-//! Before reth v2.5.1 prunes at the tip it asks its extensions. The stage of its pipeline that prunes asks nobody, and the
-//! pipeline runs whenever the node was away for more than 32 blocks.
+//! Before reth v2.5.1 prunes at the tip it asks its extensions. Its pipeline indexes and prunes history by the configured
+//! distances and asks nobody, and it runs whenever the node was away for more than 32 blocks.
 
 /// Seconds from one block to the next, on Ethereum's networks.
 const SLOT: u64 = 12;

@@ -38,8 +38,8 @@ pub(super) async fn in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, plan.rounds).await
 }
 
-/// A node that prunes is away for longer than it keeps states: the stages delete without asking, unless they are told of
-/// a distance that is enough, as the extension advises.
+/// A node that prunes is away for longer than it keeps states: the stages go by the configured distance alone, and one that
+/// is enough, as the extension advises, keeps all that is needed. (With the short one reth's stages refuse to run.)
 pub(super) async fn pruning_in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     let peer = start_peer(&scene).await?;
