@@ -59,7 +59,7 @@ pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     scene.launch = scene.launch.clone().and_args(pruning(HORIZON));
     scene.may_repeat = true;
-    scene.driver.set_depths(Depths { safe: Some(4), finalized: Some(8) });
+    scene.driver.set_depths(Depths { safe: Some(16), finalized: Some(32) });
     scene.start().await?;
     scene.extend(3 * HORIZON).await?;
     scene.settle(super::SETTLE_DEADLINE).await?;
