@@ -81,7 +81,7 @@ impl ExportCommand {
         let last = self.last_block(&*chain)?;
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
-        let redis = RedisOptions::default();
+        let redis = RedisOptions::from_env();
         let targets = self.target.iter().map(|url| open_target(url, &redis, &stop));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
 

@@ -1,9 +1,13 @@
 //! The connection to a server, made when it is needed, and what the server says of itself.
 
 use redis::{
-    AsyncConnectionConfig, Client, RedisResult, Value, aio::MultiplexedConnection, from_redis_value,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult,
+    TlsCertificates, Value, aio::MultiplexedConnection, from_redis_value,
 };
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How long a connection may take to be there, login included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -12,9 +16,14 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first release with `XADD … IDMP`.
 const IDEMPOTENT_SINCE: (u32, u32) = (8, 6);
 
+/// What a file of certificate authorities must have.
+const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// At most one connection.
 pub(super) struct Link {
-    client: Client,
+    server: ConnectionInfo,
+    /// Whom to trust instead of the built-in authorities; `None` also where nothing is encrypted.
+    ca_file: Option<PathBuf>,
     /// `None` before the first use, and after trouble.
     open: Option<Open>,
     /// The connection before, of which the server may not have read everything yet.
@@ -42,8 +51,8 @@ struct Session {
 }
 
 impl Link {
-    pub(super) const fn new(client: Client) -> Self {
-        Self { client, open: None, given_up: None, may_be_idempotent: true }
+    pub(super) const fn new(server: ConnectionInfo, ca_file: Option<PathBuf>) -> Self {
+        Self { server, ca_file, open: None, given_up: None, may_be_idempotent: true }
     }
 
     /// The connection, made now if there is none.
@@ -67,12 +76,24 @@ impl Link {
         self.may_be_idempotent = false;
     }
 
+    /// The file is read anew for each connection, so that a renewed one is taken up.
+    fn client(&self) -> RedisResult<Client> {
+        match &self.ca_file {
+            None => Client::open(self.server.clone()),
+            Some(path) => {
+                let root_cert = Some(read_authorities(path)?);
+                let certificates = TlsCertificates { client_tls: None, root_cert };
+                Client::build_with_tls(self.server.clone(), certificates)
+            }
+        }
+    }
+
     async fn connect(&mut self) -> RedisResult<Open> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let mut connection =
-            self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            self.client()?.get_multiplexed_async_connection_with_config(&config).await?;
         let mut open = introduce(&mut connection).await?;
         open.is_idempotent &= self.may_be_idempotent;
         if let (Some(before), Some(now)) = (&self.given_up, &open.session)
@@ -87,6 +108,18 @@ impl Link {
         self.given_up = None;
         Ok(open)
     }
+}
+
+fn read_authorities(path: &Path) -> RedisResult<Vec<u8>> {
+    let unusable = |reason: String| {
+        let detail = format!("{}: {reason}", path.display());
+        RedisError::from((ErrorKind::InvalidClientConfig, "cannot use the CA file", detail))
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    if !pem.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
+        return Err(unusable("it holds no certificate in PEM form".to_owned()));
+    }
+    Ok(pem)
 }
 
 /// Asks the server what it is. One that does not tell is taken for an old one.

@@ -22,7 +22,7 @@ use entries::{compress, hash_text, leading_group};
 use entry_id::EntryId;
 use link::Link;
 use look_back::look_back;
-use redis::{Client, RedisError};
+use redis::RedisError;
 use retention::{Retention, trim};
 use std::fmt;
 use tokio_util::sync::CancellationToken;
@@ -89,12 +89,13 @@ impl RedisTarget {
             // An error means that the program has chosen its cryptography already.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
-        match url.connection_info().and_then(Client::open) {
-            Ok(client) => Ok(Self {
+        let ca_file = options.ca_file.clone().filter(|_| url.tls);
+        match url.connection_info() {
+            Ok(server) => Ok(Self {
                 name,
                 topic: url.topic.clone(),
                 producer_id: options.producer_id.clone(),
-                link: Link::new(client),
+                link: Link::new(server, ca_file),
                 is_uncertain: true,
                 continuity: Continuity::default(),
                 budget: Budget::new(options.byte_budget),

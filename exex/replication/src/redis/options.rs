@@ -1,5 +1,7 @@
 //! How a stream is written to.
 
+use std::{env, path::PathBuf};
+
 /// How a Redis stream is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisOptions {
@@ -18,6 +20,9 @@ pub struct RedisOptions {
     /// Who adds, for servers that keep apart what was added already (Redis 8.6 and later, `XADD … IDMP`). Programs with the
     /// same name, one after the other or beside each other, add a block once.
     pub producer_id: String,
+    /// A file of certificate authorities in PEM, which a `rediss://` server's certificate has to come from, in place of the
+    /// built-in ones. It is read at each connection; one that can't be used is waited for.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl RedisOptions {
@@ -25,6 +30,12 @@ impl RedisOptions {
     pub const DEFAULT_BYTE_BUDGET: u64 = 8 << 30;
     /// The producer's name unless another is set.
     pub const DEFAULT_PRODUCER_ID: &str = "bsp-reth";
+
+    /// The defaults, with the authorities of the environment variable `SSL_CERT_FILE`, as the agent takes them.
+    pub fn from_env() -> Self {
+        let ca_file = env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
+        Self { ca_file: ca_file.map(PathBuf::from), ..Self::default() }
+    }
 }
 
 impl Default for RedisOptions {
@@ -33,6 +44,7 @@ impl Default for RedisOptions {
             byte_budget: Some(Self::DEFAULT_BYTE_BUDGET),
             trim_acknowledged: true,
             producer_id: Self::DEFAULT_PRODUCER_ID.to_owned(),
+            ca_file: None,
         }
     }
 }

@@ -39,6 +39,9 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         _ if error.to_string().contains("refused to switch database") => {
             "the server has no such database: check the path of the URL, or raise `databases`"
         }
+        _ if error.to_string().contains("UnknownIssuer") => {
+            "name the file of its certificate's authority in SSL_CERT_FILE"
+        }
         _ => return None,
     };
     Some(advice)

@@ -1,7 +1,9 @@
 //! What arrives.
 
-use crate::fixture::{command, entries, entry, expected, plain_target, server, stream};
+use crate::fixture::{command, entries, entry, expected, plain_target, server, stream, until};
 use bsp_replication::{RedisOptions, RedisTarget, Target, TargetUrl};
+use bsp_tests::servers::{certificate::Certificate, free_address};
+use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -32,8 +34,40 @@ async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
     let mut target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap();
     let health = target.health();
     let delivery = tokio::spawn(async move { target.deliver(&[entry(1)]).await });
-    crate::fixture::until("an attempt fails", async || health.retries() > 0).await;
+    until("an attempt fails", async || health.retries() > 0).await;
     stop.cancel();
     assert!(delivery.await.unwrap().is_err());
     assert_eq!(stream(&server).await, []);
+}
+
+#[tokio::test]
+async fn a_server_is_believed_if_its_authority_is_named() {
+    let Some(certificate) = Certificate::make() else { return };
+    let address = free_address().unwrap();
+    let arguments = certificate.redis_arguments(address.port());
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let Some(server) = server(&arguments).await else { return };
+    let TargetUrl::Redis(url) = format!("rediss://{address}/?topic=replication").parse().unwrap()
+    else {
+        panic!("{address}")
+    };
+    let stop = CancellationToken::new();
+    let target = |ca_file: Option<PathBuf>| {
+        let options = RedisOptions { ca_file, ..RedisOptions::default() };
+        RedisTarget::new(&url, &options, stop.clone()).unwrap()
+    };
+    let mut trusting = target(Some(certificate.file()));
+    trusting.deliver(&[entry(1)]).await.unwrap();
+    assert_eq!(stream(&server).await, expected(&[entry(1)]));
+
+    let missing = certificate.file().with_extension("missing");
+    for (ca_file, trouble) in [(None, "SSL_CERT_FILE"), (Some(missing), "cert.missing")] {
+        let mut distrusting = target(ca_file);
+        let health = distrusting.health();
+        let delivery = tokio::spawn(async move { distrusting.deliver(&[entry(2)]).await });
+        until("it says why", async || health.trouble().is_some_and(|it| it.contains(trouble)))
+            .await;
+        delivery.abort();
+    }
+    assert_eq!(stream(&server).await, expected(&[entry(1)]));
 }

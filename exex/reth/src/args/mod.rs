@@ -33,8 +33,9 @@ pub struct BspArgs {
 
     /// Where to deliver, with commas between URLs. Every target gets every block. Turns the producer on.
     ///
-    /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or `file:///folder`. If
-    /// there is a password in it, use the environment variable: everybody on the host can see a process's arguments.
+    /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or `file:///folder`. For
+    /// `rediss`, SSL_CERT_FILE may name a file of certificate authorities to trust instead of the built-in ones. If there
+    /// is a password in it, use the environment variable: everybody on the host can see a process's arguments.
     ///
     /// [default: redis://127.0.0.1:6379/?topic=replication]
     #[arg(
@@ -227,10 +228,10 @@ impl BspArgs {
         kind_of(self.specimen, self.result)
     }
 
-    /// How Redis targets are written to.
+    /// How Redis targets are written to. `SSL_CERT_FILE` may name certificate authorities.
     pub fn redis_options(&self) -> RedisOptions {
         let byte_budget = Some(self.redis_byte_budget.0).filter(|bytes| *bytes > 0);
-        RedisOptions { byte_budget, ..RedisOptions::default() }
+        RedisOptions { byte_budget, ..RedisOptions::from_env() }
     }
 
     /// How the producer works. `data_dir` is that of the node.
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_stream_has_a_limit_unless_it_is_taken_away() {
-        let default = RedisOptions::default();
+        let default = RedisOptions::from_env();
         assert_eq!(parse(&["--exex.bsp"]).unwrap().redis_options(), default);
         let args = parse(&["--exex.bsp", "--exex.bsp.redis-byte-budget=0"]).unwrap();
         assert_eq!(args.redis_options().byte_budget, None);
