@@ -77,8 +77,6 @@ impl Report {
         {
             self.tip = Some(tip);
             self.board.set_tip(Some(tip));
-            self.chain_metrics.tip_height.set(tip.number as f64);
-            self.metrics.lag_blocks.set(self.lag() as f64);
         }
     }
 
@@ -88,7 +86,6 @@ impl Report {
         let cursor = ring.cursor();
         self.board.set_cursor(self.index, self.next, cursor);
         self.metrics.cursor_height.set(self.next.saturating_sub(1) as f64);
-        self.metrics.lag_blocks.set(self.lag() as f64);
         let finished = self.finished.set(self.index, confirmed);
         self.board.set_finished(finished);
         if let Some(finished) = finished {

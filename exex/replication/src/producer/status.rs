@@ -1,6 +1,8 @@
 //! What a producer is doing, for people.
 
+use super::metrics::{ChainMetrics, TargetMetrics};
 use alloy_eips::BlockNumHash;
+use metrics::Gauge;
 use serde::Serialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -91,13 +93,20 @@ struct Board {
     status: Status,
     /// For each target the height that it goes on at.
     next: Vec<Option<u64>>,
+    /// Set here, because the tip moves on while a lane waits for its target.
+    tip_height: Gauge,
+    lag_blocks: Vec<Gauge>,
 }
 
 impl StatusBoard {
     pub(super) fn of_targets(names: impl Iterator<Item = String>) -> Self {
         let targets: Vec<_> = names.map(TargetStatus::starting).collect();
         let next = vec![None; targets.len()];
-        Self(Mutex::new(Board { status: Status { targets, ..Status::default() }, next }))
+        let tip_height = ChainMetrics::default().tip_height;
+        let lag = |target: &TargetStatus| TargetMetrics::of(&target.target).lag_blocks;
+        let lag_blocks = targets.iter().map(lag).collect();
+        let status = Status { targets, ..Status::default() };
+        Self(Mutex::new(Board { status, next, tip_height, lag_blocks }))
     }
 
     pub(super) fn read(&self) -> Status {
@@ -140,8 +149,11 @@ impl StatusBoard {
 impl Board {
     fn set_lags(&mut self) {
         let Some(tip) = self.status.tip else { return };
-        for (target, next) in self.status.targets.iter_mut().zip(&self.next) {
+        self.tip_height.set(tip.number as f64);
+        let targets = self.status.targets.iter_mut().zip(&self.next).zip(&self.lag_blocks);
+        for ((target, next), gauge) in targets {
             target.lag = next.map_or(0, |next| tip.number.saturating_add(1).saturating_sub(next));
+            gauge.set(target.lag as f64);
         }
     }
 }
