@@ -79,7 +79,17 @@ async fn the_producer_is_an_extension_only_where_the_node_prunes() {
         scene.start().await.unwrap();
         scene.extend(5).await.unwrap();
         scene.settle(DEADLINE).await.unwrap();
-        let extensions = scene.node().unwrap().metric("reth_exex_manager_num_exexs").await.unwrap();
+        let node = scene.node().unwrap();
+        let extensions = node.metric("reth_exex_manager_num_exexs").await.unwrap();
         assert_eq!(extensions, is_extension.then_some(1.0), "{flags:?}");
+        // By the clock this chain is months behind, more than a node with --full keeps.
+        let expected = f64::from(flags.contains(&"--full"));
+        wait_for("it is known whether history is at risk", DEADLINE, async || {
+            let at_risk = node.metric("reth_exex_bsp_history_at_risk").await.unwrap();
+            (at_risk == Some(expected)).then_some(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(scene.printed().contains("Targets lack blocks"), expected == 1.0, "{flags:?}");
     }
 }
