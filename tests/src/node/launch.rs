@@ -21,6 +21,9 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// What the next process says while the killed one still holds the lock.
 const LOCK_TAKEN: &str = "Storage lock already taken";
 
+/// What it says where somebody else was faster.
+const PORT_TAKEN: &str = "is already in use";
+
 /// Who makes a node's blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blocks {
@@ -124,19 +127,20 @@ impl NodeLaunch {
     ///
     /// # Errors
     ///
-    /// Where it ends before it answers, other than because of its predecessor's lock, or does not answer in time.
+    /// Where it ends before it answers, other than because of its predecessor's lock or of a port, or does not answer in
+    /// time.
     pub async fn start(&self) -> eyre::Result<Node> {
         self.forget_settings();
         for _ in 0..20 {
             let printed_before = printed(&self.log()).len();
             match self.try_start().await {
-                Err(_) if printed(&self.log())[printed_before..].contains(LOCK_TAKEN) => {
+                Err(_) if is_passing(&printed(&self.log())[printed_before..]) => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 node => return node,
             }
         }
-        eyre::bail!("the node's predecessor does not let go of its lock");
+        eyre::bail!("the node's lock or its ports stay taken:\n{}", printed(&self.log()));
     }
 
     async fn try_start(&self) -> eyre::Result<Node> {
@@ -192,6 +196,11 @@ impl NodeLaunch {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+/// Whether a start that failed with this in the log may go well the next time.
+fn is_passing(printed: &str) -> bool {
+    printed.contains(LOCK_TAKEN) || printed.contains(PORT_TAKEN)
 }
 
 fn printed(log: &Path) -> String {

@@ -152,7 +152,7 @@ impl NodeScene {
     pub async fn extend(&mut self, count: u64) -> eyre::Result<()> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
         let extended = self.driver.extend(node, count).await;
-        extended.wrap_err_with(|| self.last_lines(25))
+        self.explained(extended)
     }
 
     /// Replaces the last `depth` blocks, made now, by one more.
@@ -173,7 +173,8 @@ impl NodeScene {
     /// Where the node does not follow.
     pub async fn switch(&mut self, branch: Branch, length: u64) -> eyre::Result<Branch> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
-        self.driver.switch(node, branch, usize::try_from(length)?).await
+        let switched = self.driver.switch(node, branch, usize::try_from(length)?).await;
+        self.explained(switched)
     }
 
     /// The same with a restarted node, which may not even have the branch's base any more.
@@ -183,7 +184,8 @@ impl NodeScene {
     /// Where it does not follow.
     pub async fn adopt_after_loss(&mut self, branch: Branch, length: u64) -> eyre::Result<Branch> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
-        self.driver.catch_up_to(node, branch.base()).await?;
+        let caught_up = self.driver.catch_up_to(node, branch.base()).await;
+        self.explained(caught_up)?;
         self.switch(branch, length).await
     }
 
@@ -194,7 +196,8 @@ impl NodeScene {
     /// Where it does not follow.
     pub async fn catch_up(&mut self) -> eyre::Result<usize> {
         let node = self.node.as_ref().ok_or_eyre("the node is not running")?;
-        self.driver.catch_up(node).await
+        let caught_up = self.driver.catch_up(node).await;
+        self.explained(caught_up)
     }
 
     /// Waits until every target was seen to hold every canonical block.
@@ -328,6 +331,11 @@ impl NodeScene {
         let expected = self.expected();
         let reports = self.views.iter().map(|view| expected.check(view.name(), view.entries()));
         Ok(reports.collect())
+    }
+
+    /// With the end of what the node printed, where it did not follow.
+    fn explained<T>(&self, result: eyre::Result<T>) -> eyre::Result<T> {
+        result.wrap_err_with(|| self.last_lines(25))
     }
 
     /// The end of what the node printed.

@@ -12,7 +12,7 @@ const DEATH_DEADLINE: Duration = Duration::from_secs(15);
 /// Killed at whatever it does, once a round.
 pub(super) async fn at_random(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut dice = plan.dice();
-    let mut scene = plan.scene(2).await?;
+    let mut scene = plan.scene_on_disk(2).await?;
     scene.may_repeat = true;
     let mut lost = 0;
     for _ in 0..plan.rounds {
@@ -36,7 +36,7 @@ pub(super) async fn at_random(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// Killed at each failpoint.
 pub(super) async fn at_failpoints(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = plan.scene(2).await?;
+    let mut scene = plan.scene_on_disk(2).await?;
     scene.may_repeat = true;
     let (mut killed, mut missed) = (0, Vec::new());
     for name in failpoint::ALL {
@@ -114,7 +114,7 @@ pub(super) async fn sigterm(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// Killed with everything delivered: it comes back behind the cursor, and gets the same blocks again.
 pub(super) async fn ahead_of_node(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = plan.scene(2).await?;
+    let mut scene = plan.scene_on_disk(2).await?;
     scene.start().await?;
     let mut lost = 0;
     for _ in 0..plan.rounds {
@@ -133,7 +133,7 @@ pub(super) async fn ahead_of_node(plan: FaultPlan) -> eyre::Result<Outcome> {
 
 /// The same, but other blocks follow.
 pub(super) async fn ahead_of_fork(plan: FaultPlan) -> eyre::Result<Outcome> {
-    let mut scene = plan.scene(2).await?;
+    let mut scene = plan.scene_on_disk(2).await?;
     scene.start().await?;
     for _ in 0..plan.rounds {
         scene.extend(12).await?;

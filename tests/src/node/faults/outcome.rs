@@ -72,7 +72,7 @@ pub fn print_table(outcomes: &[(&'static str, eyre::Result<Outcome>)]) {
     for (name, outcome) in outcomes {
         match outcome {
             Ok(outcome) => print_rows(name, outcome),
-            Err(error) => println!("| {name} | **failed** {error:#} |"),
+            Err(error) => println!("| {name} | **failed** {} |", error.root_cause()),
         }
     }
     let notes = outcomes.iter().filter_map(|(name, it)| Some((name, it.as_ref().ok()?)));
