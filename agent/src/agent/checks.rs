@@ -6,7 +6,7 @@ use crate::{
     config::{AgentConfig, ProofConfig, SourceConfig},
     pin::IpfsPinner,
     proof::preflight,
-    source::redis::{Overview, overview_if_there},
+    source::redis::{Overview, ca_file_from_env, overview_if_there},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
         SourceConfig::Redis { url, password } => (url, password.as_ref()),
     };
     let url = parts::redis_url(url, password)?;
-    let ca_file = parts::ca_file();
+    let ca_file = ca_file_from_env();
     let seen = tokio::time::timeout(DEADLINE, overview_if_there(&url, ca_file.as_deref())).await;
     let seen = match seen {
         Ok(seen) => seen.map_err(|error| error.to_string()),

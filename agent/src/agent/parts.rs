@@ -131,7 +131,7 @@ async fn source(
                 url: redis_url(url, password.as_ref())?,
                 consumer: consumer.to_owned(),
                 claim_idle: config.intake.claim_idle,
-                ca_file: ca_file(),
+                ca_file: redis::ca_file_from_env(),
             };
             Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
         }
@@ -180,11 +180,6 @@ pub(super) fn redis_url(
     password: Option<&Secret<String>>,
 ) -> Result<RedisUrl, UrlError> {
     RedisUrl::parse(url.expose(), password.map(|password| password.expose().as_str()))
-}
-
-/// Certificate authorities to trust instead of the built-in ones.
-pub(super) fn ca_file() -> Option<PathBuf> {
-    std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// The operator's key.

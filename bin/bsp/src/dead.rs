@@ -5,7 +5,10 @@ mod folder;
 use crate::{output, stream};
 use bsp_agent::{
     alarm::now_ms,
-    source::redis::dead::{DeadLetters, Letter},
+    source::redis::{
+        ca_file_from_env,
+        dead::{DeadLetters, Letter},
+    },
 };
 use clap::{Args, Subcommand};
 use eyre::bail;
@@ -86,7 +89,8 @@ impl Letters {
         if let Some(data_dir) = &place.data_dir {
             return Ok(Self::Folder(DeadFolder::open(data_dir)?));
         }
-        let letters = DeadLetters::open(&place.stream.url()?, stream::ca_file().as_deref()).await?;
+        let letters =
+            DeadLetters::open(&place.stream.url()?, ca_file_from_env().as_deref()).await?;
         Ok(Self::Stream(Box::new(letters)))
     }
 

@@ -3,7 +3,7 @@
 use bsp_agent::source::url::RedisUrl;
 use clap::Args;
 use eyre::{Context, ContextCompat};
-use std::{env, future::Future, path::PathBuf, time::Duration};
+use std::{env, future::Future, time::Duration};
 
 /// Which stream.
 #[derive(Debug, Args)]
@@ -23,11 +23,6 @@ impl StreamArgs {
         let password = env::var("REDIS_PWD").ok();
         Ok(RedisUrl::parse(text, password.as_deref())?)
     }
-}
-
-/// The certificate authorities to trust instead of the built-in ones, as OpenSSL's programs take them.
-pub(crate) fn ca_file() -> Option<PathBuf> {
-    env::var_os("SSL_CERT_FILE").map(PathBuf::from)
 }
 
 /// Runs a future to its end.

@@ -49,7 +49,7 @@ fn write_entry(folder: &Path, Entry { hash, number, replica }: &Entry) -> io::Re
 async fn main() -> eyre::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut target = FilePerBlock { folder: folder.path().to_owned() };
-    // In a node the producer does this with the chain's blocks: `node.install_bsp(Bsp::new(args).with_target(…))`.
+    // In a node the producer does this with the chain's blocks: `node.install_bsp(Bsp::new(args).with_target("mine", …))`.
     let entry = |number: u64| Entry {
         hash: B256::with_last_byte(number as u8),
         number,

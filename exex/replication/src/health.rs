@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,17 +16,21 @@ pub struct TargetHealth(Arc<Shared>);
 struct Shared {
     trouble: Mutex<Option<String>>,
     retries: AtomicU64,
+    /// Another one whose troubles are this one's too.
+    other: OnceLock<TargetHealth>,
 }
 
 impl TargetHealth {
     /// What keeps the target from taking what it is given, and what to do; `None` while all is well.
     pub fn trouble(&self) -> Option<String> {
-        self.lock().clone()
+        let own = self.lock().clone();
+        own.or_else(|| self.0.other.get()?.trouble())
     }
 
     /// How many attempts have failed since the target was opened, and were or will be repeated.
     pub fn retries(&self) -> u64 {
-        self.0.retries.load(Ordering::Relaxed)
+        let others = self.0.other.get().map_or(0, Self::retries);
+        self.0.retries.load(Ordering::Relaxed) + others
     }
 
     /// For a target: an attempt has failed and will be repeated. The reason must hold no secret.
@@ -43,6 +47,12 @@ impl TargetHealth {
     /// For a target: all is well again.
     pub fn recovered(&self) {
         *self.lock() = None;
+    }
+
+    /// From now on, and once only: what the other one shows is shown here too.
+    pub(crate) fn show_too(&self, other: Self) {
+        // It is there already only if a target is opened twice.
+        let _ = self.0.other.set(other);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {

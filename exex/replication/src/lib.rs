@@ -26,6 +26,7 @@
 
 mod backoff;
 mod chain;
+mod deferred;
 pub mod failpoint;
 mod file;
 mod health;
@@ -37,6 +38,7 @@ mod url;
 
 pub use self::{
     chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
+    deferred::DeferredTarget,
     file::FileTarget,
     health::TargetHealth,
     producer::{

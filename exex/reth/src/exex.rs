@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_secs(2);
 pub(crate) struct Host<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> {
     pub(crate) components: N,
     pub(crate) config: NodeConfig<ChainSpec>,
-    /// `None` if the producer is not registered there, because the node prunes nothing.
+    /// `None` if the producer is not registered there.
     pub(crate) manager: Option<Manager<N>>,
 }
 
@@ -75,7 +75,7 @@ where
     let args = bsp.args();
     let chain = NodeChain::new(provider.clone(), Arc::clone(&config.chain), args.kind());
     let data_dir = config.datadir();
-    let horizon = manager.as_ref().and_then(|_| kept(&config)).map(Horizon::new);
+    let horizon = kept(&config).map(|kept| Horizon::new(kept, manager.is_some()));
     let config = args.producer_config(data_dir.data_dir());
     let mut starting = pin!(start_producer(Arc::new(chain), bsp, config, handle));
 
@@ -88,6 +88,7 @@ where
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut is_tick = false;
         let is_news = tokio::select! {
             started = &mut starting, if producer.is_none() => {
                 delivered = Some(started.finished());
@@ -108,16 +109,21 @@ where
             }
             Some(_) = finalized.next() => true,
             () = changed(&mut delivered) => false,
-            _ = ticks.tick() => true,
+            _ = ticks.tick() => {
+                is_tick = true;
+                true
+            }
         };
         let Some(producer) = &producer else { continue };
         if is_news {
             producer.wake();
         }
+        let delivered = *producer.finished().borrow();
         if let Some(manager) = &manager {
-            let delivered = *producer.finished().borrow();
             node.tell(provider, &manager.events, delivered);
-            node.look_at_horizon(provider, delivered);
+        }
+        if is_tick {
+            node.look_at_horizon(provider, delivered, manager.is_some());
         }
     }
 }
@@ -237,6 +243,7 @@ impl Listener {
         &mut self,
         provider: &impl BlockReader<Header = Header>,
         delivered: Option<BlockNumHash>,
+        node_asks: bool,
     ) {
         let (Some(horizon), Some(delivered)) = (&mut self.horizon, delivered) else { return };
         // The tip is in memory, but for the first moments after a start.
@@ -247,7 +254,11 @@ impl Listener {
             None => {}
             Some(HorizonChange::TooNear { behind, safe }) => {
                 self.metrics.history_at_risk.set(1);
-                warn!(target: "exex::bsp", behind, "Targets lack blocks as far back as this node keeps history. If it syncs in stages now, as after a pause of 7 minutes, reth deletes what they need: until they have it, run the node with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+                if node_asks {
+                    warn!(target: "exex::bsp", behind, "Targets lack blocks as far back as this node keeps history. If it syncs in stages now, as after a pause of 7 minutes, reth deletes what they need: until they have it, run the node with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+                } else {
+                    warn!(target: "exex::bsp", behind, "Targets lack blocks half as far back as this node keeps history, and with --exex.bsp.register never it does not ask before it deletes: until they have them, run it with --exex.bsp.register auto, or with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+                }
             }
             Some(HorizonChange::FarEnough) => {
                 self.metrics.history_at_risk.set(0);

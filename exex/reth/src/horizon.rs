@@ -1,7 +1,8 @@
-//! Notices when a sync in stages would delete what a target still lacks.
+//! Notices when the node is about to delete what a target still lacks.
 //!
 //! Before reth v2.5.1 prunes at the tip it asks its extensions. Its pipeline indexes and prunes history by the configured
-//! distances and asks nobody, and it runs whenever the node was away for more than 32 blocks.
+//! distances and asks nobody, and it runs whenever the node was away for more than 32 blocks. A producer that is not
+//! registered is never asked.
 
 /// Seconds from one block to the next, on Ethereum's networks.
 const SLOT: u64 = 12;
@@ -10,6 +11,8 @@ const SLOT: u64 = 12;
 #[derive(Debug)]
 pub(crate) struct Horizon {
     kept: u64,
+    /// How far behind a target may be.
+    limit: u64,
     is_too_near: bool,
 }
 
@@ -24,7 +27,7 @@ pub(crate) struct Head {
 /// What has changed, to be said once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A target is further behind than the node keeps history. With so many blocks it would be safe.
+    /// A target is too far behind. With so many blocks it would be safe.
     TooNear {
         /// How far the last target is behind, in blocks.
         behind: u64,
@@ -36,16 +39,19 @@ pub(crate) enum Change {
 }
 
 impl Horizon {
-    /// `kept` is the number of blocks below the tip whose history is kept.
-    pub(crate) const fn new(kept: u64) -> Self {
-        Self { kept, is_too_near: false }
+    /// `kept` is the number of blocks below the tip whose history is kept. Where the node asks before it deletes at the
+    /// tip, a target may be as far behind.
+    pub(crate) const fn new(kept: u64, asks: bool) -> Self {
+        // Somebody has to read the warning, and there has to be time to act.
+        let limit = if asks { kept } else { kept / 2 };
+        Self { kept, limit, is_too_near: false }
     }
 
     /// Compares it with where the network's tip must be by now; the node may have yet to get there.
     pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<Change> {
         let missed = now.saturating_sub(head.timestamp) / SLOT;
         let behind = head.number.saturating_add(missed).saturating_sub(delivered);
-        let is_too_near = behind >= self.kept;
+        let is_too_near = behind >= self.limit;
         if is_too_near == self.is_too_near {
             return None;
         }
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_target_that_lags_is_told_of_once() {
-        let mut horizon = Horizon::new(10_064);
+        let mut horizon = Horizon::new(10_064, true);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 49_999), None);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_937), None);
         let too_near = Change::TooNear { behind: 10_064, safe: 20_128 };
@@ -76,8 +82,16 @@ mod tests {
     }
 
     #[test]
+    fn where_the_node_does_not_ask_there_is_time_to_act() {
+        let mut horizon = Horizon::new(10_064, false);
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number - 5_031), None);
+        let too_near = Change::TooNear { behind: 5_032, safe: 15_096 };
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number - 5_032), Some(too_near));
+    }
+
+    #[test]
     fn a_node_that_was_away_has_the_networks_blocks_to_come() {
-        let mut horizon = Horizon::new(10_064);
+        let mut horizon = Horizon::new(10_064, true);
         let away = |blocks: u64| HEAD.timestamp + blocks * SLOT;
         assert_eq!(horizon.look(HEAD, away(10_000), HEAD.number), None);
         let too_near = Change::TooNear { behind: 12_000, safe: 22_064 };
@@ -86,7 +100,7 @@ mod tests {
 
     #[test]
     fn clocks_that_are_off_and_cursors_ahead_are_no_danger() {
-        let mut horizon = Horizon::new(100);
+        let mut horizon = Horizon::new(100, true);
         assert_eq!(horizon.look(HEAD, 0, HEAD.number), None);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number + 7), None);
     }

@@ -55,7 +55,12 @@ where
             return self;
         }
         let handle = BspHandle::default();
-        if args.register == Register::Always || prunes(self.config()) {
+        let registers = match args.register {
+            Register::Auto => prunes(self.config()),
+            Register::Always => true,
+            Register::Never => false,
+        };
+        if registers {
             let kind_and_time = (args.kind(), args.deliver);
             self.install_bsp_exex(bsp, handle.clone())
                 .extend_rpc_modules(move |mut ctx| merge_rpc(&mut ctx, kind_and_time, handle))

@@ -39,7 +39,7 @@
 //! use bsp_exex::{Bsp, BspArgs};
 //! use bsp_replication::{FileTarget, Target};
 //!
-//! let bsp = Bsp::new(BspArgs::enabled()).with_target(|stop| {
+//! let bsp = Bsp::new(BspArgs::enabled()).with_target("replicas", |stop| {
 //!     Ok(Box::new(FileTarget::open("/var/lib/replicas".as_ref(), stop.clone())?))
 //! });
 //! // …and `node.install_bsp(bsp)`.

@@ -30,7 +30,7 @@ pub(crate) struct ExExMetrics {
     pub(crate) prunable_height: Gauge,
     /// 1 while the node's ExEx manager forwards no notifications although the chain goes on
     pub(crate) forwarding_silent: Gauge,
-    /// 1 while a sync in stages would delete what a target lacks
+    /// 1 while the node may delete what a target lacks
     pub(crate) history_at_risk: Gauge,
     /// 1 while the producer could not be started
     pub(crate) not_started: Gauge,

@@ -71,9 +71,12 @@ async fn the_producer_is_an_extension_only_where_the_node_prunes() {
     if !program::is_there() || !all_there(&[Program::Redis]) {
         return;
     }
-    for (flags, is_extension) in
-        [(&[][..], false), (&["--full"], true), (&["--exex.bsp.register=always"], true)]
-    {
+    for (flags, is_extension) in [
+        (&[][..], false),
+        (&["--full"], true),
+        (&["--exex.bsp.register=always"], true),
+        (&["--full", "--exex.bsp.register=never"], false),
+    ] {
         let mut scene = NodeScene::new(3, 2).await.unwrap();
         scene.launch = scene.launch.clone().and_args(flags.iter().copied());
         scene.start().await.unwrap();

@@ -46,7 +46,7 @@ use super::{Source, SourceError, url::RedisUrl};
 use crate::alarm::Alarms;
 use connect::{Connector, REPLY_DEADLINE};
 use link::{Link, Outages};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Which stream, and as whom to read it.
@@ -61,6 +61,12 @@ pub struct RedisSourceConfig {
     pub claim_idle: Duration,
     /// PEM file of the certificate authorities to trust for `rediss`, instead of the built-in ones.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The file of certificate authorities that the environment names, in the variable that OpenSSL's programs take too:
+/// `SSL_CERT_FILE`. `None` where that is empty.
+pub fn ca_file_from_env() -> Option<PathBuf> {
+    env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Connects, makes the consumer group if it is not there, and begins to look after its pending entries.

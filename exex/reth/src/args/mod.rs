@@ -159,8 +159,8 @@ pub struct BspArgs {
     )]
     pub cursors: Option<PathBuf>,
 
-    /// Whether to register as an Execution Extension. That keeps a node from pruning what is still needed, and costs a few
-    /// milliseconds of processor time for each block.
+    /// Whether to register as an Execution Extension. That keeps a node from pruning at the tip what is still needed, and
+    /// costs a few milliseconds of processor time for each block.
     #[arg(
         id = "bsp_register",
         long = "exex.bsp.register",

@@ -122,6 +122,8 @@ pub enum Register {
     Auto,
     /// On every node.
     Always,
+    /// On none. A node that prunes does not ask then before it deletes what a target still lacks.
+    Never,
 }
 
 /// A number of bytes, written with the unit KB, MB or GB (1024 each) or without.
