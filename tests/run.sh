@@ -200,6 +200,15 @@ node_campaign() {
     "$target/debug/node-campaign" --seed 1 --rounds 2 --only "sigterm,kill-at-random,ahead-other-blocks,cursor-orphaned,flip-flops"
 }
 
+# The node once more, with the points at which it dies.
+node_failpoints() {
+    local report status=0
+    node build --locked --features failpoints --bin bsp-reth || return
+    report=$(BSP_RETH_BIN=$node_target/debug/bsp-reth "$target/debug/node-campaign" --only kill-at-failpoints) || status=$?
+    echo "$report"
+    [ "$status" = 0 ] && [[ $report != *SKIPPED* ]]
+}
+
 # For the difference of read sets and traces: 100 blocks; the published run has 1,000.
 node_oracle() {
     "$target/debug/node-oracle" --blocks 100 --seed 1
@@ -258,6 +267,7 @@ fi
 
 if has_redis && [ -n "${BSP_RETH_BIN:-}" ]; then
     step "node campaign" node_campaign
+    [ "$BSP_RETH_BIN" != "$shipped/bsp-reth" ] || step "node killed at every failpoint" node_failpoints
     step "read sets against reth's tracers" node_oracle
 else
     skip "node campaign, read sets against reth's tracers" "they need redis-server, and bsp-reth in BSP_RETH_BIN"
