@@ -65,6 +65,8 @@ where
             self.install_bsp_exex(bsp, handle.clone())
                 .extend_rpc_modules(move |mut ctx| merge_rpc(&mut ctx, kind_and_time, handle))
         } else {
+            // For other extensions, which make the node open its log too.
+            close_gaps(&self.config().datadir().exex_wal());
             self.extend_rpc_modules(move |mut ctx| {
                 run_beside_manager(&ctx, bsp.clone(), handle.clone());
                 merge_rpc(&mut ctx, (bsp.args().kind(), bsp.args().deliver), handle)

@@ -49,6 +49,8 @@ pub struct Depths {
 pub struct Pace {
     /// Blocks that it took, each time that it took them.
     pub imported: u64,
+    /// How often it had to be given a block again.
+    pub repeated: u64,
     /// How often another branch became canonical.
     pub switches: u64,
     /// The longest time from a block's `newPayload` to the answer to its fork choice.
@@ -151,7 +153,7 @@ impl ChainDriver {
         }
         // Those of a branch that was canonical before too: the node may have forgotten them.
         for block in &branch.blocks {
-            node.engine().new_payload(block).await?;
+            self.pace.repeated += node.engine().new_payload(block).await?;
             self.pace.imported += 1;
         }
         let split = usize::try_from(branch.base)?;
@@ -230,7 +232,7 @@ impl ChainDriver {
 
     async fn import(&mut self, engine: &EngineApi, block: &EngineBlock) -> eyre::Result<()> {
         let begun = Instant::now();
-        engine.new_payload(block).await?;
+        self.pace.repeated += engine.new_payload(block).await?;
         let head = block.id.hash;
         engine.fork_choice(ForkChoice { head, ..self.choice_below(block.id.number) }).await?;
         let taken = begun.elapsed();

@@ -5,7 +5,13 @@ use crate::rpc::JsonRpc;
 use alloy_primitives::B256;
 use serde::Deserialize;
 use serde_json::json;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
+
+/// What reth v2.5.1 answers to a block now and then, with extensions or without, while it moves others from memory to disk.
+const MOVING: &str = "no header found for Number(";
+
+/// How often a block is given to a node that answers so. A consensus client never gives up.
+const TRIES: u64 = 20;
 
 /// A node's engine API.
 #[derive(Debug, Clone)]
@@ -41,14 +47,26 @@ impl EngineApi {
         Self(JsonRpc::with_secret(address, secret))
     }
 
-    /// Has the node execute a block, whose parent it must know.
+    /// Has the node execute a block, whose parent it must know. Returns how often it had to be given again, because the
+    /// node was at odds with itself.
     ///
     /// # Errors
     ///
     /// Where the node does not answer, or does not find the block valid.
-    pub async fn new_payload(&self, block: &EngineBlock) -> eyre::Result<()> {
-        let status = self.0.call("engine_newPayloadV4", block.payload.clone()).await?;
-        expect_valid(&format!("block {}", block.id.number), status)
+    pub async fn new_payload(&self, block: &EngineBlock) -> eyre::Result<u64> {
+        let mut repeated = 0;
+        loop {
+            match self.0.call("engine_newPayloadV4", block.payload.clone()).await {
+                Err(error) if repeated < TRIES && error.to_string().contains(MOVING) => {
+                    repeated += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                status => {
+                    expect_valid(&format!("block {}", block.id.number), status?)?;
+                    return Ok(repeated);
+                }
+            }
+        }
     }
 
     /// Makes a branch canonical.

@@ -38,14 +38,20 @@ impl Outcome {
     /// Where something can't be looked at.
     pub async fn as_it_is(scene: &mut NodeScene, faults: u64) -> eyre::Result<Self> {
         let targets = scene.audit().await?;
-        let Pace { imported, switches, slowest, .. } = scene.driver.pace();
-        Ok(Self {
+        let Pace { imported, repeated, switches, slowest, .. } = scene.driver.pace();
+        let outcome = Self {
             imported: *imported,
             switches: *switches,
             slowest: *slowest,
             faults,
             notes: Vec::new(),
             targets,
+        };
+        Ok(match repeated {
+            0 => outcome,
+            times => {
+                outcome.noting(format!("the node had to be given a block again {times} times"))
+            }
         })
     }
 
