@@ -1,16 +1,9 @@
 //! The producer's future in a node: it listens, wakes the producer, and tells the node what it may prune.
 
 use crate::{
-    Bsp, NodeChain, failpoint,
-    finished::FinishedHeight,
-    forwarding::{Change, Forwarding},
-    handle::BspHandle,
-    horizon::{Change as HorizonChange, Head, Horizon},
-    metrics::ExExMetrics,
-    pruning::kept,
+    Bsp, NodeChain, handle::BspHandle, horizon::Horizon, listener::Listener, pruning::kept,
     start::start_producer,
 };
-use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use bsp_replication::Producer;
 use futures::StreamExt;
@@ -20,20 +13,14 @@ use reth_ethereum_primitives::EthPrimitives;
 use reth_exex::{ExExContext, ExExEvent, ExExNotifications};
 use reth_node_api::{FullNodeComponents, NodeTypes};
 use reth_node_core::node_config::NodeConfig;
-use reth_provider::{BlockIdReader, BlockReader};
 use reth_tasks::TaskExecutor;
-use std::{
-    future::pending,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
-use tracing::{debug, error, info, warn};
+use tracing::info;
 
 /// How often everything is looked at, whatever else happens or does not.
 const TICK: Duration = Duration::from_secs(2);
@@ -59,6 +46,17 @@ impl<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> From<ExExCo
         let ExExContext { components, config, notifications, events, .. } = ctx;
         Self { components, config, manager: Some(Manager { notifications, events }) }
     }
+}
+
+/// What goes on around the producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// There may be something to produce.
+    News,
+    /// More is delivered than before.
+    Delivery,
+    /// Time has passed.
+    Tick,
 }
 
 /// Runs for as long as the node does: reth stops the node when an Execution Extension ends.
@@ -88,42 +86,38 @@ where
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let mut is_tick = false;
-        let is_news = tokio::select! {
+        let event = tokio::select! {
             started = &mut starting, if producer.is_none() => {
                 delivered = Some(started.finished());
                 stop_with_node(components.task_executor(), Arc::clone(&started));
                 producer = Some(started);
-                node.metrics.not_started.set(0);
-                true
+                node.started();
+                Event::News
             }
             notification = next_notification(&mut manager), if listening => {
                 listening = node.heard(notification);
-                true
+                Event::News
             }
             Some(_) = chain_changes.next() => {
                 if manager.is_some() {
                     node.chain_changed();
                 }
-                true
+                Event::News
             }
-            Some(_) = finalized.next() => true,
-            () = changed(&mut delivered) => false,
-            _ = ticks.tick() => {
-                is_tick = true;
-                true
-            }
+            Some(_) = finalized.next() => Event::News,
+            () = changed(&mut delivered) => Event::Delivery,
+            _ = ticks.tick() => Event::Tick,
         };
         let Some(producer) = &producer else { continue };
-        if is_news {
+        if event != Event::Delivery {
             producer.wake();
         }
         let delivered = *producer.finished().borrow();
         if let Some(manager) = &manager {
             node.tell(provider, &manager.events, delivered);
         }
-        if is_tick {
-            node.look_at_horizon(provider, delivered, manager.is_some());
+        if event == Event::Tick {
+            node.look_at_horizon(provider, delivered);
         }
     }
 }
@@ -156,114 +150,5 @@ async fn changed(delivered: &mut Option<watch::Receiver<Option<BlockNumHash>>>) 
     };
     if !changed {
         pending::<()>().await;
-    }
-}
-
-/// What is heard from the node, and said to it.
-struct Listener {
-    finished: FinishedHeight,
-    forwarding: Forwarding,
-    horizon: Option<Horizon>,
-    metrics: ExExMetrics,
-}
-
-impl Listener {
-    fn new(horizon: Option<Horizon>) -> Self {
-        let metrics = ExExMetrics::default();
-        metrics.not_started.set(1);
-        metrics.forwarding_silent.set(0);
-        metrics.history_at_risk.set(0);
-        Self {
-            finished: FinishedHeight::default(),
-            forwarding: Forwarding::new(Instant::now()),
-            horizon,
-            metrics,
-        }
-    }
-
-    /// Whether there may be more to hear.
-    fn heard(&mut self, notification: Option<eyre::Result<()>>) -> bool {
-        match notification {
-            Some(Ok(())) => {
-                failpoint::hit("on_notification");
-                self.metrics.notifications_total.increment(1);
-                let change = self.forwarding.notified(Instant::now());
-                self.report(change);
-            }
-            Some(Err(error)) => {
-                warn!(target: "exex::bsp", %error, "The node's notifications failed");
-            }
-            None => {
-                self.metrics.forwarding_silent.set(1);
-                error!(target: "exex::bsp", "The node has closed the channel of notifications; block replicas are not affected, pruning is: restart the node");
-                return false;
-            }
-        }
-        true
-    }
-
-    fn chain_changed(&mut self) {
-        let change = self.forwarding.chain_changed(Instant::now());
-        self.report(change);
-    }
-
-    fn report(&self, change: Option<Change>) {
-        match change {
-            None => {}
-            Some(Change::Silent(changes)) => {
-                self.metrics.forwarding_silent.set(1);
-                warn!(target: "exex::bsp", changes, "The node forwards no notifications to its Execution Extensions any more; block replicas are not affected. If another extension is installed it has stalled: restart the node");
-            }
-            Some(Change::Back) => {
-                self.metrics.forwarding_silent.set(0);
-                info!(target: "exex::bsp", "The node forwards notifications again");
-            }
-        }
-    }
-
-    fn tell(
-        &mut self,
-        provider: &impl BlockIdReader,
-        events: &UnboundedSender<ExExEvent>,
-        delivered: Option<BlockNumHash>,
-    ) {
-        // From memory, so it does not block.
-        let Ok(finalized) = provider.finalized_block_num_hash() else {
-            return;
-        };
-        if let Some(height) = self.finished.next(finalized, delivered) {
-            debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
-            self.metrics.prunable_height.set(height.number as f64);
-            // It fails only when the manager has ended, and the node with it.
-            let _ = events.send(ExExEvent::FinishedHeight(height));
-        }
-    }
-
-    fn look_at_horizon(
-        &mut self,
-        provider: &impl BlockReader<Header = Header>,
-        delivered: Option<BlockNumHash>,
-        node_asks: bool,
-    ) {
-        let (Some(horizon), Some(delivered)) = (&mut self.horizon, delivered) else { return };
-        // The tip is in memory, but for the first moments after a start.
-        let tip = provider.chain_info().and_then(|tip| provider.header(tip.best_hash));
-        let Ok(Some(Header { number, timestamp, .. })) = tip else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        match horizon.look(Head { number, timestamp }, now, delivered.number) {
-            None => {}
-            Some(HorizonChange::TooNear { behind, safe }) => {
-                self.metrics.history_at_risk.set(1);
-                if node_asks {
-                    warn!(target: "exex::bsp", behind, "Targets lack blocks as far back as this node keeps history. If it syncs in stages now, as after a pause of 7 minutes, reth deletes what they need: until they have it, run the node with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
-                } else {
-                    warn!(target: "exex::bsp", behind, "Targets lack blocks half as far back as this node keeps history, and with --exex.bsp.register never it does not ask before it deletes: until they have them, run it with --exex.bsp.register auto, or with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
-                }
-            }
-            Some(HorizonChange::FarEnough) => {
-                self.metrics.history_at_risk.set(0);
-                info!(target: "exex::bsp", "The node keeps enough history for all targets again");
-            }
-        }
     }
 }

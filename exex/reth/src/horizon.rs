@@ -11,8 +11,7 @@ const SLOT: u64 = 12;
 #[derive(Debug)]
 pub(crate) struct Horizon {
     kept: u64,
-    /// How far behind a target may be.
-    limit: u64,
+    asks: bool,
     is_too_near: bool,
 }
 
@@ -39,19 +38,27 @@ pub(crate) enum Change {
 }
 
 impl Horizon {
-    /// `kept` is the number of blocks below the tip whose history is kept. Where the node asks before it deletes at the
-    /// tip, a target may be as far behind.
+    /// `kept` is the number of blocks below the tip whose history is kept; `asks` says whether the node asks before it
+    /// deletes at the tip.
     pub(crate) const fn new(kept: u64, asks: bool) -> Self {
-        // Somebody has to read the warning, and there has to be time to act.
-        let limit = if asks { kept } else { kept / 2 };
-        Self { kept, limit, is_too_near: false }
+        Self { kept, asks, is_too_near: false }
+    }
+
+    /// Whether the node asks before it deletes at the tip.
+    pub(crate) const fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// How far behind a target may be. Where nobody asks, somebody has to read the warning and have the time to act.
+    const fn limit(&self) -> u64 {
+        if self.asks { self.kept } else { self.kept / 2 }
     }
 
     /// Compares it with where the network's tip must be by now; the node may have yet to get there.
     pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<Change> {
         let missed = now.saturating_sub(head.timestamp) / SLOT;
         let behind = head.number.saturating_add(missed).saturating_sub(delivered);
-        let is_too_near = behind >= self.limit;
+        let is_too_near = behind >= self.limit();
         if is_too_near == self.is_too_near {
             return None;
         }

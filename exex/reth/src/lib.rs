@@ -100,6 +100,7 @@ mod handle;
 mod history;
 mod horizon;
 mod install;
+mod listener;
 mod metrics;
 mod parent;
 mod produce;

@@ -1,0 +1,133 @@
+//! What the node says to the producer, and is told.
+
+use crate::{
+    failpoint,
+    finished::FinishedHeight,
+    forwarding::{Change, Forwarding},
+    horizon::{Change as HorizonChange, Head, Horizon},
+    metrics::ExExMetrics,
+};
+use alloy_consensus::Header;
+use alloy_eips::BlockNumHash;
+use reth_exex::ExExEvent;
+use reth_provider::{BlockIdReader, BlockReader};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::{debug, error, info, warn};
+
+/// What is heard from the node, and said to it.
+pub(crate) struct Listener {
+    finished: FinishedHeight,
+    forwarding: Forwarding,
+    horizon: Option<Horizon>,
+    metrics: ExExMetrics,
+}
+
+impl Listener {
+    /// Of a producer that has not started. There is no horizon where nothing is pruned by distance.
+    pub(crate) fn new(horizon: Option<Horizon>) -> Self {
+        let metrics = ExExMetrics::default();
+        metrics.not_started.set(1);
+        metrics.forwarding_silent.set(0);
+        metrics.history_at_risk.set(0);
+        Self {
+            finished: FinishedHeight::default(),
+            forwarding: Forwarding::new(Instant::now()),
+            horizon,
+            metrics,
+        }
+    }
+
+    /// The producer runs.
+    pub(crate) fn started(&self) {
+        self.metrics.not_started.set(0);
+    }
+
+    /// A notification, or the end of them. Whether there may be more to hear.
+    pub(crate) fn heard(&mut self, notification: Option<eyre::Result<()>>) -> bool {
+        match notification {
+            Some(Ok(())) => {
+                failpoint::hit("on_notification");
+                self.metrics.notifications_total.increment(1);
+                let change = self.forwarding.notified(Instant::now());
+                self.report(change);
+            }
+            Some(Err(error)) => {
+                warn!(target: "exex::bsp", %error, "The node's notifications failed");
+            }
+            None => {
+                self.metrics.forwarding_silent.set(1);
+                error!(target: "exex::bsp", "The node has closed the channel of notifications; block replicas are not affected, pruning is: restart the node");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The chain has changed, of which a notification has to tell.
+    pub(crate) fn chain_changed(&mut self) {
+        let change = self.forwarding.chain_changed(Instant::now());
+        self.report(change);
+    }
+
+    fn report(&self, change: Option<Change>) {
+        match change {
+            None => {}
+            Some(Change::Silent(changes)) => {
+                self.metrics.forwarding_silent.set(1);
+                warn!(target: "exex::bsp", changes, "The node forwards no notifications to its Execution Extensions any more; block replicas are not affected. If another extension is installed it has stalled: restart the node");
+            }
+            Some(Change::Back) => {
+                self.metrics.forwarding_silent.set(0);
+                info!(target: "exex::bsp", "The node forwards notifications again");
+            }
+        }
+    }
+
+    /// Tells the node up to where it may prune, if that has changed.
+    pub(crate) fn tell(
+        &mut self,
+        provider: &impl BlockIdReader,
+        events: &UnboundedSender<ExExEvent>,
+        delivered: Option<BlockNumHash>,
+    ) {
+        // From memory, so it does not block.
+        let Ok(finalized) = provider.finalized_block_num_hash() else {
+            return;
+        };
+        if let Some(height) = self.finished.next(finalized, delivered) {
+            debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
+            self.metrics.prunable_height.set(height.number as f64);
+            // It fails only when the manager has ended, and the node with it.
+            let _ = events.send(ExExEvent::FinishedHeight(height));
+        }
+    }
+
+    /// Warns where the node is about to delete what a target lacks.
+    pub(crate) fn look_at_horizon(
+        &mut self,
+        provider: &impl BlockReader<Header = Header>,
+        delivered: Option<BlockNumHash>,
+    ) {
+        let (Some(horizon), Some(delivered)) = (&mut self.horizon, delivered) else { return };
+        // The tip is in memory, but for the first moments after a start.
+        let tip = provider.chain_info().and_then(|tip| provider.header(tip.best_hash));
+        let Ok(Some(Header { number, timestamp, .. })) = tip else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        match horizon.look(Head { number, timestamp }, now, delivered.number) {
+            None => {}
+            Some(HorizonChange::TooNear { behind, safe }) => {
+                self.metrics.history_at_risk.set(1);
+                if horizon.asks() {
+                    warn!(target: "exex::bsp", behind, "Targets lack blocks as far back as this node keeps history. If it syncs in stages now, as after a pause of 7 minutes, reth deletes what they need: until they have it, run the node with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+                } else {
+                    warn!(target: "exex::bsp", behind, "Targets lack blocks half as far back as this node keeps history, and with --exex.bsp.register never it does not ask before it deletes: until they have them, run it with --exex.bsp.register auto, or with --prune.account-history.distance {safe} --prune.storage-history.distance {safe}, and with --minimal --prune.bodies.distance {safe}");
+                }
+            }
+            Some(HorizonChange::FarEnough) => {
+                self.metrics.history_at_risk.set(0);
+                info!(target: "exex::bsp", "The node keeps enough history for all targets again");
+            }
+        }
+    }
+}
