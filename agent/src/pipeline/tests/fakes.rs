@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) alarms: Alarms,
     pub(super) divisor: u64,
     pub(super) verify: Verify,
+    /// With one, messages are decoded in the order in which they come.
+    pub(super) cpu_tasks: usize,
 }
 
 impl World {
@@ -64,6 +66,7 @@ impl World {
             alarms: Alarms::default(),
             divisor: 1,
             verify: Verify::Execute,
+            cpu_tasks: 2,
         }
     }
 
@@ -131,7 +134,7 @@ impl World {
             limits: MessageLimits { max_message_bytes: 1 << 20, max_decoded_bytes: 1 << 22 },
             max_inflight_bytes: 1 << 24,
             max_open_blocks: 8,
-            cpu_tasks: 2,
+            cpu_tasks: self.cpu_tasks,
             shutdown_timeout: Duration::from_millis(300),
         };
         (Pipeline::new(services, options), stop)

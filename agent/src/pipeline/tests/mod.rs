@@ -128,18 +128,38 @@ async fn a_specimen_that_does_not_re_execute_is_never_proved() {
     assert!(world.files()[0].ends_with(".refused"));
 }
 
+/// A block, and a message under its hash that lies about the state.
+fn genuine_and_forged() -> (Replica, Payload) {
+    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
+    let forged = poison::lies_about_state(&replica).unwrap().message.data.unwrap();
+    (replica, Payload::Snappy(forged.into()))
+}
+
 #[tokio::test]
 async fn a_forged_copy_does_not_keep_the_genuine_block_out() {
-    let world = World::new();
-    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
-    let liar = poison::lies_about_state(&replica).unwrap();
-    let payload = liar.message.data.map(|data| Payload::Snappy(data.into()));
-    let lie = Delivery { payload, ..delivery("1-0", &replica) };
+    let mut world = World::new();
+    world.cpu_tasks = 1;
+    let (replica, forged) = genuine_and_forged();
+    let lie = Delivery { payload: Some(forged), ..delivery("1-0", &replica) };
     let journal = world.run(vec![lie, delivery("2-0", &replica)], None).await;
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.iter().map(|letter| letter.entry.0.as_str()).collect::<Vec<_>>(), ["1-0"]);
     assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
     assert!(world.events().iter().any(|event| event == "acknowledge 2-0"));
+}
+
+#[tokio::test]
+async fn a_forged_copy_that_comes_later_changes_nothing() {
+    let mut world = World::new();
+    world.cpu_tasks = 1;
+    let (replica, forged) = genuine_and_forged();
+    let lie = Delivery { payload: Some(forged), ..delivery("2-0", &replica) };
+    let journal = world.run(vec![delivery("1-0", &replica), lie], None).await;
+    assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
+    assert!(world.letters.lock().unwrap().is_empty());
+    let events = world.events();
+    assert_eq!(events.iter().filter(|event| event.starts_with("prove")).count(), 1);
+    assert_eq!(events.last().unwrap(), "acknowledge 2-0");
 }
 
 #[tokio::test]
