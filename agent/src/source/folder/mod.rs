@@ -10,7 +10,8 @@
 //!
 //! `positions.json` in the state folder says which records are acknowledged. It is replaced as a whole and synced, once for
 //! all acknowledgements that came in meanwhile, before any of them returns. Records are named by their place, so
-//! a folder's chunks must not be edited, and chunks that are done with may be removed by whoever owns them.
+//! a folder's chunks must not be edited, and chunks that are done with may be removed by whoever owns them. The file `lock`
+//! beside it is locked for as long as something may write there.
 
 mod chunk_file;
 mod entry;
@@ -19,6 +20,7 @@ mod position_file;
 mod positions;
 mod reader;
 mod settlement;
+mod state_lock;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,7 @@ use bsp_codec::limits::MAX_INPUT_BYTES;
 use position_file::PositionFile;
 use reader::Reader;
 use settlement::{Choices, FolderSettlement, Shared};
+use state_lock::StateLock;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -106,7 +109,7 @@ impl FolderSource {
         let folder = self.folder.canonicalize().map_err(|error| {
             refused(format!("{error}: name the folder of the producer's file:// target"))
         })?;
-        make_state_dir(&self.state_dir).map_err(|error| {
+        let lock = lock_state_dir(&self.state_dir).map_err(|error| {
             refused(format!("cannot use {} for the state: {error}", self.state_dir.display()))
         })?;
         let file = PositionFile::new(&self.state_dir, folder.clone());
@@ -115,7 +118,7 @@ impl FolderSource {
             DeadLetterFolder::new(self.state_dir.parent().unwrap_or(&self.state_dir).join("dead"));
         let operation = (alarms.clone(), stop.clone());
         let shared =
-            Arc::new(Shared::new(folder, dead, (file, positions), self.choices, operation));
+            Arc::new(Shared::new(folder, dead, (file, positions, lock), self.choices, operation));
         let reader = Reader::new(Arc::clone(&shared), self.max_replica_bytes)
             .map_err(|error| refused(format!("the folder can't be read: {error}")))?;
 
@@ -132,9 +135,11 @@ impl FolderSource {
     }
 }
 
-fn make_state_dir(path: &Path) -> io::Result<()> {
+/// Makes the state folder, if it is not there, and keeps others from using it.
+fn lock_state_dir(path: &Path) -> io::Result<StateLock> {
     fs::create_dir_all(path)?;
-    sync_folder(path)
+    sync_folder(path)?;
+    StateLock::take(path)
 }
 
 /// What the thread reads. It is at most one replica ahead.

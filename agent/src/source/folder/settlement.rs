@@ -1,6 +1,8 @@
 //! Acknowledging, burying and releasing records of chunks.
 
-use super::{entry::Record, position_file::PositionFile, positions::Positions};
+use super::{
+    entry::Record, position_file::PositionFile, positions::Positions, state_lock::StateLock,
+};
 use crate::{
     alarm::{AlarmKind, Alarms},
     retry::Retry,
@@ -30,6 +32,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Locked before `state`, for as long as the file is written.
     saved: Mutex<Saved>,
+    /// Until the last who may write is gone.
+    _lock: StateLock,
 }
 
 #[derive(Debug)]
@@ -67,13 +71,13 @@ impl Shared {
     pub(super) fn new(
         folder: PathBuf,
         dead: DeadLetterFolder,
-        (file, positions): (PositionFile, Positions),
+        (file, positions, lock): (PositionFile, Positions, StateLock),
         Choices { idle, remove_finished }: Choices,
         (alarms, stop): (Alarms, CancellationToken),
     ) -> Self {
         let state = State { positions, version: 0, released: Vec::new(), removable: Vec::new() };
         let (state, saved) = (Mutex::new(state), Mutex::new(Saved { file, version: 0 }));
-        Self { folder, dead, alarms, stop, idle, remove_finished, state, saved }
+        Self { folder, dead, alarms, stop, idle, remove_finished, state, saved, _lock: lock }
     }
 
     /// For messages.

@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// What a delivery does, once.
@@ -29,7 +29,9 @@ pub(super) struct Inbox(Arc<Mutex<Content>>);
 #[derive(Debug, Default)]
 struct Content {
     taken: Vec<(u64, B256)>,
-    /// Whose delivery was not confirmed, though they were taken.
+    /// Where in `taken` each batch begins.
+    batches: Vec<usize>,
+    /// Whose delivery was not confirmed, though they were taken, or came in a batch of which some were lost.
     ambiguous: HashSet<B256>,
     tricks: VecDeque<Trick>,
     waiting: bool,
@@ -38,6 +40,7 @@ struct Content {
 
 impl Content {
     fn take(&mut self, entries: &[Entry], ambiguous: bool) {
+        self.batches.push(self.taken.len());
         for entry in entries {
             self.taken.push((entry.number, entry.hash));
             if ambiguous {
@@ -47,13 +50,25 @@ impl Content {
     }
 }
 
+impl Content {
+    /// Loses what came last. A mark is that of a batch: the one that the first lost entry came in comes again whole.
+    fn lose_all_but(&mut self, count: usize) {
+        let first = self.batches.iter().rfind(|first| **first <= count).copied();
+        let kept = self.taken.iter().take(count).skip(first.unwrap_or_default());
+        self.ambiguous.extend(kept.map(|(_, hash)| *hash));
+        self.taken.truncate(count);
+        self.batches.retain(|first| *first < count);
+    }
+}
+
 impl Inbox {
     pub(super) fn target(&self, name: &str) -> Box<dyn Target> {
         Box::new(MemoryTarget { name: name.to_owned(), inbox: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap()
+        // A failed assertion is to be read, and not to end in another.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn play(&self, trick: Trick) {
@@ -128,7 +143,7 @@ impl Target for MemoryTarget {
                 Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
                 Some(Trick::Hang | Trick::Panic) => 0,
                 Some(Trick::LoseAllBut(count)) => {
-                    content.taken.truncate(count);
+                    content.lose_all_but(count);
                     0
                 }
             };
