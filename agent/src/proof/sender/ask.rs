@@ -256,13 +256,23 @@ impl Desk {
                 let pause = wait.min(self.config.check_interval).max(self.config.poll_interval);
                 Asked::Later(pause, format!("{reason}: too new, for about {} s", wait.as_secs()))
             }
-            // The call may have run on an earlier block than the figures were read at.
-            Position::Inside => Asked::Hold(format!(
-                "{reason}, although the contract's own figures say that it is inside"
-            )),
+            Position::Inside => self.rehearse_inside(claim, &reason).await?,
             Position::Unknown => {
                 Asked::Hold(format!("{reason}, and the contract's figures make no window"))
             }
+        })
+    }
+
+    /// The refusal may be from an earlier block than the figures, so it has to be given once more to count.
+    async fn rehearse_inside(&self, claim: &Claim, reason: &str) -> Result<Asked, RpcError> {
+        let (_, rehearsal) = self.rehearse(claim).await?;
+        Ok(match rehearsal {
+            Ok(gas) => Asked::Take { gas },
+            Err(error) if Refusal::of(&error).verdict == Verdict::OutOfWindow => Asked::Hold(
+                format!("{reason}, although the contract's own figures say that it is inside"),
+            ),
+            // Another one, to be judged like any.
+            Err(error) => Asked::Later(self.config.poll_interval, error.to_string()),
         })
     }
 
