@@ -36,7 +36,7 @@ pub(super) enum Answer {
     Hold,
     /// Records an attempt, and parks.
     SendAndPark,
-    /// Never answers.
+    /// Has the pipeline stopped, and never answers.
     Hang,
 }
 
@@ -74,21 +74,11 @@ impl World {
         self.answers.lock().unwrap().insert(number, answer);
     }
 
-    /// Runs a pipeline until it has handled some deliveries, or for as long as `stop_after` says, and returns the
-    /// journal that it leaves.
-    pub(super) async fn run(
-        &self,
-        deliveries: Vec<Delivery>,
-        stop_after: Option<Duration>,
-    ) -> Journal {
+    /// Runs a pipeline until it has handled some deliveries, or is stopped by an answer, and returns the journal that it
+    /// leaves.
+    pub(super) async fn run(&self, deliveries: Vec<Delivery>) -> Journal {
         let journal = Journal::open(&self.path("journal.redb"), self.alarms.clone()).unwrap();
-        let (pipeline, stop) = self.pipeline(&journal);
-        if let Some(pause) = stop_after {
-            tokio::spawn(async move {
-                tokio::time::sleep(pause).await;
-                stop.cancel();
-            });
-        }
+        let pipeline = self.pipeline(&journal);
         pipeline.run(Box::new(Queue(deliveries.into()))).await.unwrap();
         journal
     }
@@ -96,10 +86,10 @@ impl World {
     /// Runs another pipeline on what a former one left.
     pub(super) async fn restart(&self, journal: Journal, deliveries: Vec<Delivery>) -> Journal {
         drop(journal);
-        self.run(deliveries, None).await
+        self.run(deliveries).await
     }
 
-    fn pipeline(&self, journal: &Journal) -> (Pipeline, CancellationToken) {
+    fn pipeline(&self, journal: &Journal) -> Pipeline {
         let stop = CancellationToken::new();
         let segments = self.path("segments");
         fs::create_dir_all(&segments).unwrap();
@@ -124,7 +114,7 @@ impl World {
             }),
             unselected,
             alarms: self.alarms.clone(),
-            stop: stop.clone(),
+            stop,
             finished: None::<mpsc::UnboundedSender<_>>,
         };
         let options = PipelineOptions {
@@ -137,7 +127,7 @@ impl World {
             cpu_tasks: self.cpu_tasks,
             shutdown_timeout: Duration::from_millis(300),
         };
-        (Pipeline::new(services, options), stop)
+        Pipeline::new(services, options)
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -288,7 +278,7 @@ impl Prover for FakeProver {
                 Err(Parked("told to".to_owned()))
             }
             Answer::Hang => {
-                self.stop.cancelled().await;
+                self.stop.cancel();
                 std::future::pending().await
             }
         }

@@ -13,7 +13,6 @@ use bsp_codec::{Replica, ReplicaKind};
 use bsp_tests::messages::{dev::DevBlocks, poison};
 use cid::Cid;
 use fakes::{Answer, World, attempt, delivery, proof_of};
-use std::time::Duration;
 
 /// Blocks of the dev chain whose content the format carries whole.
 fn replicas(count: usize) -> Vec<Replica> {
@@ -39,7 +38,7 @@ async fn a_block_is_stored_and_pinned_before_it_is_proved_and_proved_before_it_i
     let world = World::new();
     let replica = &replicas(1)[0];
     let number = replica.header.number;
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     let events = world.events();
     assert_eq!(events.len(), 3, "{events:?}");
     assert!(position(&events, "pin ") < position(&events, "prove "));
@@ -57,7 +56,7 @@ async fn many_blocks_share_few_places() {
     let world = World::new();
     let replicas = replicas(30);
     let deliveries = replicas.iter().map(|block| delivery(&block.header.number.to_string(), block));
-    let journal = world.run(deliveries.collect(), None).await;
+    let journal = world.run(deliveries.collect()).await;
     for replica in &replicas {
         assert!(matches!(stage(&journal, replica), Some(Stage::Acknowledged { .. })));
     }
@@ -69,8 +68,8 @@ async fn a_block_that_comes_again_is_proved_once_and_every_entry_of_it_goes() {
     let world = World::new();
     let replica = &replicas(1)[0];
     let twice = vec![delivery("1-0", replica), delivery("2-0", replica)];
-    world.run(twice, None).await;
-    world.run(vec![delivery("3-0", replica)], None).await;
+    world.run(twice).await;
+    world.run(vec![delivery("3-0", replica)]).await;
     let mut events = world.events();
     assert_eq!(events.iter().filter(|event| event.starts_with("prove")).count(), 1);
     events.retain(|event| event.starts_with("acknowledge"));
@@ -93,7 +92,7 @@ async fn poison_goes_to_the_dead_letters_and_the_line_moves_on() {
         })
         .collect();
     deliveries.push(delivery("good", &replicas[1]));
-    let journal = world.run(deliveries, None).await;
+    let journal = world.run(deliveries).await;
     let letters = world.letters.lock().unwrap();
     for poison in &poisons {
         let letter = letters.iter().find(|letter| letter.entry.0 == poison.name);
@@ -116,7 +115,7 @@ async fn a_specimen_that_does_not_re_execute_is_never_proved() {
         payload: liar.message.data.clone().map(|data| Payload::Snappy(data.into())),
         ..delivery("1-0", &replica)
     };
-    let journal = world.run(vec![lie], None).await;
+    let journal = world.run(vec![lie]).await;
     let Some(Stage::Refused { reason, acknowledged: true, .. }) = stage(&journal, &replica) else {
         panic!("{:?}", stage(&journal, &replica));
     };
@@ -141,7 +140,7 @@ async fn a_forged_copy_does_not_keep_the_genuine_block_out() {
     world.cpu_tasks = 1;
     let (replica, forged) = genuine_and_forged();
     let lie = Delivery { payload: Some(forged), ..delivery("1-0", &replica) };
-    let journal = world.run(vec![lie, delivery("2-0", &replica)], None).await;
+    let journal = world.run(vec![lie, delivery("2-0", &replica)]).await;
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.iter().map(|letter| letter.entry.0.as_str()).collect::<Vec<_>>(), ["1-0"]);
     assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
@@ -154,7 +153,7 @@ async fn a_forged_copy_that_comes_later_changes_nothing() {
     world.cpu_tasks = 1;
     let (replica, forged) = genuine_and_forged();
     let lie = Delivery { payload: Some(forged), ..delivery("2-0", &replica) };
-    let journal = world.run(vec![delivery("1-0", &replica), lie], None).await;
+    let journal = world.run(vec![delivery("1-0", &replica), lie]).await;
     assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
     assert!(world.letters.lock().unwrap().is_empty());
     let events = world.events();
@@ -170,7 +169,7 @@ async fn without_execution_its_roots_are_all_that_counts() {
     let liar = poison::lies_about_state(&replica).unwrap();
     let payload = liar.message.data.map(|data| Payload::Snappy(data.into()));
     let lie = Delivery { payload, ..delivery("1-0", &replica) };
-    let journal = world.run(vec![lie], None).await;
+    let journal = world.run(vec![lie]).await;
     assert!(matches!(
         stage(&journal, &replica),
         Some(Stage::Acknowledged { verification: Verification::Roots, .. })
@@ -182,7 +181,7 @@ async fn an_unselected_block_is_kept_aside() {
     let mut world = World::new();
     world.divisor = 1_000_000;
     let replica = &replicas(1)[0];
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     assert_eq!(world.events(), ["acknowledge 1-0"]);
     assert_eq!(world.unselected().len(), 1);
     assert_eq!(stage(&journal, replica), None);
@@ -195,7 +194,7 @@ async fn a_pinner_that_is_down_is_waited_for() {
     let down = || PinError::Temporary { pinner: "fake".to_owned(), reason: "down".to_owned() };
     world.pin_failures.lock().unwrap().extend([down(), down()]);
     let replica = &replicas(1)[0];
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     assert_eq!(world.events()[..2], ["pin fails", "pin fails"]);
     assert!(matches!(stage(&journal, replica), Some(Stage::Acknowledged { .. })));
     assert!(world.alarms.raised().is_empty());
@@ -211,7 +210,7 @@ async fn content_under_another_cid_is_never_proved() {
     };
     world.pin_failures.lock().unwrap().push_back(other);
     let replica = &replicas(1)[0];
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     assert_eq!(world.events(), ["pin fails", "release 1-0"]);
     assert!(matches!(stage(&journal, replica), Some(Stage::Stored { .. })));
     assert!(world.alarms.raised().contains_key(&AlarmKind::PinnerOtherCid));
@@ -226,7 +225,7 @@ async fn a_proof_that_is_refused_for_good_is_recorded_with_its_reason_and_its_da
     let replica = &replicas(1)[0];
     let number = replica.header.number;
     world.answer(number, Answer::Skip);
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     let Some(Stage::Skipped { reason, acknowledged: true, .. }) = stage(&journal, replica) else {
         panic!("{:?}", stage(&journal, replica));
     };
@@ -240,7 +239,7 @@ async fn a_held_block_is_not_acknowledged() {
     let world = World::new();
     let replica = &replicas(1)[0];
     world.answer(replica.header.number, Answer::Hold);
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     assert_eq!(world.events().last().unwrap(), "release 1-0");
     assert!(matches!(stage(&journal, replica), Some(Stage::Verified { .. })));
     assert!(world.alarms.raised().contains_key(&AlarmKind::BlockHeld));
@@ -252,7 +251,7 @@ async fn a_proof_under_way_is_taken_up_again_with_its_attempts_and_without_the_s
     let replica = &replicas(1)[0];
     let number = replica.header.number;
     world.answer(number, Answer::SendAndPark);
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     let Some(Stage::ProofSent { attempts, .. }) = stage(&journal, replica) else {
         panic!("{:?}", stage(&journal, replica));
     };
@@ -278,7 +277,7 @@ async fn a_stored_segment_that_was_altered_is_not_proved() {
         returned: String::new(),
     };
     world.pin_failures.lock().unwrap().push_back(other);
-    let journal = world.run(vec![delivery("1-0", replica)], None).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     let file = world.folder.path().join("segments").join(&world.files()[0]);
     std::fs::write(file, b"something else").unwrap();
     let journal = world.restart(journal, Vec::new()).await;
@@ -292,8 +291,7 @@ async fn a_stop_does_not_wait_for_what_never_ends() {
     let world = World::new();
     let replica = &replicas(1)[0];
     world.answer(replica.header.number, Answer::Hang);
-    let stop = Some(Duration::from_millis(500));
-    let journal = world.run(vec![delivery("1-0", replica)], stop).await;
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
     assert!(matches!(stage(&journal, replica), Some(Stage::Verified { .. })));
     assert!(world.events().iter().all(|event| !event.starts_with("acknowledge")));
 }

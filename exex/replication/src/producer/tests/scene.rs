@@ -2,7 +2,9 @@
 
 use super::{memory_target::Inbox, model::Model};
 use crate::producer::timing::Timing;
-use crate::{Chain, Producer, ProducerConfig, StartBlock, Status, TargetState, TargetStatus};
+use crate::{
+    Chain, Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -59,15 +61,25 @@ impl Scene {
 
     pub(super) fn start(&mut self) {
         self.stop();
-        let targets = self
-            .inboxes
-            .iter()
-            .enumerate()
-            .map(|(index, inbox)| inbox.target(&format!("t{index}")));
+        let begun = Instant::now();
+        self.producer = Some(loop {
+            match self.attempt() {
+                Ok(producer) => break producer,
+                // A thread of the one before is left alone after its grace, and has the file until it ends.
+                Err(ProducerError::Cursors { .. }) if begun.elapsed() < DEADLINE => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+
+    fn attempt(&self) -> Result<Producer, ProducerError> {
+        let inboxes = self.inboxes.iter().enumerate();
+        let targets = inboxes.map(|(index, inbox)| inbox.target(&format!("t{index}")));
         let chain: Arc<dyn Chain> = Arc::clone(&self.model) as _;
         let (config, stop) = (self.config.clone(), CancellationToken::new());
-        let producer = Producer::start_with(chain, targets.collect(), config, stop, self.timing);
-        self.producer = Some(producer.unwrap());
+        Producer::start_with(chain, targets.collect(), config, stop, self.timing)
     }
 
     pub(super) fn stop(&mut self) {
