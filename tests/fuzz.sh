@@ -5,14 +5,14 @@
 #   tests/fuzz.sh codec                                         every target, on 100,000 inputs
 #   tests/fuzz.sh codec rlp_replica -max_total_time=600         one of them, with options of libFuzzer
 #
-# An input that makes a target panic is kept beside the target folder's other logs, and named in the output.
+# An input that makes a target panic is kept in the folder `fuzz/artifacts` of the target folder, and named in the output.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 crate=$root/${1:?a crate with a folder fuzz, such as codec}
 shift
 
-# With the crate's own target folder, cargo would compile its dependencies once more.
+# One folder for all crates: they share most of what is compiled.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/fuzz
 artifacts=$CARGO_TARGET_DIR/artifacts
 mkdir -p "$artifacts"

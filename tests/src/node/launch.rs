@@ -140,7 +140,7 @@ impl NodeLaunch {
                 node => return node,
             }
         }
-        eyre::bail!("the node's lock or its ports stay taken:\n{}", printed(&self.log()));
+        self.try_start().await
     }
 
     async fn try_start(&self) -> eyre::Result<Node> {
