@@ -23,6 +23,15 @@ fn replicas(count: usize) -> Vec<Replica> {
         .collect()
 }
 
+/// A block, and a message that lies about the state under its hash.
+fn genuine_and_forged(forged_entry: &str) -> (Replica, Delivery) {
+    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
+    let forged = poison::lies_about_state(&replica).unwrap().message.data.unwrap();
+    let payload = Some(Payload::Snappy(forged.into()));
+    let lie = Delivery { payload, ..delivery(forged_entry, &replica) };
+    (replica, lie)
+}
+
 fn stage(journal: &Journal, replica: &Replica) -> Option<Stage> {
     let key = BlockKey { hash: replica.hash, kind: ReplicaKind::Replica };
     journal.get(&key).unwrap().map(|record| record.stage)
@@ -109,37 +118,24 @@ async fn poison_goes_to_the_dead_letters_and_the_line_moves_on() {
 #[tokio::test]
 async fn a_specimen_that_does_not_re_execute_is_never_proved() {
     let world = World::new();
-    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
-    let liar = poison::lies_about_state(&replica).unwrap();
-    let lie = Delivery {
-        payload: liar.message.data.clone().map(|data| Payload::Snappy(data.into())),
-        ..delivery("1-0", &replica)
-    };
-    let journal = world.run(vec![lie]).await;
+    let (replica, lie) = genuine_and_forged("1-0");
+    let journal = world.run(vec![lie.clone()]).await;
     let Some(Stage::Refused { reason, acknowledged: true, .. }) = stage(&journal, &replica) else {
         panic!("{:?}", stage(&journal, &replica));
     };
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].reason, reason);
-    assert_eq!(letters[0].payload.as_deref(), liar.message.data.as_deref());
+    assert_eq!(letters[0].payload.clone().map(Payload::Snappy), lie.payload);
     assert!(world.events().iter().all(|event| !event.starts_with("prove")));
     assert!(world.files()[0].ends_with(".refused"));
-}
-
-/// A block, and a message under its hash that lies about the state.
-fn genuine_and_forged() -> (Replica, Payload) {
-    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
-    let forged = poison::lies_about_state(&replica).unwrap().message.data.unwrap();
-    (replica, Payload::Snappy(forged.into()))
 }
 
 #[tokio::test]
 async fn a_forged_copy_does_not_keep_the_genuine_block_out() {
     let mut world = World::new();
     world.cpu_tasks = 1;
-    let (replica, forged) = genuine_and_forged();
-    let lie = Delivery { payload: Some(forged), ..delivery("1-0", &replica) };
+    let (replica, lie) = genuine_and_forged("1-0");
     let journal = world.run(vec![lie, delivery("2-0", &replica)]).await;
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.iter().map(|letter| letter.entry.0.as_str()).collect::<Vec<_>>(), ["1-0"]);
@@ -151,8 +147,7 @@ async fn a_forged_copy_does_not_keep_the_genuine_block_out() {
 async fn a_forged_copy_that_comes_later_changes_nothing() {
     let mut world = World::new();
     world.cpu_tasks = 1;
-    let (replica, forged) = genuine_and_forged();
-    let lie = Delivery { payload: Some(forged), ..delivery("2-0", &replica) };
+    let (replica, lie) = genuine_and_forged("2-0");
     let journal = world.run(vec![delivery("1-0", &replica), lie]).await;
     assert!(matches!(stage(&journal, &replica), Some(Stage::Acknowledged { .. })));
     assert!(world.letters.lock().unwrap().is_empty());
@@ -165,10 +160,7 @@ async fn a_forged_copy_that_comes_later_changes_nothing() {
 async fn without_execution_its_roots_are_all_that_counts() {
     let mut world = World::new();
     world.verify = Verify::Roots;
-    let replica = replicas(9).into_iter().find(|block| !block.transactions.is_empty()).unwrap();
-    let liar = poison::lies_about_state(&replica).unwrap();
-    let payload = liar.message.data.map(|data| Payload::Snappy(data.into()));
-    let lie = Delivery { payload, ..delivery("1-0", &replica) };
+    let (replica, lie) = genuine_and_forged("1-0");
     let journal = world.run(vec![lie]).await;
     assert!(matches!(
         stage(&journal, &replica),
