@@ -19,15 +19,17 @@ use crate::{
     StorageRead,
     avro::label_of_profile,
     rlp::{BLOB_BYTES, COMMITMENT_BYTES, PROOF_BYTES},
+    supplement::Supplement,
 };
 use alloy_consensus::Header;
 use alloy_eips::{
     eip2930::{AccessList, AccessListItem},
     eip4895::Withdrawal,
+    eip7702::{Authorization, SignedAuthorization},
 };
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256};
 use proptest::{
-    collection::vec,
+    collection::{btree_map, vec},
     option,
     prelude::{Just, Strategy, any, prop_compose, prop_oneof},
 };
@@ -357,6 +359,27 @@ prop_compose! {
         (y_parity, r, s) in (uint256(), uint256(), uint256()),
     ) -> ReplicaAuthorization {
         ReplicaAuthorization { chain_id, address, nonce, y_parity, r, s }
+    }
+}
+
+prop_compose! {
+    /// A supplement, of codes of any size.
+    pub fn supplement()(
+        block_hash in hash(),
+        authorizations in btree_map(0..2000_usize, vec(signed_authorization(), 0..4), 0..4),
+        code_sizes in btree_map(hash(), any::<u32>(), 0..4),
+    ) -> Supplement {
+        Supplement { block_hash, authorizations, code_sizes }
+    }
+}
+
+prop_compose! {
+    fn signed_authorization()(
+        (chain_id, address, nonce) in (uint256(), address(), uint()),
+        (y_parity, r, s) in (any::<u8>(), uint256(), uint256()),
+    ) -> SignedAuthorization {
+        let inner = Authorization { chain_id, address, nonce };
+        SignedAuthorization::new_unchecked(inner, y_parity, r, s)
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`replica`] | the records that all forms share |
 //! | [`convert`] | from a block's consensus types to a replica, back, and the roots its header commits to |
 //! | [`rlp`], [`snappy`], [`chunk`] | the producer's side: a replica on the stream and in `file://` chunks |
+//! | [`supplement`] | what the network's format leaves out of a block, beside its replica |
 //! | [`avro`], [`json`] | the agent's side: the segment that is stored and proved, and how it is printed |
 //! | [`digest`], [`dag`], [`car`] | the segment's specimen hash, its identifier in IPFS, and an archive of its blocks |
 //! | [`limits`] | how much readers take |
@@ -89,6 +90,7 @@ pub mod path;
 pub mod replica;
 pub mod rlp;
 pub mod snappy;
+pub mod supplement;
 #[cfg(test)]
 mod test_data;
 mod text;

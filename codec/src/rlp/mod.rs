@@ -32,7 +32,7 @@ pub use decode::{
 pub use encode::{encode_replica, encoded_replica_len};
 pub use error::{RlpDecodeError, RlpEncodeError, RlpErrorKind};
 
-pub(crate) use read::Items;
+pub(crate) use read::{Items, Record};
 pub(crate) use write::{Fields, Sink, encode_list};
 
 #[cfg(test)]

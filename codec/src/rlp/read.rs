@@ -80,6 +80,11 @@ impl<'a> Items<'a> {
         self.position >= self.end
     }
 
+    /// Takes the items that are left for read, whatever they are.
+    pub(crate) const fn skip_rest(&mut self) {
+        self.position = self.end;
+    }
+
     /// Reads the input's only item, a list.
     pub(crate) fn only_list<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let value = self.read_list(read)?;
@@ -191,6 +196,13 @@ impl<'a> Items<'a> {
     pub(crate) fn uint8(&mut self, name: &'static str) -> Result<u8> {
         // At most one byte of the eight is in use.
         self.read_uint(1).map(|value| value.to_be_bytes()[7]).map_err(in_field(name))
+    }
+
+    /// An integer of at most 32 bits.
+    pub(crate) fn uint32(&mut self, name: &'static str) -> Result<u32> {
+        let value = self.read_uint(4).map_err(in_field(name))?;
+        let [_, _, _, _, a, b, c, d] = value.to_be_bytes();
+        Ok(u32::from_be_bytes([a, b, c, d]))
     }
 
     /// An integer of at most 64 bits.
