@@ -44,7 +44,33 @@ pub trait Chain: fmt::Debug + Send + Sync + 'static {
     /// [`ChainError`], if the node's database does not answer.
     fn hash_at(&self, number: u64) -> Result<Option<B256>, ChainError>;
 
+    /// The lowest block for which a specimen is defined; on Ethereum's networks the first one of
+    /// London. All blocks below it are passed over in one step, without [`Chain::produce`] being
+    /// asked for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], if the node's database does not answer.
+    fn first_block(&self) -> Result<u64, ChainError> {
+        Ok(1)
+    }
+
+    /// Whether the node has finished its sync, and the time of its head is near that of the clock.
+    /// A target that is to begin at the tip does not begin before that: until then the head is one
+    /// of the past.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], if the node's database does not answer.
+    fn is_at_tip(&self) -> Result<bool, ChainError> {
+        Ok(true)
+    }
+
     /// Executes a block again on its parent's state, checks the outcome against its header, and encodes the replica.
+    ///
+    /// No block is left out because this fails, but for [`ProduceError::BeforeDefinition`] and,
+    /// where the operator wishes it, [`ProduceError::Pruned`]. For every other error the block is
+    /// asked for again.
     ///
     /// # Errors
     ///
@@ -110,8 +136,20 @@ pub enum ProduceError {
         /// What differs.
         reason: String,
     },
-    /// A block for which no specimen is defined, such as one from before London.
-    #[error("block {number} can't be exported: {reason}")]
+    /// No specimen is defined for the block, in any version: it is the genesis block, or from
+    /// before London. It is passed over for good, so this must never be said of a block that a
+    /// later version could export.
+    #[error("no specimen is defined for block {number}: {reason}")]
+    BeforeDefinition {
+        /// The block.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+    /// This version can't export the block, as one of a fork that it does not know. Delivery
+    /// *holds* there, and an alarm is raised, until a version that can is installed: nothing is
+    /// left out.
+    #[error("this version can't export block {number}: {reason}")]
     Unsupported {
         /// The block.
         number: u64,

@@ -79,7 +79,7 @@ pub(crate) fn execute<P: NodeProvider>(
 ) -> Result<ExecutedBlock, ProduceError> {
     if id.number == 0 {
         let reason = "the genesis block is not executed".to_owned();
-        return Err(ProduceError::Unsupported { number: 0, reason });
+        return Err(ProduceError::BeforeDefinition { number: 0, reason });
     }
     check_stages(provider, id.number)?;
     let block = recovered_block(provider, id)?;
@@ -162,7 +162,11 @@ fn capture_error(id: BlockNumHash, error: CaptureError<ProviderError>) -> Produc
     match error {
         CaptureError::ParentState(error) => read_error(id.number, &error),
         CaptureError::BlockState(_) | CaptureError::Execution { .. } => mismatch(id, &error),
-        CaptureError::OmmerGeneration { .. } | CaptureError::BeforeLondon { .. } => {
+        CaptureError::BeforeLondon { .. } => {
+            ProduceError::BeforeDefinition { number: id.number, reason: error.to_string() }
+        }
+        // No valid chain has such an ommer: the block must not be passed over.
+        CaptureError::OmmerGeneration { .. } => {
             ProduceError::Unsupported { number: id.number, reason: error.to_string() }
         }
     }

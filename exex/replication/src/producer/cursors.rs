@@ -277,7 +277,10 @@ mod tests {
         lane.advance(&[
             delivered(9, 1),
             Passed { block: at(10, 0), how: How::HadAlready },
-            Passed { block: at(11, 0), how: How::Skipped { from: 11, why: Skip::Unsupported } },
+            Passed {
+                block: at(11, 0),
+                how: How::Skipped { from: 11, why: Skip::BeforeDefinition },
+            },
         ]);
         assert_eq!(lane.reopened(), lane.ring);
         lane.step_back(None);
@@ -328,12 +331,12 @@ mod tests {
     fn adjoining_skipped_ranges_are_one() {
         let mut lane = Lane::begin(1);
         let skip = |from, to, why| Passed { block: at(to, 0), how: How::Skipped { from, why } };
-        lane.advance(&[skip(1, 1, Skip::Unsupported), skip(2, 2, Skip::Unsupported)]);
+        lane.advance(&[skip(1, 1, Skip::BeforeDefinition), skip(2, 2, Skip::BeforeDefinition)]);
         lane.advance(&[skip(3, 90, Skip::Pruned)]);
         lane.advance(&[delivered(91, 0), skip(92, 93, Skip::Pruned)]);
         let found = lane.cursors().skipped(lane.id).unwrap();
         let found: Vec<_> = found.iter().map(|(a, b, why)| (*a, *b, why.as_str())).collect();
-        assert_eq!(found, [(1, 2, "unsupported"), (3, 90, "pruned"), (92, 93, "pruned")]);
+        assert_eq!(found, [(1, 2, "before_definition"), (3, 90, "pruned"), (92, 93, "pruned")]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl ProductionMetrics {
             Err(JobError::Produce(ProduceError::Mismatch { .. })) => {
                 self.check_failures_total.increment(1);
             }
-            Err(JobError::Produce(ProduceError::Unsupported { .. })) => {}
+            Err(JobError::Produce(ProduceError::BeforeDefinition { .. })) => {}
             Err(_) => self.production_failures_total.increment(1),
         }
     }

@@ -37,7 +37,7 @@ pub(super) enum Skip {
     /// The node has deleted the state.
     Pruned,
     /// No specimen is defined for them.
-    Unsupported,
+    BeforeDefinition,
 }
 
 impl Skip {
@@ -45,7 +45,7 @@ impl Skip {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Pruned => "pruned",
-            Self::Unsupported => "unsupported",
+            Self::BeforeDefinition => "before_definition",
         }
     }
 }

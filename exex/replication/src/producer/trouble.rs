@@ -76,6 +76,11 @@ impl Trouble {
                 "; give the node this state back (resync, or use an archive), or leave such blocks out with \
                  --exex.bsp.skip-pruned",
             ),
+            JobError::Produce(ProduceError::Unsupported { .. }) => (
+                Gravity::Grave,
+                "; upgrade bsp-reth. Nothing is lost: delivery goes on there after the upgrade, as long as the node \
+                 keeps the state",
+            ),
             JobError::Produce(_) => (Gravity::Passing, ""),
             JobError::Panicked { .. } | JobError::Hung { .. } => (Gravity::Suspect, ""),
         };

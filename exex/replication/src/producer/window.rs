@@ -157,12 +157,12 @@ impl Window {
                     batch.passed.push(Passed { block, how: How::HadAlready });
                     None
                 }
-                SlotState::Failed(JobError::Produce(ProduceError::Unsupported {
-                    number,
+                SlotState::Failed(JobError::Produce(ProduceError::BeforeDefinition {
                     reason,
+                    ..
                 })) => {
-                    tracing::debug!(target: "exex::bsp", number, "left out: {reason}");
-                    let how = How::Skipped { from: number, why: Skip::Unsupported };
+                    tracing::debug!(target: "exex::bsp", number = block.number, "Passed over: {reason}");
+                    let how = How::Skipped { from: block.number, why: Skip::BeforeDefinition };
                     batch.passed.push(Passed { block, how });
                     None
                 }

@@ -49,8 +49,11 @@ const fn code_and_hint(refusal: &Refusal) -> (i32, &'static str) {
         Refusal::Produce(ProduceError::Pruned { .. }) => {
             (PRUNED, "ask a node that keeps more history")
         }
-        Refusal::Produce(ProduceError::Unsupported { .. }) | Refusal::UnknownKind => {
+        Refusal::Produce(ProduceError::BeforeDefinition { .. }) | Refusal::UnknownKind => {
             (jsonrpsee::types::error::INVALID_PARAMS_CODE, "")
+        }
+        Refusal::Produce(ProduceError::Unsupported { .. }) => {
+            (INTERNAL_ERROR_CODE, "upgrade bsp-reth")
         }
         Refusal::Produce(ProduceError::Mismatch { .. }) => {
             (INTERNAL_ERROR_CODE, "try again; if it stays, the node's database is damaged")

@@ -76,7 +76,9 @@ impl Lane {
             Some(
                 Ok(_)
                 | Err(JobError::Produce(
-                    ProduceError::Mismatch { .. } | ProduceError::Unsupported { .. },
+                    ProduceError::Mismatch { .. }
+                    | ProduceError::BeforeDefinition { .. }
+                    | ProduceError::Unsupported { .. },
                 )),
             ) => Probe::There(block),
             _ => Probe::Nothing,

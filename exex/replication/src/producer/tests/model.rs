@@ -44,7 +44,10 @@ struct State {
     disk: Vec<B256>,
     finalized: u64,
     pruned_to: u64,
-    unsupported_to: u64,
+    /// The highest block before specimens are defined.
+    undefined_to: u64,
+    /// From here on blocks are of a fork that this version does not know.
+    unknown_fork: Option<u64>,
     faults: HashMap<u64, Vec<Fault>>,
     tip_fails: usize,
     replica_bytes: usize,
@@ -63,7 +66,8 @@ impl Model {
             disk: vec![genesis],
             finalized: 0,
             pruned_to: 0,
-            unsupported_to: 0,
+            undefined_to: 0,
+            unknown_fork: None,
             faults: HashMap::new(),
             tip_fails: 0,
             replica_bytes: 10,
@@ -146,8 +150,14 @@ impl Model {
         self.lock().pruned_to = number;
     }
 
-    pub(super) fn support_from(&self, number: u64) {
-        self.lock().unsupported_to = number - 1;
+    pub(super) fn define_from(&self, number: u64) {
+        self.lock().undefined_to = number - 1;
+    }
+
+    /// Sets where a fork begins that this version can't export, or takes it away, as an upgrade
+    /// does.
+    pub(super) fn unknown_fork_at(&self, number: Option<u64>) {
+        self.lock().unknown_fork = number;
     }
 
     pub(super) fn replicas_of(&self, bytes: usize) {
@@ -270,8 +280,12 @@ impl Model {
         if !state.knows(block) {
             return Err(ProduceError::UnknownBlock(block));
         }
-        if number <= state.unsupported_to {
-            return Err(ProduceError::Unsupported { number, reason: "too old".to_owned() });
+        if number <= state.undefined_to {
+            return Err(ProduceError::BeforeDefinition { number, reason: "too old".to_owned() });
+        }
+        if state.unknown_fork.is_some_and(|fork| number >= fork) {
+            let reason = "its header has fields that this version does not know".to_owned();
+            return Err(ProduceError::Unsupported { number, reason });
         }
         if number <= state.pruned_to {
             return Err(ProduceError::Pruned { number, reason: "gone".to_owned() });

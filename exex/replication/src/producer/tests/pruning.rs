@@ -46,7 +46,7 @@ fn the_tip_is_never_left_out() {
 #[test]
 fn blocks_without_a_specimen_are_left_out() {
     let mut scene = Scene::new(Model::with_blocks(600));
-    scene.model.support_from(590);
+    scene.model.define_from(590);
     scene.start();
     scene.wait_for_target(0);
     assert_eq!(scene.inboxes[0].numbers(), (590..=600).collect::<Vec<_>>());

@@ -73,3 +73,27 @@ fn an_execution_that_hangs_is_begun_again() {
     scene.settle();
     assert_eq!(scene.inboxes[0].numbers(), (1..=100).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_block_of_an_unknown_fork_holds_the_cursor_until_an_upgrade() {
+    let mut scene = Scene::new(Model::with_blocks(20));
+    scene.model.unknown_fork_at(Some(7));
+    // Whatever is told to be left out besides.
+    scene.config.skip_pruned = true;
+    scene.start();
+    scene.wait_for_state(TargetState::Stuck);
+    let target = scene.target(0);
+    let trouble = target.trouble.unwrap();
+    assert!(trouble.contains("this version can't export block 7"), "{trouble}");
+    assert!(trouble.contains("upgrade bsp-reth"), "{trouble}");
+    assert_eq!((target.skipped, target.cursor), (0, Some(scene.model.at(6))));
+    // Neither further blocks nor a restart get past it.
+    scene.model.extend(5);
+    scene.start();
+    scene.wait_for_state(TargetState::Stuck);
+    assert_eq!(scene.inboxes[0].numbers(), (1..=6).collect::<Vec<_>>());
+    assert_eq!(*scene.producer().finished().borrow(), Some(scene.model.at(6)));
+    scene.model.unknown_fork_at(None);
+    scene.settle();
+    assert_eq!(scene.inboxes[0].numbers(), (1..=25).collect::<Vec<_>>());
+}
