@@ -51,7 +51,18 @@ impl<'a> Outage<'a> {
         let pause = pause_after(self.pauses);
         self.pauses = self.pauses.saturating_add(1);
         let (target, failures) = (self.target, self.failures);
-        tracing::warn!(target_url = target, failures, "delivery waits {pause:.1?}: {reason}");
+        // Not each time, nor once and never again.
+        if self.pauses.is_power_of_two() {
+            let pauses = self.pauses;
+            tracing::warn!(
+                target_url = target,
+                failures,
+                pauses,
+                "Delivery waits {pause:.1?}: {reason}"
+            );
+        } else {
+            tracing::debug!(target_url = target, failures, "Delivery waits {pause:.1?}: {reason}");
+        }
         tokio::select! {
             () = self.stop.cancelled() => Err(self.stopped()),
             () = tokio::time::sleep(pause) => Ok(()),
@@ -62,7 +73,7 @@ impl<'a> Outage<'a> {
     pub(crate) fn end(&mut self) {
         self.health.recovered();
         if self.pauses > 0 {
-            tracing::info!(target_url = self.target, failures = self.failures, "delivery goes on");
+            tracing::info!(target_url = self.target, failures = self.failures, "Delivery goes on");
             (self.failures, self.pauses) = (0, 0);
         }
     }
@@ -80,6 +91,14 @@ fn pause_after(pauses: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tracing::{
+        Event, Level, Metadata, Subscriber,
+        span::{Attributes, Id, Record},
+    };
 
     #[test]
     fn pauses_double_up_to_the_longest() {
@@ -87,6 +106,47 @@ mod tests {
             let pause = pause_after(pauses).as_millis();
             assert!((full / 2..=full).contains(&pause), "{pauses}: {pause}");
         }
+    }
+
+    /// Counts warnings.
+    #[derive(Debug, Clone, Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_warned_of_at_growing_distances() {
+        let warnings = Warnings::default();
+        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let (stop, health) = (CancellationToken::new(), TargetHealth::default());
+        // So that no pause takes time.
+        stop.cancel();
+        let mut outage = Outage::new("there", &stop, &health);
+        for _ in 0..100 {
+            outage.wait(&"no answer").await.unwrap_err();
+        }
+        // The 1st, 2nd, 4th, … 64th.
+        assert_eq!((warnings.0.load(Ordering::Relaxed), health.retries()), (7, 100));
     }
 
     #[tokio::test]
