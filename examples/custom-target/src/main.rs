@@ -26,12 +26,20 @@ impl Target for FilePerBlock {
     }
 
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
-        let written = batch.iter().try_for_each(|entry| write_entry(&self.folder, entry));
-        written.and_then(|()| File::open(&self.folder)?.sync_all()).map_err(|error| {
+        let (folder, batch) = (self.folder.clone(), batch.to_vec());
+        // A disk can hang, a network's one above all, and a target must not block its thread.
+        let written = tokio::task::spawn_blocking(move || write_batch(&folder, &batch)).await;
+        written.map_err(io::Error::from).flatten().map_err(|error| {
             // The producer says so, and tries again later.
             TargetError::Refused { target: self.name(), reason: error.to_string() }
         })
     }
+}
+
+/// On return the disk has all of the batch.
+fn write_batch(folder: &Path, batch: &[Entry]) -> io::Result<()> {
+    batch.iter().try_for_each(|entry| write_entry(folder, entry))?;
+    File::open(folder)?.sync_all()
 }
 
 /// Under another name first, so that nobody ever sees half a file. Writing a block again changes nothing, which is what

@@ -42,7 +42,8 @@ pub use self::{
     file::FileTarget,
     health::TargetHealth,
     producer::{
-        Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
+        Producer, ProducerConfig, ProducerError, SkippedRange, StartBlock, Status, TargetState,
+        TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
     target::{Entry, Mark, Target, TargetError, attach_target, open_target},

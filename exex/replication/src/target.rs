@@ -33,6 +33,11 @@ pub trait Target: Send + fmt::Debug {
     /// It waits for as long as the trouble may pass by itself: a target that can't be reached, a full disk.
     /// After an error, or if the future was dropped, the target may have taken any part of the batch.
     ///
+    /// It should not block its thread: work that does, such as that with files or with a client
+    /// that is not async, belongs into [`tokio::task::spawn_blocking`]. A producer gives each
+    /// target a thread of its own, so that one that blocks all the same holds up nobody else; but
+    /// then it can't be stopped in the middle of a delivery.
+    ///
     /// # Errors
     ///
     /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target was stopped.

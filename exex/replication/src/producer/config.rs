@@ -6,10 +6,13 @@ use std::{path::PathBuf, time::Duration};
 /// Where a target that has no cursor begins. The block is looked up once, and written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartBlock {
-    /// After the block that is the tip at the first start.
+    /// After the block that is the tip at the first start, or once the node's sync has ended if
+    /// that is later: see [`Chain::is_at_tip`](crate::Chain::is_at_tip).
     #[default]
     Latest,
-    /// With block 1. The genesis block is never delivered, as it is not executed.
+    /// With the first block that has a specimen, see
+    /// [`Chain::first_block`](crate::Chain::first_block). The genesis block is never delivered, as
+    /// it is not executed.
     Genesis,
     /// With this block, or with block 1 if it is 0.
     Number(u64),

@@ -9,7 +9,8 @@
 //! | `targets` | name of the target | its number in the other tables, the first block ever, the block to go on at while `canonical` is empty |
 //! | `canonical` | target, height | hash of the block that was canonical when it was passed |
 //! | `delivered` | target, height, hash | hash of the parent, and the target's mark afterwards; for every block that the target has confirmed, orphaned or not |
-//! | `skipped` | target, first height | last height, why |
+//! | `skipped` | target, first height | last height, why: see [`Skip`]; `unsupported` was written
+//! by versions that left out what they could not export |
 //!
 //! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back [`REMEMBERED`] heights from there.
 
@@ -18,13 +19,13 @@ use super::{
     ring::{Delivered, How, Passed, Ring},
     storage::Storage,
 };
-use crate::Mark;
+use crate::{Mark, SkippedRange};
 use alloy_eips::BlockNumHash;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
 
 #[cfg(doc)]
-use super::ring::REMEMBERED;
+use super::ring::{REMEMBERED, Skip};
 
 type Hash = &'static [u8; 32];
 
@@ -33,6 +34,9 @@ const CANONICAL: TableDefinition<'_, (u32, u64), Hash> = TableDefinition::new("c
 const DELIVERED: TableDefinition<'_, (u32, u64, Hash), (Hash, u128)> =
     TableDefinition::new("delivered");
 const SKIPPED: TableDefinition<'_, (u32, u64), (u64, &str)> = TableDefinition::new("skipped");
+
+/// So many ranges of blocks that were left out are shown.
+const MOST_RANGES: usize = 64;
 
 /// A target in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,19 +170,20 @@ impl Cursors {
         })
     }
 
-    /// The ranges of blocks that a target will never get, and why.
-    #[cfg(test)]
+    /// The ranges of blocks that were left out of a target, the last [`MOST_RANGES`] of them.
     pub(super) fn skipped(
         &self,
         CursorId(id): CursorId,
-    ) -> Result<Vec<(u64, u64, String)>, ProducerError> {
+    ) -> Result<Vec<SkippedRange>, ProducerError> {
         self.storage.read(|transaction| {
+            let skipped = transaction.open_table(SKIPPED)?;
             let mut ranges = Vec::new();
-            for row in transaction.open_table(SKIPPED)?.range((id, 0)..=(id, u64::MAX))? {
+            for row in skipped.range((id, 0)..=(id, u64::MAX))?.rev().take(MOST_RANGES) {
                 let (key, value) = row?;
-                let (last, why) = value.value();
-                ranges.push((key.value().1, last, why.to_owned()));
+                let (first, (last, reason)) = (key.value().1, value.value());
+                ranges.push(SkippedRange { first, last, reason: reason.to_owned() });
             }
+            ranges.reverse();
             Ok(ranges)
         })
     }
@@ -335,7 +340,8 @@ mod tests {
         lane.advance(&[skip(3, 90, Skip::Pruned)]);
         lane.advance(&[delivered(91, 0), skip(92, 93, Skip::Pruned)]);
         let found = lane.cursors().skipped(lane.id).unwrap();
-        let found: Vec<_> = found.iter().map(|(a, b, why)| (*a, *b, why.as_str())).collect();
+        let found: Vec<_> =
+            found.iter().map(|range| (range.first, range.last, range.reason.as_str())).collect();
         assert_eq!(found, [(1, 2, "before_definition"), (3, 90, "pruned"), (92, 93, "pruned")]);
     }
 

@@ -23,8 +23,8 @@ impl Finished {
         self.lowest.subscribe()
     }
 
-    /// Sets the highest canonical block that a lane has confirmed, with all before it. Returns the lowest of
-    /// all lanes.
+    /// Sets the highest canonical block that a lane has confirmed, with all before it that it is to
+    /// get. Returns the lowest of all lanes.
     pub(super) fn set(&self, lane: usize, confirmed: Option<BlockNumHash>) -> Option<BlockNumHash> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = lanes.get_mut(lane) {

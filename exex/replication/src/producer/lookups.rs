@@ -38,9 +38,33 @@ impl Lookups {
         self.ask(<dyn Chain>::tip).await
     }
 
-    /// The highest canonical block.
-    pub(super) async fn head(&self) -> Result<Option<BlockNumHash>, ChainError> {
-        self.ask(|chain, _| chain.tip(DeliverAt::Committed)).await
+    /// The highest canonical block, and whether the node's sync has ended there.
+    pub(super) async fn head(&self) -> Result<(Option<BlockNumHash>, bool), ChainError> {
+        self.ask(|chain, _| {
+            // In this order: a head that is read afterwards is at the tip, too.
+            let at_tip = chain.is_at_tip()?;
+            Ok((chain.tip(DeliverAt::Committed)?, at_tip))
+        })
+        .await
+    }
+
+    /// The last of the blocks from a height on for which no specimen is defined, as far as the
+    /// chain goes; `None` if one is defined for the first of them.
+    pub(super) async fn last_undefined(
+        &self,
+        from: u64,
+    ) -> Result<Option<BlockNumHash>, ChainError> {
+        self.ask(move |chain, deliver| {
+            let Some(last) = chain.first_block()?.checked_sub(1) else { return Ok(None) };
+            let Some(tip) = chain.tip(deliver)? else { return Ok(None) };
+            let number = last.min(tip.number);
+            if number < from {
+                return Ok(None);
+            }
+            let hash = chain.hash_at(number)?.ok_or_else(|| no_hash(number, tip.number))?;
+            Ok(Some(BlockNumHash { number, hash }))
+        })
+        .await
     }
 
     /// Where a lane stands, and the tip.

@@ -82,6 +82,8 @@ pub(super) struct TargetMetrics {
     pub(super) reorg_depth_blocks: Histogram,
     /// 1 while somebody has to do something
     pub(super) stuck: Gauge,
+    /// 1 while the target has not begun because the node is not at the tip
+    pub(super) starting: Gauge,
     /// 1 while the target is too far behind and gets no nearer
     pub(super) stalled: Gauge,
 }

@@ -13,6 +13,10 @@
 //!   consumers tell an orphan by the block of the same height that comes later.
 //! - No block leaves that failed its check. It is executed again on fresh state, for ever.
 //! - Memory is bounded by the configuration, whatever the backlog.
+//! - Nothing is left out but blocks for which no specimen is defined, and pruned ones if so wished.
+//!   Any other block that can't be produced keeps the cursor where it is.
+//! - A target that blocks its thread holds up nobody else: each has a thread of its own
+//!   ([`target_thread`]).
 //! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is tried again.
 
 mod config;
@@ -29,6 +33,7 @@ mod report;
 mod ring;
 mod status;
 mod storage;
+mod target_thread;
 mod threads;
 mod timing;
 mod trouble;
@@ -36,7 +41,7 @@ mod watchdog;
 mod window;
 
 pub use config::{ProducerConfig, ProducerError, StartBlock};
-pub use status::{Status, TargetState, TargetStatus};
+pub use status::{SkippedRange, Status, TargetState, TargetStatus};
 
 use crate::{Chain, Target};
 use alloy_eips::BlockNumHash;
@@ -116,9 +121,14 @@ impl Producer {
         self.status.read()
     }
 
-    /// The highest canonical block up to which every target has confirmed every block: the node needs nothing
-    /// before it any more. It can go down after a reorg, which one target may notice later than another, so it has to be
-    /// lowered to the finalized block. It is `None` until every target has been compared with the chain, and as long as one has nothing.
+    /// The highest canonical block up to which every target has confirmed every block that it is to
+    /// get: the node needs nothing before it any more. A target that has nothing yet counts with
+    /// the block before its start block, or with the tip while that is lower, so it holds nothing
+    /// back that it does not need.
+    ///
+    /// It can go down after a reorg, which one target may notice later than another, so it has to
+    /// be lowered to the finalized block. It is `None` until every target has been compared with
+    /// the chain.
     pub fn finished(&self) -> watch::Receiver<Option<BlockNumHash>> {
         self.finished.watch()
     }

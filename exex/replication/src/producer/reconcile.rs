@@ -16,14 +16,18 @@ const ATTEMPTS: usize = 8;
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// There is no tip, or it is before the first block.
-    NotBegun,
+    /// There is no tip, or it is before the first block. `tip` is the highest block, below all that
+    /// is wanted.
+    NotBegun { tip: Option<BlockNumHash> },
     /// The cursor is the tip.
     UpToDate,
-    /// The cursor is canonical, and below the tip.
-    Next,
-    /// The node is below the cursor, on the same branch as far as it goes. `at` is the highest block that both have.
-    AheadOfNode { at: Option<BlockNumHash> },
+    /// The cursor is canonical, and below the tip. `before` is the cursor, or where there is none
+    /// the block before the first that is wanted, if the node has its hash.
+    Next { before: Option<BlockNumHash> },
+    /// The node is below the cursor, on the same branch as far as that can be said. `at` is the
+    /// highest block that both have; the tip, if that is below all that is remembered: nothing
+    /// there will be wanted again.
+    AheadOfNode { at: BlockNumHash },
     /// The cursor is on an abandoned branch. `to` is the highest block that is still canonical; `None` if none is that
     /// is remembered. `depth` counts the abandoned heights.
     StepBack { to: Option<BlockNumHash>, depth: u64 },
@@ -35,9 +39,16 @@ pub(super) fn decide(
     tip: Option<BlockNumHash>,
     mut hash_at: impl FnMut(u64) -> Result<Option<B256>, ChainError>,
 ) -> Result<Decision, ChainError> {
-    let Some(tip) = tip else { return Ok(Decision::NotBegun) };
+    let Some(tip) = tip else { return Ok(Decision::NotBegun { tip }) };
     let Some(cursor) = ring.cursor() else {
-        return Ok(if ring.next() <= tip.number { Decision::Next } else { Decision::NotBegun });
+        if ring.next() > tip.number {
+            return Ok(Decision::NotBegun { tip: Some(tip) });
+        }
+        let before = match ring.next().checked_sub(1) {
+            Some(number) => hash_at(number)?.map(|hash| BlockNumHash { number, hash }),
+            None => None,
+        };
+        return Ok(Decision::Next { before });
     };
     let mut is_canonical = |block: BlockNumHash| {
         if block.number == tip.number {
@@ -49,14 +60,14 @@ pub(super) fn decide(
     };
 
     let mut known = ring.down_from(tip.number);
-    let Some(highest) = known.next() else { return Ok(Decision::AheadOfNode { at: None }) };
+    let Some(highest) = known.next() else { return Ok(Decision::AheadOfNode { at: tip }) };
     if is_canonical(highest)? {
         return Ok(if cursor.number > tip.number {
-            Decision::AheadOfNode { at: Some(highest) }
+            Decision::AheadOfNode { at: highest }
         } else if cursor.number == tip.number {
             Decision::UpToDate
         } else {
-            Decision::Next
+            Decision::Next { before: Some(cursor) }
         });
     }
     for ancestor in known {
@@ -128,23 +139,26 @@ mod tests {
     #[test]
     fn nothing_is_done_before_the_first_block() {
         let ring = Ring::starting_at(10);
-        assert_eq!(decide(&ring, None, |_| Ok(None)).unwrap(), Decision::NotBegun);
-        assert_eq!(against_tip(&ring, 9), Decision::NotBegun);
-        assert_eq!(against_tip(&ring, 10), Decision::Next);
+        let not_begun = |tip| Decision::NotBegun { tip };
+        assert_eq!(decide(&ring, None, |_| Ok(None)).unwrap(), not_begun(None));
+        assert_eq!(against_tip(&ring, 5), not_begun(Some(block(5, 0))));
+        assert_eq!(against_tip(&ring, 9), not_begun(Some(block(9, 0))));
+        assert_eq!(against_tip(&ring, 10), Decision::Next { before: Some(block(9, 0)) });
     }
 
     #[test]
     fn a_canonical_cursor_goes_on() {
         assert_eq!(against_tip(&ring(99, 20), 20), Decision::UpToDate);
-        assert_eq!(against_tip(&ring(99, 20), 21), Decision::Next);
+        assert_eq!(against_tip(&ring(99, 20), 21), Decision::Next { before: Some(block(20, 0)) });
     }
 
     #[test]
     fn a_cursor_above_the_tip_waits() {
-        let at = Some(block(17, 0));
+        let at = block(17, 0);
         assert_eq!(against_tip(&ring(99, 20), 17), Decision::AheadOfNode { at });
         assert_eq!(against_tip(&ring(17, 20), 17), Decision::AheadOfNode { at });
-        assert_eq!(against_tip(&ring(99, 20), 3), Decision::AheadOfNode { at: None });
+        // Below all that is remembered nothing is wanted again.
+        assert_eq!(against_tip(&ring(99, 20), 3), Decision::AheadOfNode { at: block(3, 0) });
     }
 
     #[test]

@@ -4,13 +4,13 @@ use super::{
     finished::Finished,
     metrics::{self, ChainMetrics, TargetMetrics},
     progress::Progress,
-    ring::{How, Ring},
+    ring::{How, Ring, Skip},
     status::StatusBoard,
     timing::Timing,
     trouble::{Gravity, Trouble},
     window::Batch,
 };
-use crate::{TargetHealth, TargetState};
+use crate::{SkippedRange, TargetHealth, TargetState};
 use alloy_eips::BlockNumHash;
 use std::{
     sync::Arc,
@@ -40,6 +40,7 @@ pub(super) struct Report {
     tip: Option<BlockNumHash>,
     next: u64,
     catching_up: bool,
+    told_undefined: bool,
 }
 
 impl Report {
@@ -67,6 +68,7 @@ impl Report {
             tip: None,
             next: 0,
             catching_up: false,
+            told_undefined: false,
             name,
         }
     }
@@ -86,6 +88,10 @@ impl Report {
         let cursor = ring.cursor();
         self.board.set_cursor(self.index, self.next, cursor);
         self.metrics.cursor_height.set(self.next.saturating_sub(1) as f64);
+        self.confirmed(confirmed);
+    }
+
+    fn confirmed(&self, confirmed: Option<BlockNumHash>) {
         let finished = self.finished.set(self.index, confirmed);
         self.board.set_finished(finished);
         if let Some(finished) = finished {
@@ -93,12 +99,41 @@ impl Report {
         }
     }
 
-    /// All is well.
-    pub(super) fn state(&mut self, state: TargetState) {
-        self.metrics.stuck.set(0.0);
+    /// The target is to begin at the tip, and the node is not there yet. `looks` counts how often
+    /// that was found.
+    pub(super) fn waits_for_sync(&self, head: Option<BlockNumHash>, looks: u32) {
+        // It will begin above, so it needs nothing of what there is.
+        self.confirmed(head);
+        let (name, head) = (&self.name, head.map(|head| head.number));
+        let reason = "waits for the node's sync, then begins at its tip. To begin somewhere else, name a block with \
+                      --exex.bsp.start-block";
+        self.show(TargetState::Starting, Some(reason.to_owned()));
+        // Not each time, nor once and never again.
+        if looks.is_power_of_two() {
+            tracing::info!(target: "exex::bsp", name, ?head, "The target {reason}");
+        }
+    }
+
+    /// The ranges of blocks that were left out so far.
+    pub(super) fn skipped_ranges(&self, ranges: Vec<SkippedRange>) {
+        self.board.change(self.index, |target| target.skipped_ranges = ranges);
+    }
+
+    /// What metrics and status say of a state has to be the same.
+    fn show(&self, state: TargetState, trouble: Option<String>) {
+        let gauge = |is: bool| if is { 1.0 } else { 0.0 };
+        self.metrics.stuck.set(gauge(state == TargetState::Stuck));
+        self.metrics.starting.set(gauge(state == TargetState::Starting));
         self.board.change(self.index, |target| {
             target.state = state;
-            target.trouble = None;
+            target.trouble = trouble;
+        });
+    }
+
+    /// All is well.
+    pub(super) fn state(&mut self, state: TargetState) {
+        self.show(state, None);
+        self.board.change(self.index, |target| {
             if state != TargetState::CatchingUp {
                 (target.blocks_per_second, target.seconds_left) = (None, None);
             }
@@ -122,13 +157,11 @@ impl Report {
         self.count_retries();
         let (name, state) = (&self.name, trouble.state_after(failures));
         let message = &trouble.message;
-        self.metrics.stuck.set(if state == TargetState::Stuck { 1.0 } else { 0.0 });
-        self.board.change(self.index, |target| {
-            target.state = state;
-            target.trouble = Some(message.clone());
-        });
+        self.show(state, Some(message.clone()));
+        let alarm_begins = state == TargetState::Stuck
+            && (failures == 1 || trouble.state_after(failures - 1) != TargetState::Stuck);
         // Not each time, nor once and never again.
-        if !failures.is_power_of_two() {
+        if !failures.is_power_of_two() && !alarm_begins {
             tracing::debug!(target: "exex::bsp", name, failures, "{message}");
         } else if state == TargetState::Stuck {
             tracing::error!(target: "exex::bsp", name, failures, "{message}");
@@ -150,10 +183,7 @@ impl Report {
         let trouble = self.health.trouble().unwrap_or_else(|| {
             format!("the target has not confirmed a delivery for {} s", waited.as_secs())
         });
-        self.board.change(self.index, |target| {
-            target.state = TargetState::WaitingForTarget;
-            target.trouble = Some(trouble);
-        });
+        self.show(TargetState::WaitingForTarget, Some(trouble));
     }
 
     /// A reorg.
@@ -194,7 +224,7 @@ impl Report {
     }
 
     /// A delivery has ended.
-    pub(super) fn confirmed(&self, batch: &Batch, took: Duration) {
+    pub(super) fn delivered(&self, batch: &Batch, took: Duration) {
         self.count_retries();
         self.metrics.deliver_seconds.record(took);
         self.metrics.delivered_bytes_total.increment(batch.bytes as u64);
@@ -219,6 +249,14 @@ impl Report {
                 How::HadAlready => had += 1,
                 How::Skipped { from, why } => {
                     let range = passed.block.number.saturating_sub(from).saturating_add(1);
+                    if why == Skip::BeforeDefinition
+                        && !std::mem::replace(&mut self.told_undefined, true)
+                    {
+                        tracing::info!(
+                            target: "exex::bsp", name = self.name, from, to = block.number,
+                            "Blocks for which no specimen is defined are passed over"
+                        );
+                    }
                     metrics::skipped(&self.name, why, range);
                     skipped += range;
                 }

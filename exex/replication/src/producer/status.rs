@@ -4,7 +4,10 @@ use super::metrics::{ChainMetrics, TargetMetrics};
 use alloy_eips::BlockNumHash;
 use metrics::Gauge;
 use serde::Serialize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// What a producer is doing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -38,19 +41,42 @@ pub struct TargetStatus {
     pub delivered: u64,
     /// Entries that it had already, and which were not sent again.
     pub already_delivered: u64,
-    /// Blocks left out because their state was pruned, or because no specimen is defined for them.
+    /// Blocks left out since the start of the process because their state was pruned, or because no
+    /// specimen is defined for them.
     pub skipped: u64,
+    /// The last ranges of blocks that were left out, by this process or an earlier one.
+    pub skipped_ranges: Vec<SkippedRange>,
     /// Blocks that are passed in a second, while catching up.
     pub blocks_per_second: Option<f64>,
     /// Seconds until the tip is reached at the present rate, while catching up.
     pub seconds_left: Option<u64>,
 }
 
+/// Blocks in a row that were left out of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SkippedRange {
+    /// The first block.
+    pub first: u64,
+    /// The last block.
+    pub last: u64,
+    /// Why: `before_definition`, if no specimen is defined for them; `pruned`, if the node had
+    /// deleted their state; `unsupported`, if an earlier version left out what it could not export.
+    pub reason: String,
+}
+
+impl fmt::Display for SkippedRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, reason } = self;
+        write!(f, "{first} to {last} ({reason})")
+    }
+}
+
 /// What a target's lane is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TargetState {
-    /// Not begun.
+    /// Not begun. If it waits for the node's sync, `trouble` says so.
     Starting,
     /// Has everything up to the tip.
     Following,
@@ -78,6 +104,7 @@ impl TargetStatus {
             delivered: 0,
             already_delivered: 0,
             skipped: 0,
+            skipped_ranges: Vec::new(),
             blocks_per_second: None,
             seconds_left: None,
         }

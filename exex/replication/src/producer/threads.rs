@@ -1,4 +1,5 @@
-//! The threads of a producer: one with a runtime for the lanes, and those of the pool.
+//! The threads of a producer: one with a runtime for lanes and watchdog, one with a runtime for
+//! each target, and those of the pool.
 
 use super::{
     ProducerConfig, ProducerError,
@@ -7,16 +8,18 @@ use super::{
     lane::{Common, Lane},
     lookups::Lookups,
     metrics::TargetMetrics,
-    pool::Pool,
+    pool::{Pool, panic_message},
     report::Report,
     status::StatusBoard,
+    target_thread::TargetThread,
     timing::Timing,
     watchdog::{Change, Watchdog},
     window::Limits,
 };
 use crate::{Chain, Target};
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -66,18 +69,77 @@ impl Parts {
             pool,
         });
         let (stop, grace) = (self.stop.clone(), self.timing.grace);
+        let watchdog = self.watchdog(Arc::clone(&common));
+        let targets = self.lanes(&common)?;
         let lanes = thread::Builder::new()
             .name("bsp-producer".to_owned())
-            .spawn(move || self.run(runtime, &common))?;
+            .spawn(move || targets.run(runtime, watchdog, &common))?;
         Ok(Threads { halt, stop, grace, lanes })
     }
 
+    fn lanes(self, common: &Arc<Common>) -> Result<Lanes, ProducerError> {
+        let Self { targets, board, finished, wake, timing, stop, .. } = self;
+        let abandon = CancellationToken::new();
+        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        for (index, target) in targets.into_iter().enumerate() {
+            let (board, finished) = (Arc::clone(&board), Arc::clone(&finished));
+            let report =
+                Report::new(index, target.name(), target.health(), board, finished, timing);
+            let (target, thread) = TargetThread::start(target, abandon.clone(), timing.grace)?;
+            lanes.push(Lane::new(Arc::clone(common), target, report, wake.clone()));
+            threads.push(thread);
+        }
+        Ok(Lanes { lanes, threads, abandon, stop, grace: timing.grace })
+    }
+
+    fn watchdog(&self, common: Arc<Common>) -> impl Future<Output = ()> + Send + use<> {
+        let gauges: Vec<_> =
+            self.targets.iter().map(|target| TargetMetrics::of(&target.name()).stalled).collect();
+        let tell = move |index: usize, change| {
+            if let Some(gauge) = gauges.get(index) {
+                gauge.set(if change == Change::Stalled { 1.0 } else { 0.0 });
+            }
+        };
+        let every = self.timing.watch;
+        let mut dog = Watchdog::new(self.targets.len(), self.config.max_behind, self.timing.stall);
+        let board = Arc::clone(&self.board);
+        async move {
+            loop {
+                let watch = dog.run(every, &common.lookups, &common.pool, &board, &tell);
+                let Err(panic) = AssertUnwindSafe(watch).catch_unwind().await;
+                let message = panic_message(&*panic);
+                tracing::error!(
+                    target: "exex::bsp",
+                    "The producer's watchdog panicked, and looks again; please report this: {message}"
+                );
+            }
+        }
+    }
+}
+
+/// All lanes, with the threads of their targets.
+struct Lanes {
+    lanes: Vec<Lane>,
+    threads: Vec<JoinHandle<()>>,
+    /// What is under way at a target is given up after this.
+    abandon: CancellationToken,
+    stop: CancellationToken,
+    grace: Duration,
+}
+
+impl Lanes {
     /// Until the producer is told to stop.
-    fn run(self, runtime: Runtime, common: &Arc<Common>) {
-        let (grace, halt, stop) = (self.timing.grace, common.halt.clone(), self.stop.clone());
+    fn run(
+        self,
+        runtime: Runtime,
+        watchdog: impl Future<Output = ()> + Send + 'static,
+        common: &Common,
+    ) {
+        let Self { lanes, threads, abandon, stop, grace } = self;
+        let halt = common.halt.clone();
         runtime.block_on(async {
-            let watchdog = tokio::spawn(self.watchdog(common));
-            let lanes = join_all(self.lanes(common).into_iter().map(Lane::run));
+            let watchdog = tokio::spawn(watchdog);
+            let lanes = join_all(lanes.into_iter().map(Lane::run));
             let patience = async {
                 halt.cancelled().await;
                 tokio::time::sleep(grace).await;
@@ -87,51 +149,40 @@ impl Parts {
             tokio::select! {
                 _ = lanes => {}
                 () = patience => {
-                    tracing::warn!(target: "exex::bsp", "a target does not end, and is left alone");
+                    tracing::warn!(target: "exex::bsp", "A delivery does not end, and is given up");
                 }
             }
             watchdog.abort();
         });
+        abandon.cancel();
+        let deadline = Instant::now() + grace;
         if !common.pool.close(grace) {
-            tracing::warn!(target: "exex::bsp", "a block's execution does not end, and is left alone");
+            tracing::warn!(target: "exex::bsp", "A block's execution does not end, and is left alone");
         }
         runtime.shutdown_timeout(grace);
+        if !end_by(deadline, || threads.iter().all(JoinHandle::is_finished)) {
+            tracing::warn!(target: "exex::bsp", "A target blocks its thread, and is left alone");
+        }
     }
+}
 
-    fn lanes(self, common: &Arc<Common>) -> Vec<Lane> {
-        let Self { targets, board, finished, wake, timing, .. } = self;
-        let lane = |(index, target): (usize, Box<dyn Target>)| {
-            let (board, finished) = (Arc::clone(&board), Arc::clone(&finished));
-            let report =
-                Report::new(index, target.name(), target.health(), board, finished, timing);
-            Lane::new(Arc::clone(common), target, report, wake.clone())
-        };
-        targets.into_iter().enumerate().map(lane).collect()
+/// Waits until a thread has ended. Returns whether it has.
+fn end_by(deadline: Instant, is_ended: impl Fn() -> bool) -> bool {
+    while !is_ended() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(LOOK);
     }
-
-    fn watchdog(&self, common: &Common) -> impl Future<Output = ()> + use<> {
-        let gauges: Vec<_> =
-            self.targets.iter().map(|target| TargetMetrics::of(&target.name()).stalled).collect();
-        let tell = move |index: usize, change| {
-            if let Some(gauge) = gauges.get(index) {
-                gauge.set(if change == Change::Stalled { 1.0 } else { 0.0 });
-            }
-        };
-        let dog = Watchdog::new(self.targets.len(), self.config.max_behind, self.timing.stall);
-        let (lookups, pool) = (common.lookups.clone(), Arc::clone(&common.pool));
-        dog.run(self.timing.watch, lookups, pool, Arc::clone(&self.board), tell)
-    }
+    true
 }
 
 impl Threads {
     /// Has them end, and waits for that, but not for ever.
     pub(super) fn stop(&self) {
         self.halt.cancel();
-        // Two for the targets, one for the pool, one for lookups.
-        let deadline = Instant::now() + self.grace * 4 + LOOK;
-        while !self.lanes.is_finished() && Instant::now() < deadline {
-            thread::sleep(LOOK);
-        }
+        // Two for the deliveries, one for the pool and the targets' threads, one for lookups.
+        let _ = end_by(Instant::now() + self.grace * 4 + LOOK, || self.lanes.is_finished());
         self.stop.cancel();
     }
 }

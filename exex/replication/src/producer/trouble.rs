@@ -6,6 +6,12 @@ use alloy_primitives::B256;
 
 /// So many failures in a row of what should not fail are an alarm.
 const ALARM_AFTER: u32 = 3;
+/// So many of what passes by itself as a rule are one, too: with their pauses about two minutes.
+const LASTING_AFTER: u32 = 12;
+
+/// What to do about a database that fails again and again.
+const LASTING_CHAIN: &str =
+    "; if this stays, the node's database is damaged or its disk fails: look at the node's log";
 
 /// What failed, for counting failures in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +26,10 @@ pub(super) enum Cause {
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gravity {
-    /// It passes by itself.
+    /// It passes by itself, whatever the time it takes.
     Passing,
+    /// It passes by itself as a rule, and soon. If it lasts, somebody has to look.
+    Brief,
     /// It may pass. If it does not, somebody has to look.
     Suspect,
     /// Somebody has to do something.
@@ -38,7 +46,8 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn chain(error: &ChainError) -> Self {
-        Self { cause: Cause::Chain, gravity: Gravity::Passing, message: error.to_string() }
+        let message = format!("{error}{LASTING_CHAIN}");
+        Self { cause: Cause::Chain, gravity: Gravity::Brief, message }
     }
 
     pub(super) fn cursors(error: &ProducerError) -> Self {
@@ -50,17 +59,34 @@ impl Trouble {
         Self { cause: Cause::Target, gravity: Gravity::Grave, message: error.to_string() }
     }
 
+    /// A target has panicked.
+    pub(super) fn target_panicked(name: &str, message: &str) -> Self {
+        let message = format!("{name}: the target panicked, report this to its author: {message}");
+        Self { cause: Cause::Target, gravity: Gravity::Suspect, message }
+    }
+
+    /// A target's thread has ended.
+    pub(super) fn target_gone(name: &str) -> Self {
+        let message =
+            format!("{name}: the target's thread has ended: restart the node, and report this");
+        Self { cause: Cause::Target, gravity: Gravity::Grave, message }
+    }
+
     /// A lane's own code has panicked.
     pub(super) fn lane(message: &str) -> Self {
         let message = format!("the delivery panicked, please report this: {message}");
         Self { cause: Cause::Lane, gravity: Gravity::Suspect, message }
     }
 
-    /// A block that does not follow the cursor, though the cursor is canonical.
+    /// A block that does not follow the cursor, though the cursor is canonical, or that the node
+    /// does not have.
     pub(super) fn off_branch(number: u64, hash: B256) -> Self {
-        let message =
-            format!("block {number} {hash} is no child of the cursor: the chain is changing");
-        Self { cause: Cause::Block(hash), gravity: Gravity::Passing, message }
+        let message = format!(
+            "block {number} {hash} is no child of the cursor, or unknown to the node: the chain is \
+             changing. If this stays, the node's database contradicts itself: unwind the node below \
+             this block, or resync it"
+        );
+        Self { cause: Cause::Block(hash), gravity: Gravity::Brief, message }
     }
 
     /// A block that is not produced.
@@ -81,7 +107,12 @@ impl Trouble {
                 "; upgrade bsp-reth. Nothing is lost: delivery goes on there after the upgrade, as long as the node \
                  keeps the state",
             ),
-            JobError::Produce(_) => (Gravity::Passing, ""),
+            JobError::Produce(ProduceError::Chain(_)) => (Gravity::Brief, LASTING_CHAIN),
+            JobError::Produce(ProduceError::NotReady { .. }) => (Gravity::Passing, ""),
+            // Dealt with before; if they come here, they must not pass for what needs nobody.
+            JobError::Produce(
+                ProduceError::UnknownBlock(_) | ProduceError::BeforeDefinition { .. },
+            ) => (Gravity::Suspect, ""),
             JobError::Panicked { .. } | JobError::Hung { .. } => (Gravity::Suspect, ""),
         };
         Self { cause: Cause::Block(hash), gravity, message: format!("{error}{advice}") }
@@ -96,11 +127,17 @@ impl Trouble {
         Self { cause: Cause::Block(hash), gravity: Gravity::Grave, message }
     }
 
+    /// Whether it may have passed when there are news of the chain.
+    pub(super) const fn may_end_with_news(&self) -> bool {
+        matches!(self.gravity, Gravity::Passing)
+    }
+
     /// What the target's state is, after so many failures in a row.
     pub(super) const fn state_after(&self, failures: u32) -> TargetState {
         match (self.gravity, self.cause) {
             (Gravity::Grave, _) => TargetState::Stuck,
             (Gravity::Suspect, _) if failures >= ALARM_AFTER => TargetState::Stuck,
+            (Gravity::Brief, _) if failures >= LASTING_AFTER => TargetState::Stuck,
             (_, Cause::Target | Cause::Cursors) => TargetState::WaitingForTarget,
             _ => TargetState::WaitingForState,
         }
@@ -110,6 +147,19 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_fails_again_and_again_is_an_alarm() {
+        let error = || ChainError("a code is missing".to_owned());
+        let produced = Trouble::production(B256::ZERO, &ProduceError::from(error()).into());
+        for trouble in [Trouble::chain(&error()), produced, Trouble::off_branch(7, B256::ZERO)] {
+            let states = [1, LASTING_AFTER - 1, LASTING_AFTER, u32::MAX];
+            let [first, before, then, at_last] = states.map(|times| trouble.state_after(times));
+            assert_eq!([first, before], [TargetState::WaitingForState; 2], "{trouble:?}");
+            assert_eq!([then, at_last], [TargetState::Stuck; 2], "{trouble:?}");
+            assert!(trouble.message.to_lowercase().contains("if this stays"), "{trouble:?}");
+        }
+    }
 
     fn states(error: ProduceError) -> [TargetState; 3] {
         let trouble = Trouble::production(B256::ZERO, &error.into());
@@ -129,7 +179,8 @@ mod tests {
     #[test]
     fn what_passes_never_is_an_alarm() {
         let not_ready = ProduceError::NotReady { number: 1, reason: "later".to_owned() };
-        assert_eq!(states(not_ready), [TargetState::WaitingForState; 3]);
+        let trouble = Trouble::production(B256::ZERO, &not_ready.into());
+        assert_eq!(trouble.state_after(u32::MAX), TargetState::WaitingForState);
     }
 
     #[test]

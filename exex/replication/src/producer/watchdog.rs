@@ -7,7 +7,7 @@ use super::{lookups::Lookups, pool::Pool, status::StatusBoard};
 use crate::{Status, TargetState, TargetStatus};
 use alloy_eips::BlockNumHash;
 use std::{
-    sync::Arc,
+    convert::Infallible,
     time::{Duration, Instant},
 };
 
@@ -62,13 +62,13 @@ impl Watchdog {
 
     /// Looks every so often, for ever.
     pub(super) async fn run(
-        mut self,
+        &mut self,
         every: Duration,
-        lookups: Lookups,
-        pool: Arc<Pool>,
-        board: Arc<StatusBoard>,
-        tell: impl Fn(usize, Change),
-    ) {
+        lookups: &Lookups,
+        pool: &Pool,
+        board: &StatusBoard,
+        tell: &impl Fn(usize, Change),
+    ) -> Infallible {
         loop {
             tokio::time::sleep(every).await;
             match lookups.tip().await {

@@ -2,8 +2,8 @@
 
 use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
 use crate::{
-    Mark, ProducerError, TargetError, failpoint,
-    producer::{cursors::Cursors, window::Batch},
+    Mark, ProducerError, SkippedRange, TargetError, failpoint,
+    producer::{cursors::Cursors, ring::How, target_thread::Failure, window::Batch},
 };
 use std::{
     convert::Infallible,
@@ -38,19 +38,20 @@ impl Lane {
             let begun = Instant::now();
             failpoint::hit("before_deliver");
             match self.send(&batch, &ring, window).await {
-                Ok(()) => self.report.confirmed(&batch, begun.elapsed()),
-                Err(TargetError::Lost { kept, .. }) => {
+                Ok(mark) => {
+                    failpoint::hit("after_deliver");
+                    self.report.delivered(&batch, begun.elapsed());
+                    batch.set_mark(mark.unwrap_or_default());
+                }
+                Err(Failure::Target(TargetError::Lost { kept, .. })) => {
                     self.deliver_again(ring, kept).await?;
                     return Ok(None);
                 }
-                Err(TargetError::Stopped { .. }) => return Err(Stopped),
-                Err(error) => {
-                    self.fail(&Trouble::target(&error)).await?;
+                Err(failure) => {
+                    self.target_failed(failure).await?;
                     return Ok(None);
                 }
             }
-            failpoint::hit("after_deliver");
-            batch.set_mark(self.target.mark().unwrap_or_default());
         }
         let ring = self.record(id, ring, &batch).await?;
         window.release(batch.bytes);
@@ -58,6 +59,18 @@ impl Lane {
             return Err(Stopped);
         }
         Ok(Some(ring))
+    }
+
+    /// Tells of a target that failed, and waits before the next attempt.
+    pub(super) async fn target_failed(&mut self, failure: Failure) -> Result<(), Stopped> {
+        let trouble = match &failure {
+            Failure::Target(TargetError::Stopped { .. }) => return Err(Stopped),
+            Failure::Target(error) => Trouble::target(error),
+            Failure::Panicked(message) => Trouble::target_panicked(&self.report.name, message),
+            Failure::Gone if self.common.halt.is_cancelled() => return Err(Stopped),
+            Failure::Gone => Trouble::target_gone(&self.report.name),
+        };
+        self.fail(&trouble).await
     }
 
     /// Goes back to before what the target has lost.
@@ -78,7 +91,7 @@ impl Lane {
         batch: &Batch,
         ring: &Ring,
         window: &mut Window,
-    ) -> Result<(), TargetError> {
+    ) -> Result<Option<Mark>, Failure> {
         let Timing { slow_target, poll, .. } = self.common.timing;
         let (report, wake) = (&self.report, &mut self.wake);
         tokio::select! {
@@ -107,7 +120,20 @@ impl Lane {
         self.succeeded();
         self.report.cursor(&ring, ring.cursor());
         self.report.passed(batch);
+        if batch.passed.iter().any(|passed| matches!(passed.how, How::Skipped { .. })) {
+            self.show_skipped(id).await?;
+        }
         Ok(ring)
+    }
+
+    /// Shows which blocks were left out so far.
+    pub(super) async fn show_skipped(
+        &mut self,
+        id: CursorId,
+    ) -> Result<Vec<SkippedRange>, Stopped> {
+        let ranges = self.write(move |cursors| cursors.skipped(id)).await?;
+        self.report.skipped_ranges(ranges.clone());
+        Ok(ranges)
     }
 
     /// Does something with the file of cursors until it succeeds.

@@ -16,11 +16,12 @@ use super::{
     reconcile::Decision,
     report::Report,
     ring::Ring,
+    target_thread::TargetThread,
     timing::{Attempts, Timing},
     trouble::{Cause, Trouble},
     window::{Front, Limits, Window},
 };
-use crate::{ProduceError, Target, TargetState, failpoint};
+use crate::{ProduceError, TargetState, failpoint};
 use alloy_eips::BlockNumHash;
 use futures::FutureExt;
 use std::{
@@ -53,7 +54,7 @@ pub(super) struct Common {
 #[derive(Debug)]
 pub(super) struct Lane {
     common: Arc<Common>,
-    target: Box<dyn Target>,
+    target: TargetThread,
     report: Report,
     /// When there was the last news of the chain.
     wake: watch::Receiver<Instant>,
@@ -64,7 +65,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         common: Arc<Common>,
-        target: Box<dyn Target>,
+        target: TargetThread,
         report: Report,
         wake: watch::Receiver<Instant>,
     ) -> Self {
@@ -107,8 +108,8 @@ impl Lane {
         };
         self.report.tip(tip);
         match decision {
-            Decision::NotBegun => {
-                self.report.cursor(&ring, None);
+            Decision::NotBegun { tip } => {
+                self.report.cursor(&ring, tip);
                 self.idle(TargetState::Following).await
             }
             Decision::UpToDate => {
@@ -116,13 +117,17 @@ impl Lane {
                 self.idle(TargetState::Following).await
             }
             Decision::AheadOfNode { at } => {
-                self.report.cursor(&ring, at);
+                self.report.cursor(&ring, Some(at));
                 self.idle(TargetState::AheadOfNode).await
             }
             Decision::StepBack { to, depth } => self.step_back(ring, to, depth).await,
-            Decision::Next => {
-                self.report.cursor(&ring, ring.cursor());
-                self.advance(id, ring, seen).await
+            Decision::Next { before } => {
+                self.report.cursor(&ring, before);
+                match self.common.lookups.last_undefined(ring.next()).await {
+                    Ok(None) => self.advance(id, ring, seen).await,
+                    Ok(Some(last)) => self.skip_undefined(id, ring, last).await,
+                    Err(error) => self.fail(&Trouble::chain(&error)).await,
+                }
             }
         }
     }
@@ -131,6 +136,10 @@ impl Lane {
     async fn idle(&mut self, state: TargetState) -> Result<(), Stopped> {
         self.succeeded();
         self.report.state(state);
+        self.wait_for_news().await
+    }
+
+    async fn wait_for_news(&mut self) -> Result<(), Stopped> {
         tokio::select! {
             biased;
             () = self.common.halt.cancelled() => return Err(Stopped),
@@ -223,7 +232,7 @@ impl Lane {
             1 => Ok(()),
             failures => {
                 self.report.failed(&trouble, failures);
-                self.pause(self.common.timing.pause_after(failures)).await
+                self.pause(failures, true).await
             }
         }
     }
@@ -232,7 +241,7 @@ impl Lane {
     async fn fail(&mut self, trouble: &Trouble) -> Result<(), Stopped> {
         let failures = self.attempts.failed(trouble.cause);
         self.report.failed(trouble, failures);
-        self.pause(self.common.timing.pause_after(failures)).await
+        self.pause(failures, trouble.may_end_with_news()).await
     }
 
     fn succeeded(&mut self) {
@@ -241,10 +250,27 @@ impl Lane {
         }
     }
 
-    async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
+    /// Waits after so many failures. News of the chain end a long pause, where they may have ended
+    /// what failed, but however many there are, not before the chain would be looked at anyway.
+    async fn pause(&mut self, failures: u32, until_news: bool) -> Result<(), Stopped> {
+        let Timing { poll, .. } = self.common.timing;
+        let pause = self.common.timing.pause_after(failures);
+        let (least, rest) = if until_news && pause > poll {
+            (poll, pause.saturating_sub(poll))
+        } else {
+            (pause, Duration::ZERO)
+        };
+        let wake = &mut self.wake;
+        let pause = async {
+            tokio::time::sleep(least).await;
+            if !rest.is_zero() {
+                // The sender lives as long as the producer.
+                let _ = tokio::time::timeout(rest, wake.changed()).await;
+            }
+        };
         tokio::select! {
             () = self.common.halt.cancelled() => Err(Stopped),
-            () = tokio::time::sleep(pause) => Ok(()),
+            () = pause => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Leaving out blocks whose state the node has pruned.
+//! Leaving out blocks whose state the node has pruned, or for which no specimen is defined.
 
 use super::{CursorId, JobError, Lane, Ring, Stopped, Trouble};
 use crate::{
@@ -57,6 +57,19 @@ impl Lane {
             "left out for ever: the node has pruned the states of these blocks"
         );
         let passed = vec![Passed { block: pruned, how }];
+        self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
+    }
+
+    /// Moves the cursor to the last block before the first that has a specimen, without looking at
+    /// each.
+    pub(super) async fn skip_undefined(
+        &mut self,
+        id: CursorId,
+        ring: Arc<Ring>,
+        last: BlockNumHash,
+    ) -> Result<(), Stopped> {
+        let how = How::Skipped { from: ring.next(), why: Skip::BeforeDefinition };
+        let passed = vec![Passed { block: last, how }];
         self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
     }
 

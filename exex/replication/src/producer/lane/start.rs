@@ -1,7 +1,7 @@
 //! Where a lane begins.
 
 use super::{CursorId, Lane, Ring, Stopped, Trouble};
-use crate::{StartBlock, TargetState, failpoint};
+use crate::{SkippedRange, StartBlock, failpoint, producer::ring::Skip};
 use std::sync::Arc;
 
 impl Lane {
@@ -25,8 +25,12 @@ impl Lane {
             }
         };
         if let Some(mark) = ring.mark() {
-            self.target.resume(mark);
+            while let Err(failure) = self.target.resume(mark).await {
+                self.target_failed(failure).await?;
+            }
         }
+        let skipped = self.show_skipped(id).await?;
+        self.tell_skipped(&skipped);
         let ring = Arc::new(ring);
         self.cursor = Some((id, Arc::clone(&ring)));
         Ok((id, ring))
@@ -38,12 +42,34 @@ impl Lane {
             StartBlock::Number(number) => return Ok(number.max(1)),
             StartBlock::Latest => {}
         }
+        // While the node syncs its head is one of the past: from there the whole rest of the sync
+        // would be delivered, or would already be pruned.
+        let mut looks = 0_u32;
         loop {
+            looks = looks.saturating_add(1);
             match self.common.lookups.head().await {
-                Ok(Some(tip)) => return Ok(tip.number.saturating_add(1)),
-                Ok(None) => self.idle(TargetState::Starting).await?,
+                Ok((Some(head), true)) => return Ok(head.number.saturating_add(1)),
+                Ok((head, _)) => {
+                    self.succeeded();
+                    self.report.waits_for_sync(head, looks);
+                    self.wait_for_news().await?;
+                }
                 Err(error) => self.fail(&Trouble::chain(&error)).await?,
             }
+        }
+    }
+
+    /// So that whoever wants such blocks after all knows which they are.
+    fn tell_skipped(&self, ranges: &[SkippedRange]) {
+        let left_out = ranges.iter().filter(|range| range.reason != Skip::BeforeDefinition.name());
+        let left_out: Vec<_> = left_out.map(ToString::to_string).collect();
+        if !left_out.is_empty() {
+            tracing::warn!(
+                target: "exex::bsp", name = self.report.name,
+                "The target lacks blocks that were left out: {}. A node that has their states delivers them with \
+                 `bsp-reth bsp export`",
+                left_out.join(", ")
+            );
         }
     }
 

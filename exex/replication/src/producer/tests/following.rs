@@ -43,7 +43,7 @@ fn latest_begins_after_the_tip_of_the_first_start() {
     scene.config.start_block = StartBlock::Latest;
     scene.start();
     scene.wait_for_state(TargetState::Following);
-    assert_eq!(*scene.producer().finished().borrow(), None);
+    assert_eq!(*scene.producer().finished().borrow(), Some(scene.model.at(7)));
     // Not at a later start, though there is no block yet.
     scene.stop();
     scene.model.extend(2);
@@ -61,6 +61,69 @@ fn a_number_in_the_future_is_waited_for() {
     scene.model.extend(4);
     scene.wait_for_target(0);
     assert_eq!(scene.inboxes[0].numbers(), [6, 7]);
+}
+
+#[test]
+fn latest_is_the_tip_after_the_nodes_sync_not_one_of_the_past() {
+    let mut scene = Scene::new(Model::with_blocks(0));
+    scene.config.start_block = StartBlock::Latest;
+    scene.model.sync(true);
+    scene.start();
+    // Over a restart in its middle, too: nothing was written down.
+    for _ in 0..2 {
+        scene.model.extend(100);
+        let head = scene.model.at(scene.model.height());
+        // The node may forget what no target will want.
+        scene.wait_until("finished", || *scene.producer().finished().borrow() == Some(head));
+        let target = scene.target(0);
+        assert_eq!((target.state, target.cursor), (TargetState::Starting, None));
+        assert!(target.trouble.unwrap().contains("waits for the node's sync"));
+        scene.start();
+    }
+    scene.model.sync(false);
+    scene.wait_for_state(TargetState::Following);
+    assert_eq!(scene.target(0).trouble, None);
+    scene.model.extend(2);
+    scene.wait_for_target(0);
+    assert_eq!(scene.inboxes[0].numbers(), [201, 202]);
+    // A later sync does not make a target wait that has begun.
+    scene.model.sync(true);
+    scene.start();
+    scene.model.extend(1);
+    scene.wait_for_target(0);
+}
+
+#[test]
+fn a_target_that_has_nothing_yet_holds_back_only_what_it_will_want() {
+    let mut scene = Scene::new(Model::with_blocks(3)).with_targets(2);
+    scene.config.start_block = StartBlock::Number(6);
+    scene.inboxes[0].play(super::memory_target::Trick::Hang);
+    scene.start();
+    let is_finished = |scene: &Scene, number| {
+        let block = scene.model.at(number);
+        scene.wait_until("finished", || *scene.producer().finished().borrow() == Some(block));
+    };
+    is_finished(&scene, 3);
+    scene.model.extend(2);
+    is_finished(&scene, 5);
+    scene.model.extend(4);
+    scene.wait_until("a delivery", || scene.inboxes[0].is_waiting());
+    scene.wait_for_target(1);
+    is_finished(&scene, 5);
+    scene.inboxes[0].let_go();
+    is_finished(&scene, 9);
+}
+
+#[test]
+fn news_of_the_chain_end_a_long_pause() {
+    let mut scene = Scene::new(Model::with_blocks(5));
+    scene.timing.first_pause = std::time::Duration::from_secs(3_600);
+    scene.timing.longest_pause = scene.timing.first_pause;
+    scene.model.fail(3, super::model::Fault::NotReady, 1);
+    scene.start();
+    scene.wait_for_state(TargetState::WaitingForState);
+    scene.producer().wake();
+    scene.settle();
 }
 
 #[test]

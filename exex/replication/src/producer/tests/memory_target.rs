@@ -18,6 +18,8 @@ pub(super) enum Trick {
     /// Takes all, but not before it is let go.
     Hang,
     Panic,
+    /// Blocks its thread until it is let go, then refuses.
+    Block,
     /// Loses all that it has but the first so many entries.
     LoseAllBut(usize),
 }
@@ -141,14 +143,15 @@ impl Target for MemoryTarget {
             let taken = match trick {
                 None | Some(Trick::TakeAndHang) => batch.len(),
                 Some(Trick::RefuseAfter(count)) => count.min(batch.len()),
-                Some(Trick::Hang | Trick::Panic) => 0,
+                Some(Trick::Hang | Trick::Panic | Trick::Block) => 0,
                 Some(Trick::LoseAllBut(count)) => {
                     content.lose_all_but(count);
                     0
                 }
             };
             content.take(&batch[..taken], trick.is_some());
-            content.waiting = matches!(trick, Some(Trick::TakeAndHang | Trick::Hang));
+            content.waiting =
+                matches!(trick, Some(Trick::TakeAndHang | Trick::Hang | Trick::Block));
             trick
         };
         match trick {
@@ -157,6 +160,13 @@ impl Target for MemoryTarget {
                 target: self.name.clone(),
                 reason: "made to refuse".to_owned(),
             }),
+            Some(Trick::Block) => {
+                while self.inbox.is_waiting() {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                let (target, reason) = (self.name.clone(), "made to block".to_owned());
+                Err(TargetError::Refused { target, reason })
+            }
             Some(Trick::LoseAllBut(count)) => {
                 Err(TargetError::Lost { target: self.name.clone(), kept: Mark(count as u128) })
             }

@@ -46,6 +46,10 @@ struct State {
     pruned_to: u64,
     /// The highest block before specimens are defined.
     undefined_to: u64,
+    first_block: u64,
+    syncing: bool,
+    /// How often a block was asked for.
+    asked: usize,
     /// From here on blocks are of a fork that this version does not know.
     unknown_fork: Option<u64>,
     faults: HashMap<u64, Vec<Fault>>,
@@ -67,6 +71,9 @@ impl Model {
             finalized: 0,
             pruned_to: 0,
             undefined_to: 0,
+            first_block: 1,
+            syncing: false,
+            asked: 0,
             unknown_fork: None,
             faults: HashMap::new(),
             tip_fails: 0,
@@ -152,6 +159,22 @@ impl Model {
 
     pub(super) fn define_from(&self, number: u64) {
         self.lock().undefined_to = number - 1;
+    }
+
+    /// The same, and the chain knows it beforehand.
+    pub(super) fn know_first_block(&self, number: u64) {
+        self.define_from(number);
+        self.lock().first_block = number;
+    }
+
+    /// Whether the node is in the middle of its sync.
+    pub(super) fn sync(&self, syncing: bool) {
+        self.lock().syncing = syncing;
+    }
+
+    /// How often a block was asked for, whatever came of it.
+    pub(super) fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     /// Sets where a fork begins that this version can't export, or takes it away, as an upgrade
@@ -252,7 +275,16 @@ impl Chain for Model {
         Ok(state.canonical.get(number).or_else(|| state.disk.get(number)).copied())
     }
 
+    fn first_block(&self) -> Result<u64, ChainError> {
+        Ok(self.lock().first_block)
+    }
+
+    fn is_at_tip(&self) -> Result<bool, ChainError> {
+        Ok(!self.lock().syncing)
+    }
+
     fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+        self.lock().asked += 1;
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.execute(block)));

@@ -16,9 +16,43 @@ fn one_target_that_hangs_does_not_stop_the_others() {
     scene.wait_for_target(2);
     scene.wait_for_state(TargetState::WaitingForTarget);
     assert!(scene.target(0).trouble.unwrap().contains("not confirmed"));
-    assert_eq!(*scene.producer().finished().borrow(), None);
+    // It is to begin with the block after this one.
+    assert_eq!(*scene.producer().finished().borrow(), Some(scene.model.at(0)));
     scene.inboxes[0].let_go();
     scene.wait_for_target(0);
+}
+
+#[test]
+fn one_target_that_blocks_its_thread_does_not_stop_the_others_nor_the_stop() {
+    let mut scene = Scene::new(Model::with_blocks(10)).with_targets(2);
+    scene.inboxes[0].play(Trick::Block);
+    scene.start();
+    scene.wait_until("a delivery", || scene.inboxes[0].is_waiting());
+    scene.model.extend(100);
+    scene.wait_for_target(1);
+    scene.wait_for_state(TargetState::WaitingForTarget);
+    assert!(scene.target(0).trouble.unwrap().contains("not confirmed"));
+    scene.wait_until("a report", || scene.target(0).stalled);
+    // It still blocks, and the file of cursors is free: all but its thread have ended.
+    scene.end();
+    assert!(scene.inboxes[0].is_waiting());
+    drop(scene.attempt().unwrap());
+    scene.start();
+    scene.settle();
+}
+
+#[test]
+fn a_panic_is_shown_and_the_others_go_on() {
+    let mut scene = Scene::new(Model::with_blocks(10)).with_targets(2);
+    (0..200).for_each(|_| scene.inboxes[0].play(Trick::Panic));
+    scene.start();
+    scene.wait_for_target(1);
+    scene.wait_for_state(TargetState::Stuck);
+    let trouble = scene.target(0).trouble.unwrap();
+    assert!(trouble.contains("panicked") && trouble.contains("made to panic"), "{trouble}");
+    scene.inboxes[0].behave();
+    scene.settle();
+    assert_eq!(scene.target(0).trouble, None);
 }
 
 #[test]

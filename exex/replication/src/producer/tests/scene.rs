@@ -74,7 +74,7 @@ impl Scene {
         });
     }
 
-    fn attempt(&self) -> Result<Producer, ProducerError> {
+    pub(super) fn attempt(&self) -> Result<Producer, ProducerError> {
         let inboxes = self.inboxes.iter().enumerate();
         let targets = inboxes.map(|(index, inbox)| inbox.target(&format!("t{index}")));
         let chain: Arc<dyn Chain> = Arc::clone(&self.model) as _;
@@ -83,9 +83,14 @@ impl Scene {
     }
 
     pub(super) fn stop(&mut self) {
+        self.end();
+        self.inboxes.iter().for_each(Inbox::let_go);
+    }
+
+    /// Ends the producer, whatever its targets do.
+    pub(super) fn end(&mut self) {
         // Dropped, which stops it.
         self.producer = None;
-        self.inboxes.iter().for_each(Inbox::let_go);
     }
 
     pub(super) fn producer(&self) -> &Producer {

@@ -32,6 +32,18 @@ fn a_block_that_fails_its_check_is_never_delivered_and_told() {
 }
 
 #[test]
+fn a_database_that_fails_at_the_same_block_again_and_again_is_an_alarm() {
+    let mut scene = Scene::new(Model::with_blocks(20));
+    scene.model.fail(7, Fault::Database, usize::from(u16::MAX));
+    scene.start();
+    scene.wait_for_state(TargetState::Stuck);
+    assert!(scene.target(0).trouble.unwrap().contains("database is damaged"));
+    scene.model.mend();
+    scene.settle();
+    assert_eq!(scene.target(0).trouble, None);
+}
+
+#[test]
 fn state_that_is_not_ready_is_no_alarm() {
     let mut scene = Scene::new(Model::with_blocks(20));
     scene.model.fail(7, Fault::NotReady, usize::from(u16::MAX));
