@@ -1,7 +1,8 @@
 //! What the contract's and the nodes' refusals mean: one [table](TABLE), a row for each text.
 
 use super::rpc::RpcError;
-use alloy_primitives::Bytes;
+use alloy_json_rpc::ErrorPayload;
+use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::{Panic, Revert, SolError};
 
 /// What a refusal means for the claim.
@@ -15,7 +16,8 @@ pub enum Verdict {
     Skip,
     /// Too old or too new for live sync: the contract's own figures tell which.
     OutOfWindow,
-    /// Nothing is taken of this operator until somebody acts: all proofs pause, with an alarm.
+    /// Nothing is taken of this operator until somebody acts: all proofs pause, with an alarm. Only for what is true of
+    /// every claim: a refusal that concerns one of them must not stop the others.
     StopAndAlarm,
     /// The claim waits for the operator, the others go on.
     Hold,
@@ -31,6 +33,8 @@ pub enum Verdict {
     InsufficientFunds,
     /// The contract refused, and the node keeps the reason to itself.
     NoReason,
+    /// The node has an error of its own, which some nodes also say of a revert: the contract's views may tell more.
+    Vague,
     /// It may pass by itself.
     Temporary,
 }
@@ -74,7 +78,7 @@ pub const TABLE: &[Row] = &[
     contract("Invalid block height", Verdict::Skip),
     contract("Sender is not BLOCK_SPECIMEN_PRODUCER_ROLE", Verdict::StopAndAlarm),
     contract("Validator is not enabled", Verdict::StopAndAlarm),
-    contract("Invalid chain ID", Verdict::StopAndAlarm),
+    contract("Invalid chain ID", Verdict::Hold),
     contract("Invalid block hash", Verdict::Hold),
     contract("Invalid specimen hash", Verdict::Hold),
     contract("Invalid storage URL", Verdict::Hold),
@@ -121,6 +125,8 @@ pub const TABLE: &[Row] = &[
     node("vm exception while processing transaction: revert", Verdict::NoReason),
     node("transaction reverted", Verdict::NoReason),
     node("always failing transaction", Verdict::NoReason),
+    node("vm execution error", Verdict::NoReason),
+    node("internal error", Verdict::Vague),
 ];
 
 /// geth's code of a call that reverted.
@@ -173,6 +179,66 @@ impl Refusal {
         };
         Some(Self { verdict: Verdict::Hold, reason })
     }
+}
+
+/// The code with which OpenEthereum and older nethermind say that a call failed in the EVM.
+const VM_ERROR: i64 = -32015;
+
+/// Pieces of an error's data that are looked at: nodes nest a revert in a few objects at most.
+const MOST_PIECES: usize = 64;
+
+/// A revert's data in an error of a node, wherever it has it and whatever its message says: as the data itself, as hex within
+/// a text (`Reverted 0x…`), in an object, or in the message. Hex that is neither a reason nor a panic counts only
+/// where the error reads like a revert: it may be a hash as well.
+pub(super) fn revert_data(error: &ErrorPayload) -> Option<Bytes> {
+    let data = error.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let mut texts = data.as_ref().map(texts_of).unwrap_or_default();
+    texts.push(&error.message);
+    let found: Vec<_> = texts.into_iter().flat_map(hex_runs).collect();
+    if let Some(standard) = found.iter().find(|bytes| is_standard(bytes)) {
+        return Some(standard.clone());
+    }
+    let message = error.message.to_lowercase();
+    let is_revert = error.code == REVERTED
+        || error.code == VM_ERROR
+        || message.contains("revert")
+        || message.contains("vm execution error");
+    let mut found = found.into_iter();
+    found.find(|bytes| is_revert && !bytes.is_empty())
+}
+
+/// The texts in a value. Those under a key that names a hash are no revert's.
+fn texts_of(value: &serde_json::Value) -> Vec<&str> {
+    let mut waiting = vec![value];
+    let mut texts = Vec::new();
+    for _ in 0..MOST_PIECES {
+        match waiting.pop() {
+            None => break,
+            Some(serde_json::Value::String(text)) => texts.push(text.as_str()),
+            Some(serde_json::Value::Array(items)) => {
+                waiting.extend(items.iter().take(MOST_PIECES).rev());
+            }
+            Some(serde_json::Value::Object(fields)) => {
+                let fields = fields.iter().filter(|(key, _)| !key.to_lowercase().contains("hash"));
+                waiting.extend(fields.map(|(_, field)| field).take(MOST_PIECES));
+            }
+            Some(_) => {}
+        }
+    }
+    texts
+}
+
+/// What follows each `0x` of a text, as far as it is hex of whole bytes.
+fn hex_runs(text: &str) -> impl Iterator<Item = Bytes> + '_ {
+    text.split("0x").skip(1).filter_map(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        Some(hex::decode(rest.get(..digits)?).ok()?.into())
+    })
+}
+
+/// Whether it is a reason or a panic, as Solidity writes them.
+fn is_standard(data: &Bytes) -> bool {
+    Revert::abi_decode(data).is_ok() || Panic::abi_decode(data).is_ok()
 }
 
 fn find(speaker: Speaker, text: &str) -> Option<Verdict> {
@@ -254,6 +320,8 @@ mod tests {
             ("Insufficient funds for gas * price + value", Verdict::InsufficientFunds),
             ("intrinsic gas too low: have 1, want 21000", Verdict::Hold),
             ("exceeds block gas limit", Verdict::Hold),
+            ("VM execution error.", Verdict::NoReason),
+            ("Internal error", Verdict::Vague),
             ("header not found", Verdict::Temporary),
             ("Too many requests", Verdict::Temporary),
         ];
@@ -284,7 +352,63 @@ mod tests {
         assert_eq!(Refusal::of(&late).verdict, Verdict::Temporary);
     }
 
+    fn refusal_of(error: &str) -> Refusal {
+        let payload: ErrorPayload = serde_json::from_str(error).unwrap();
+        let data = revert_data(&payload);
+        Refusal::of(&node_error(payload.code, &payload.message, data))
+    }
+
+    /// As several nodes and gateways write one and the same revert.
+    #[test]
+    fn a_revert_is_read_from_its_data_whatever_the_message_says() {
+        let data = Revert::from("Session submissions have closed").abi_encode();
+        let data = hex::encode_prefixed(data);
+        let errors = [
+            format!(r#"{{"code": 3, "message": "execution reverted", "data": "{data}"}}"#),
+            format!(
+                r#"{{"code": -32015, "message": "VM execution error.", "data": "Reverted {data}"}}"#
+            ),
+            format!(r#"{{"code": -32603, "message": "Internal error", "data": "{data}"}}"#),
+            format!(
+                r#"{{"code": -32000, "message": "call failed", "data": {{"originalError": {{"code": 3, "data": "{data}"}}}}}}"#
+            ),
+            format!(r#"{{"code": -32000, "message": "the call failed with {data}"}}"#),
+            format!(
+                r#"{{"code": -32000, "message": "failed", "data": {{"hash": "0x{}", "result": "{data}"}}}}"#,
+                "12".repeat(32)
+            ),
+        ];
+        for error in errors {
+            let refusal = refusal_of(&error);
+            assert_eq!(refusal.verdict, Verdict::SessionOver, "{error}");
+            assert_eq!(refusal.reason, "Session submissions have closed", "{error}");
+        }
+    }
+
+    #[test]
+    fn hex_is_taken_for_an_unknown_error_only_where_the_call_reverted() {
+        let hash = "12".repeat(32);
+        let known =
+            format!(r#"{{"code": -32000, "message": "already known", "data": "0x{hash}"}}"#);
+        assert_eq!(refusal_of(&known).verdict, Verdict::Unknown);
+        let custom =
+            r#"{"code": -32015, "message": "VM execution error.", "data": "Reverted 0xdeadbeef"}"#;
+        assert_eq!(refusal_of(custom).verdict, Verdict::Hold);
+        for bare in ["0x", "Reverted 0x", "Reverted", "0xabc"] {
+            let error =
+                format!(r#"{{"code": 3, "message": "execution reverted", "data": "{bare}"}}"#);
+            assert_eq!(refusal_of(&error).verdict, Verdict::NoReason, "{error}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_error_of_a_node_is_read(message: String, text: String, code: i64) {
+            let data = serde_json::json!({"a": [text, 1, null], "b": {"c": message.clone()}});
+            let error = serde_json::json!({"code": code, "message": message, "data": data});
+            refusal_of(&error.to_string());
+        }
+
         #[test]
         fn any_data_is_read(data: Vec<u8>, message: String, code: i64) {
             let refusal = Refusal::of(&node_error(code, &message, Some(data.into())));

@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 over HTTP: deadlines, bounded answers, batches.
 
 use super::{Endpoint, RpcError, RpcUrlError};
-use crate::proof::outcome::one_line;
+use crate::proof::outcome::{one_line, revert_data};
 use alloy_json_rpc::ErrorPayload;
 use bytes::BytesMut;
 use futures::{StreamExt, future::join_all};
@@ -167,7 +167,7 @@ impl Rpc {
                 method,
                 code: error.code,
                 message: one_line(&self.0.endpoint.redact(&error.message)),
-                data: error.as_revert_data(),
+                data: revert_data(&error),
             }),
             (None, Some(result)) => Ok(result),
             (None, None) => Err(malformed(method, "neither a result nor an error")),
