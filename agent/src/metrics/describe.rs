@@ -17,8 +17,9 @@ fn blocks() {
     describe_counter!("agent_blocks_total", "Blocks and messages that were dealt with, by outcome");
     describe_counter!(
         "agent_blocks_held_total",
-        "Blocks that wait for the operator or another start"
+        "Times that a block was left to wait for the operator"
     );
+    describe_gauge!("agent_blocks_held", "Blocks that wait for the operator now");
     describe_counter!(
         "agent_duplicates_total",
         "Messages with a block that is in work or dealt with"
@@ -54,6 +55,10 @@ fn proofs() {
     describe_counter!(
         "agent_proof_replaced_total",
         "Transactions replaced, by what they were replaced with"
+    );
+    describe_gauge!(
+        "agent_proof_waiting",
+        "Proofs that the contract or the RPC lets wait for long"
     );
     describe_counter!("agent_proof_confirmed_total", "Proofs on record");
     describe_counter!("agent_proof_reverted_total", "Proofs that were mined and reverted");

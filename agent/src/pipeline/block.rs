@@ -116,6 +116,7 @@ impl Pipeline {
                 self.acknowledge(&entry).await;
             }
         }
+        self.held.finished(&key);
         metrics::counter!("agent_blocks_total", "outcome" => record.stage.as_str()).increment(1);
         self.completed.record();
         if let Some(finished) = &self.services.finished {
@@ -128,7 +129,8 @@ impl Pipeline {
     fn leave(&self, key: BlockKey, record: &BlockRecord, unfinished: Unfinished) {
         if let Unfinished::Held(alarm, reason) = unfinished {
             metrics::counter!("agent_blocks_held_total").increment(1);
-            self.services.alarms.raise(alarm, format!("{} is held: {reason}", record.block));
+            tracing::warn!("{} is held: {reason}", record.block);
+            self.held.hold(key, record.block, alarm, &reason);
         }
         for entry in self.works.end(&key).iter().chain(&record.entries) {
             self.services.settlement.release(entry);

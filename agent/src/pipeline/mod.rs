@@ -5,6 +5,7 @@
 
 mod block;
 mod budget;
+mod held;
 mod intake;
 mod settle;
 mod status;
@@ -30,6 +31,7 @@ use crate::{
 };
 use bsp_capture::ChainSpec;
 use budget::ByteBudget;
+use held::HeldBlocks;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -85,6 +87,7 @@ pub struct Pipeline {
     services: Services,
     options: Arc<PipelineOptions>,
     works: Arc<WorkList>,
+    held: Arc<HeldBlocks>,
     bytes: ByteBudget,
     open: Arc<Semaphore>,
     cpu: Arc<Semaphore>,
@@ -98,6 +101,7 @@ impl Pipeline {
     pub fn new(services: Services, options: PipelineOptions) -> Self {
         Self {
             works: Arc::default(),
+            held: Arc::new(HeldBlocks::new(services.alarms.clone())),
             bytes: ByteBudget::new(options.max_inflight_bytes),
             open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
             cpu: Arc::new(Semaphore::new(options.cpu_tasks.max(1))),

@@ -59,6 +59,7 @@ impl Pipeline {
             let count = stages.get(stage).copied().unwrap_or(0);
             metrics::gauge!("agent_blocks_in_work", "stage" => stage).set(count as f64);
         }
+        metrics::gauge!("agent_blocks_held").set(self.held.count() as f64);
         metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
     }
 
