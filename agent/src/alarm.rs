@@ -35,6 +35,8 @@ pub enum AlarmKind {
     Balance,
     /// A proof is not mined although its fee is at the ceiling, or its time is over.
     ProofStuck,
+    /// The contract or the RPC has not let a claim go on for long.
+    ProofWaits,
     /// A block waits for the operator.
     BlockHeld,
     /// This operator has proved another specimen, or another place, for a block.
@@ -58,6 +60,7 @@ impl AlarmKind {
             Self::ProofsStopped => "proofs_stopped",
             Self::Balance => "balance",
             Self::ProofStuck => "proof_stuck",
+            Self::ProofWaits => "proof_waits",
             Self::BlockHeld => "block_held",
             Self::ProvedOtherwise => "proved_otherwise",
             Self::LedgerFailing => "ledger_failing",

@@ -1,5 +1,7 @@
 //! Flags about proofs.
 
+use crate::proof::Confirmations;
+
 /// Where proofs go, and what they may cost.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Proofs")]
@@ -19,9 +21,13 @@ pub struct ProofArgs {
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub proof_max_in_flight: usize,
 
-    /// Blocks of the proof chain that a proof must be deep; 1 means mined is enough.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub proof_confirmations: u64,
+    /// When a proof counts: `finalized`, or a number of blocks that it must be deep.
+    ///
+    /// `finalized` asks the RPC which block is final; on an RPC that does not tell, a proof must be 12 blocks deep. With a
+    /// number the block of the proof is the first: 1 means that mined is enough. What the proof chain takes back after a proof
+    /// counted is not proved again.
+    #[arg(long, value_name = "finalized|N", default_value_t = Confirmations::Finalized)]
+    pub proof_confirmations: Confirmations,
 
     /// Highest fee for each gas, in gwei, that resubmission goes up to.
     #[arg(long, value_name = "GWEI", default_value_t = 1000)]
@@ -55,7 +61,7 @@ impl Default for ProofArgs {
             proof: ProofTarget::Chain,
             proof_chain_address: None,
             proof_max_in_flight: 16,
-            proof_confirmations: 2,
+            proof_confirmations: Confirmations::Finalized,
             proof_max_fee_gwei: 1000,
             proof_resubmit_secs: 30,
             proof_deadline_secs: 480,

@@ -3,6 +3,7 @@
 use super::{ConfigError, Env, at_least, http_url};
 use crate::{
     args::{ProofArgs, ProofTarget},
+    proof::Confirmations,
     secret::Secret,
 };
 use alloy_primitives::Address;
@@ -29,8 +30,8 @@ pub struct ChainConfig {
     pub key: KeyConfig,
     /// Most proofs under way.
     pub max_in_flight: usize,
-    /// How many blocks deep a proof has to be; 1 is mined.
-    pub confirmations: u64,
+    /// When a proof counts.
+    pub confirmations: Confirmations,
     /// Ceiling of the fee, in wei for each gas.
     pub max_fee_per_gas: u128,
     /// When a transaction that is not mined is sent again.
@@ -85,7 +86,7 @@ fn chain(args: &ProofArgs, env: Env<'_>) -> Result<ChainConfig, ConfigError> {
         rpc_url: http_url("MB_RPC_URL", rpc_url)?,
         key: key.clone(),
         max_in_flight: at_least("--proof-max-in-flight", args.proof_max_in_flight, 1)?,
-        confirmations: at_least("--proof-confirmations", args.proof_confirmations, 1)?,
+        confirmations: args.proof_confirmations,
         max_fee_per_gas: u128::from(at_least("--proof-max-fee-gwei", args.proof_max_fee_gwei, 1)?)
             * WEI_PER_GWEI,
         resubmit_after: Duration::from_secs(at_least(

@@ -174,7 +174,7 @@ fn a_keystore_is_taken_where_there_is_no_private_key() {
 #[test]
 fn numbers_have_ranges() {
     type Spoil = fn(&mut AgentArgs);
-    let cases: [(Spoil, &str); 9] = [
+    let cases: [(Spoil, &str); 8] = [
         (|args| args.segments.block_divisor = 0, "--block-divisor is 0: give 1"),
         (|args| args.source.claim_idle = 0, "--claim-idle"),
         (|args| args.source.max_open_blocks = 0, "--max-open-blocks is 0"),
@@ -183,7 +183,6 @@ fn numbers_have_ranges() {
             |args| args.source.max_inflight_bytes.0 = 1,
             "--max-inflight-bytes is 1: give at least 67108864",
         ),
-        (|args| args.proofs.proof_confirmations = 0, "--proof-confirmations is 0"),
         (|args| args.proofs.proof_max_in_flight = 0, "--proof-max-in-flight is 0"),
         (|args| args.proofs.proof_max_fee_gwei = 0, "--proof-max-fee-gwei is 0"),
         (|args| args.proofs.proof_resubmit_secs = 0, "--proof-resubmit-secs is 0"),

@@ -150,7 +150,7 @@ pub enum Stage {
         /// Where it is proved.
         proof: Proof,
     },
-    /// The contract will never take it. It is stored and pinned, and not proved.
+    /// The contract will never take it. It is stored and not proved. It is pinned, unless that was known before it was uploaded.
     Skipped {
         /// The file.
         segment: SegmentFacts,

@@ -65,7 +65,7 @@ impl Pipeline {
             // Without its segment on disk a block begins at its source.
             Stage::Received => return Err(Unfinished::Stopped),
             Stage::Encoded { segment } => self.store(block, segment).await?,
-            Stage::Stored { segment } => self.pin(block, segment).await?,
+            Stage::Stored { segment } => self.pin_if_it_counts(block, segment).await?,
             Stage::Pinned { segment } => self.verify(block, segment).await?,
             Stage::Verified { segment, verification } => {
                 self.prove(block, segment, verification, Vec::new()).await?

@@ -44,7 +44,7 @@ impl Pipeline {
         segment: SegmentFacts,
         reason: String,
     ) -> Step<Stage> {
-        tracing::warn!("{} is not proved: {reason}; it stays stored and pinned", segment.name);
+        tracing::warn!("{} is not proved: {reason}; its file stays", segment.name);
         self.rename_unproved(block, &segment, Unproved::Skipped).await?;
         self.acknowledge_all(&block.record.entries).await?;
         Ok(Stage::Skipped { segment, reason, acknowledged: true })

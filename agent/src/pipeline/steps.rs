@@ -11,7 +11,7 @@ use crate::{
     failpoint,
     journal::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification},
     pin::{Content, PinError},
-    proof::{Attempt, AttemptLog, AttemptLogError, ProofOutcome},
+    proof::{Attempt, AttemptLog, AttemptLogError, Outlook, ProofOutcome},
 };
 use async_trait::async_trait;
 use bsp_codec::dag;
@@ -35,7 +35,25 @@ impl Pipeline {
         Ok(Stage::Stored { segment })
     }
 
-    pub(super) async fn pin(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
+    /// Pins a stored segment, unless its proof can't count any more: then there is nothing to upload for.
+    pub(super) async fn pin_if_it_counts(
+        &self,
+        block: &mut OpenBlock,
+        segment: SegmentFacts,
+    ) -> Step<Stage> {
+        match self.services.prover.outlook(&segment.claim(block.record.block)).await {
+            Outlook::Open => self.pin(block, segment).await,
+            Outlook::Closed { reason } => {
+                let reason = format!("{reason}; it was not uploaded");
+                Ok(Stage::Skipped { segment, reason, acknowledged: false })
+            }
+            Outlook::Held { reason } => {
+                Err(Unfinished::Held(AlarmKind::BlockHeld, format!("{}: {reason}", segment.name)))
+            }
+        }
+    }
+
+    async fn pin(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
         let content = match block.content.take() {
             Some(content) => content,
             None => self.read_again(block, &segment).await?,

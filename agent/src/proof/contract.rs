@@ -110,9 +110,12 @@ pub fn submitted(log: &LogData) -> Option<BlockSpecimenProductionProofSubmitted>
 impl BlockSpecimenProductionProofSubmitted {
     /// Whether all five fields are the claim's.
     pub fn proves(&self, claim: &Claim) -> bool {
-        self.is_of_block(claim)
-            && self.specimenHash == claim.specimen_hash
-            && self.storageURL == claim.url
+        self.has_specimen(claim) && self.storageURL == claim.url
+    }
+
+    /// Whether it proves the claim's specimen for the claim's block, wherever it says that the content is.
+    pub fn has_specimen(&self, claim: &Claim) -> bool {
+        self.is_of_block(claim) && self.specimenHash == claim.specimen_hash
     }
 
     /// Whether it is of the claim's block, with whatever specimen and URL.

@@ -15,7 +15,7 @@ mod sender;
 mod window;
 
 pub use ledger::LedgerProver;
-pub use sender::{ChainProver, ChainProverConfig};
+pub use sender::{ChainProver, ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY};
 
 use crate::{BlockId, SegmentName};
 use alloy_primitives::B256;
@@ -90,6 +90,23 @@ pub enum ProofOutcome {
     },
 }
 
+/// What can be expected of a claim's proof, before its content is uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nothing speaks against it, as far as is known.
+    Open,
+    /// It will never be taken, so that there is nothing to upload for.
+    Closed {
+        /// Why, in the contract's words where it has some.
+        reason: String,
+    },
+    /// It is not taken before the operator has done something.
+    Held {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
 /// A prover that stops before the outcome is known: it was told to, or its task died. What was recorded resumes
 /// at the next start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +130,12 @@ pub struct AttemptLogError(pub String);
 pub trait Prover: Send + Sync + fmt::Debug {
     /// For logs: which chain and contract, or which ledger.
     fn name(&self) -> String;
+
+    /// What can be expected of a claim's proof, asked before its content is uploaded. Costs next to nothing for a
+    /// claim that is likely to be taken, and does not wait for what is down.
+    async fn outlook(&self, _claim: &Claim) -> Outlook {
+        Outlook::Open
+    }
 
     /// Sees a claim through. Many may be under way at once, the prover bounds how many it sends. It waits and retries
     /// for as long as the trouble may pass (with an [alarm](crate::alarm)), and ends early only when it is stopped.

@@ -2,6 +2,7 @@
 //! in `tests/node_modules`; without it nothing is tested, and each test says so.
 
 mod chain;
+mod doubts;
 mod faults;
 mod operator;
 mod preflight;

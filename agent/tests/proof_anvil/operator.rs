@@ -8,8 +8,8 @@ use bsp_agent::{
     BlockId, SegmentName,
     alarm::{AlarmKind, Alarms},
     proof::{
-        Attempt, AttemptLog, AttemptLogError, ChainProver, ChainProverConfig, Claim, Parked, Proof,
-        ProofOutcome, Prover, rpc::Endpoint,
+        Attempt, AttemptLog, AttemptLogError, ChainProver, ChainProverConfig, Claim, Confirmations,
+        Parked, Proof, ProofOutcome, Prover, rpc::Endpoint,
     },
 };
 use bsp_codec::ReplicaKind;
@@ -96,7 +96,11 @@ pub(crate) fn address(seed: u8) -> Address {
 /// Quick settings: the pace of a test, not of a chain.
 pub(crate) fn config(url: &str, contract: Address) -> ChainProverConfig {
     let mut config = ChainProverConfig::new(Endpoint::parse(url).unwrap(), contract);
+    config.confirmations = Confirmations::Blocks(2);
     config.poll_interval = Duration::from_millis(30);
+    config.longest_poll_interval = config.poll_interval;
+    config.longest_ask_pause = Duration::from_millis(20);
+    config.search_again_for = Duration::from_millis(200);
     config.rebroadcast_after = Duration::from_millis(150);
     config.check_interval = Duration::from_millis(300);
     config

@@ -10,7 +10,10 @@ use crate::{
 use alloy_primitives::{B256, U256};
 use bsp_agent::{
     alarm::AlarmKind,
-    proof::outcome::{Speaker, TABLE, Verdict},
+    proof::{
+        Outlook, Prover,
+        outcome::{Speaker, TABLE, Verdict},
+    },
 };
 use std::{sync::Arc, time::Duration};
 
@@ -112,6 +115,12 @@ async fn heights_outside_of_the_window_are_skipped_or_wait() {
         operator.prove(&old, &Arc::default()).skipped().await
     };
     assert_eq!(old, "Block height is out of bounds for live sync");
+    let mut past = claim(0, "");
+    past.block.number -= 150;
+    assert_eq!(operator.prover.outlook(&past).await, Outlook::Closed { reason: old });
+    for open in [claim(0, ""), claim(130, "")] {
+        assert_eq!(operator.prover.outlook(&open).await, Outlook::Open);
+    }
     assert!(!future.is_finished());
     chain.mine(40).await;
     until("the height comes into the window", async || {
@@ -127,8 +136,12 @@ async fn only_every_nth_block_is_taken() {
     let Some(chain) = ready().await else { return };
     chain.take_network(|network| network.nthBlock = 10).await;
     let operator = Operator::of(&chain, KEY);
+    let skipped = "Invalid block height: the contract takes every 10th block";
+    let outlook = operator.prover.outlook(&claim(5, "")).await;
+    assert_eq!(outlook, Outlook::Closed { reason: skipped.to_owned() });
+    assert_eq!(operator.prover.outlook(&claim(10, "")).await, Outlook::Open);
     let reason = operator.prove(&claim(5, ""), &Arc::default()).skipped().await;
-    assert_eq!(reason, "Invalid block height: the contract takes every 10th block");
+    assert_eq!(reason, skipped);
     prove(&chain, &operator, &claim(10, "")).await.proof().await;
 }
 
@@ -153,6 +166,10 @@ async fn our_own_proof_is_found_on_the_chain() {
 
     let operator = Operator::of(&chain, KEY);
     assert_eq!(operator.prove(&claim(1, ""), &Arc::default()).proof().await, first);
+    let mut elsewhere = claim(1, "");
+    elsewhere.url.push_str("-elsewhere");
+    assert_eq!(operator.prove(&elsewhere, &Arc::default()).proof().await, first);
+    assert!(!operator.has_alarm(AlarmKind::ProvedOtherwise));
     let mut other = claim(1, "");
     other.specimen_hash = B256::repeat_byte(9);
     let reason = operator.prove(&other, &Arc::default()).skipped().await;
@@ -161,6 +178,7 @@ async fn our_own_proof_is_found_on_the_chain() {
 
     chain.mine(2000).await;
     assert_eq!(operator.prove(&claim(1, ""), &Arc::default()).proof().await, first);
+    assert_eq!(operator.prove(&elsewhere, &Arc::default()).proof().await, first);
     let mut late = claim(1, "other");
     late.block.hash = B256::repeat_byte(8);
     let reason = operator.prove(&late, &Arc::default()).skipped().await;
@@ -188,6 +206,20 @@ async fn success_without_the_event_is_no_proof() {
     let operator = Operator::of(&chain, KEY);
     let reason = prove(&chain, &operator, &claim(1, "")).await.held().await;
     assert!(reason.contains("without the event"), "{reason}");
+}
+
+/// The height is past the window, and yet its session, which another operator began, takes submissions.
+#[tokio::test]
+async fn a_height_past_the_window_whose_session_is_open_is_uploaded_and_proved() {
+    let Some(chain) = ready().await else { return };
+    chain.enable(address(0x23)).await;
+    chain.take_network(|network| network.allowedThreshold = 20).await;
+    prove(&chain, &Operator::of(&chain, 0x23), &claim(8, "")).await.proof().await;
+    chain.mine(60).await;
+    let operator = Operator::of(&chain, KEY);
+    assert!(matches!(operator.prover.outlook(&claim(9, "")).await, Outlook::Closed { .. }));
+    assert_eq!(operator.prover.outlook(&claim(8, "")).await, Outlook::Open);
+    prove(&chain, &operator, &claim(8, "")).await.proof().await;
 }
 
 /// The contract changes its mind between the question and the block.

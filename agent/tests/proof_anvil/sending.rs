@@ -5,7 +5,10 @@ use crate::{
     operator::{Journal, Operator, address, claim, config},
 };
 use alloy_primitives::U256;
-use bsp_agent::{alarm::AlarmKind, proof::Prover};
+use bsp_agent::{
+    alarm::AlarmKind,
+    proof::{Confirmations, Prover},
+};
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -98,7 +101,7 @@ async fn a_dropped_transaction_is_sent_again() {
 async fn a_reorg_takes_a_proof_back_and_it_is_proved_again() {
     let Some(chain) = ready().await else { return };
     let mut config = config(&chain.url, chain.contract);
-    config.confirmations = 3;
+    config.confirmations = Confirmations::Blocks(3);
     let operator = Operator::with(KEY, config);
     chain.mine(5).await;
     let journal = Arc::new(Journal::default());
@@ -273,7 +276,7 @@ async fn nothing_is_sent_that_is_not_journaled() {
 async fn waiting_for_depth_costs_nothing() {
     let Some(chain) = ready().await else { return };
     let mut config = config(&chain.url, chain.contract);
-    config.confirmations = 10;
+    config.confirmations = Confirmations::Blocks(10);
     config.resubmit_after = Duration::from_millis(50);
     let operator = Operator::with(KEY, config);
     let proving = operator.prove(&claim(1, ""), &Arc::default());

@@ -5,7 +5,9 @@ use crate::{
     pin::{Content, PinError, Pinner},
     pipeline::{Pipeline, PipelineOptions, Services},
     prepare::MessageLimits,
-    proof::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover, SentTransaction},
+    proof::{
+        Attempt, AttemptLog, Claim, Outlook, Parked, Proof, ProofOutcome, Prover, SentTransaction,
+    },
     segments::SegmentFolder,
     source::{
         Backlog, DeadLetter, Deliveries, Delivery, EntryId, Payload, Settlement, SourceError,
@@ -33,7 +35,11 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Answer {
     Prove,
     Skip,
+    /// Says beforehand that there is nothing to prove.
+    Closed,
     Hold,
+    /// Holds the block, and proves it when it comes again.
+    HoldOnce,
     /// Records an attempt, and parks.
     SendAndPark,
     /// Has the pipeline stopped, and never answers.
@@ -53,6 +59,7 @@ pub(super) struct World {
     pub(super) verify: Verify,
     /// With one, messages are decoded in the order in which they come.
     pub(super) cpu_tasks: usize,
+    pub(super) open_blocks: usize,
 }
 
 impl World {
@@ -67,6 +74,7 @@ impl World {
             divisor: 1,
             verify: Verify::Execute,
             cpu_tasks: 2,
+            open_blocks: 8,
         }
     }
 
@@ -79,7 +87,7 @@ impl World {
     pub(super) async fn run(&self, deliveries: Vec<Delivery>) -> Journal {
         let journal = Journal::open(&self.path("journal.redb"), self.alarms.clone()).unwrap();
         let pipeline = self.pipeline(&journal);
-        pipeline.run(Box::new(Queue(deliveries.into()))).await.unwrap();
+        pipeline.run(Box::new(Queue(deliveries.into(), Arc::clone(&self.events)))).await.unwrap();
         journal
     }
 
@@ -123,7 +131,7 @@ impl World {
             chain_spec: None,
             limits: MessageLimits { max_message_bytes: 1 << 20, max_decoded_bytes: 1 << 22 },
             max_inflight_bytes: 1 << 24,
-            max_open_blocks: 8,
+            max_open_blocks: self.open_blocks,
             cpu_tasks: self.cpu_tasks,
             shutdown_timeout: Duration::from_millis(300),
         };
@@ -182,12 +190,18 @@ impl Noting {
 }
 
 #[derive(Debug)]
-struct Queue(VecDeque<Delivery>);
+struct Queue(VecDeque<Delivery>, Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
 impl Deliveries for Queue {
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
-        Ok(self.0.pop_front())
+        let Some(delivery) = self.0.pop_front() else { return Ok(None) };
+        // What was delivered before comes again once it was released.
+        let released = format!("release {}", delivery.entry);
+        while delivery.deliveries > 1 && !self.1.lock().unwrap().contains(&released) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Some(delivery))
     }
 }
 
@@ -258,6 +272,13 @@ impl Prover for FakeProver {
         "fake".to_owned()
     }
 
+    async fn outlook(&self, claim: &Claim) -> Outlook {
+        match self.answers.lock().unwrap().get(&claim.block.number) {
+            Some(Answer::Closed) => Outlook::Closed { reason: "too old".to_owned() },
+            _ => Outlook::Open,
+        }
+    }
+
     async fn prove(
         &self,
         claim: Claim,
@@ -271,7 +292,13 @@ impl Prover for FakeProver {
             Answer::Prove => {
                 Ok(ProofOutcome::Proved(Proof { id: proof_of(number), mined_in: None }))
             }
-            Answer::Skip => Ok(ProofOutcome::Skipped { reason: "session closed".to_owned() }),
+            Answer::Skip | Answer::Closed => {
+                Ok(ProofOutcome::Skipped { reason: "session closed".to_owned() })
+            }
+            Answer::HoldOnce => {
+                self.answers.lock().unwrap().insert(number, Answer::Prove);
+                Ok(ProofOutcome::Held { reason: "no network".to_owned() })
+            }
             Answer::Hold => Ok(ProofOutcome::Held { reason: "no role".to_owned() }),
             Answer::SendAndPark => {
                 log.record(&[attempt()]).await.unwrap();

@@ -227,6 +227,20 @@ async fn a_proof_that_is_refused_for_good_is_recorded_with_its_reason_and_its_da
 }
 
 #[tokio::test]
+async fn a_block_whose_proof_can_not_count_is_not_uploaded() {
+    let world = World::new();
+    let replica = &replicas(1)[0];
+    world.answer(replica.header.number, Answer::Closed);
+    let journal = world.run(vec![delivery("1-0", replica)]).await;
+    let Some(Stage::Skipped { reason, acknowledged: true, .. }) = stage(&journal, replica) else {
+        panic!("{:?}", stage(&journal, replica));
+    };
+    assert_eq!(reason, "too old; it was not uploaded");
+    assert_eq!(world.events(), ["acknowledge 1-0"]);
+    assert!(world.files()[0].ends_with(".skipped"));
+}
+
+#[tokio::test]
 async fn a_held_block_is_not_acknowledged() {
     let world = World::new();
     let replica = &replicas(1)[0];
@@ -235,6 +249,24 @@ async fn a_held_block_is_not_acknowledged() {
     assert_eq!(world.events().last().unwrap(), "release 1-0");
     assert!(matches!(stage(&journal, replica), Some(Stage::Verified { .. })));
     assert!(world.alarms.raised().contains_key(&AlarmKind::BlockHeld));
+}
+
+/// One place is enough: a held block does not keep it.
+#[tokio::test]
+async fn a_held_block_that_comes_again_and_is_proved_ends_the_alarm() {
+    let mut world = World::new();
+    world.open_blocks = 1;
+    let replicas = replicas(2);
+    let [held, other] = replicas.as_slice() else { panic!("two were asked for") };
+    world.answer(held.header.number, Answer::HoldOnce);
+    let first = delivery("1-0", held);
+    let again = Delivery { deliveries: 2, ..first.clone() };
+    let journal = world.run(vec![first, delivery("2-0", other), again]).await;
+    let events = world.events();
+    assert!(position(&events, "release 1-0") < position(&events, "acknowledge 2-0"), "{events:?}");
+    assert_eq!(events.last().unwrap(), "acknowledge 1-0");
+    assert!(matches!(stage(&journal, held), Some(Stage::Acknowledged { .. })));
+    assert!(world.alarms.raised().is_empty(), "{:?}", world.alarms.raised());
 }
 
 #[tokio::test]

@@ -103,6 +103,11 @@ impl Call {
         Self { method: "eth_getBlockByNumber", params: json!(["latest", false]) }
     }
 
+    /// The newest block that the chain will not take back, where the RPC has that tag.
+    pub(in crate::proof) fn finalized_block() -> Self {
+        Self { method: "eth_getBlockByNumber", params: json!(["finalized", false]) }
+    }
+
     pub(in crate::proof) fn block(number: u64) -> Self {
         Self { method: "eth_getBlockByNumber", params: json!([U64::from(number), false]) }
     }
@@ -164,7 +169,7 @@ pub(in crate::proof) mod answers {
             base_fee: block.base_fee_per_gas.map(|fee| fee.to()),
         };
         match call.params.get(0) {
-            Some(asked) if asked != "latest" && *asked != json!(number) => {
+            Some(asked) if asked != "latest" && asked != "finalized" && *asked != json!(number) => {
                 Err(implausible(call, "another block than asked for"))
             }
             _ => Ok(Some(head)),

@@ -1,29 +1,31 @@
 //! Asks the contract before anything is spent: a claim without hope costs nothing and gets its reason.
 
 use super::{
-    config::ChainProverConfig,
-    search::{Found, Search},
+    config::{ChainProverConfig, DEPTH_WITHOUT_FINALITY},
+    search::{Found, LogLimit, Search},
     sign::Account,
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
     proof::{
-        Claim, Proof,
+        Attempt, Claim, Proof,
         contract::{
-            getChainDataCall, getChainDataReturn, getMetadataCall, getURLSCall, isEnabledCall,
-            isSessionOpenCall, isValidatorEnabledCall, operatorRolesCall, submission,
-            validatorIDsCall,
+            getChainDataCall, getChainDataReturn, getMetadataCall, getMetadataReturn, getURLSCall,
+            isEnabledCall, isSessionOpenCall, isValidatorEnabledCall, operatorRolesCall,
+            submission, validatorIDsCall,
         },
         outcome::{Refusal, Verdict},
         rpc::{Answer, Call, Rpc, RpcError, answers},
         window::{self, Position},
     },
 };
-use alloy_primitives::B256;
 use alloy_sol_types::SolCall;
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,10 +46,23 @@ pub(super) enum Asked {
     Skip(String),
     /// Refuse, and nobody can tell whether for good.
     Hold(String),
-    /// Refuse now. Ask again after that time.
+    /// Refuse now. Ask again, not before that time is over.
     Later(Duration, String),
+    /// Our own proof has to be on the chain, and is not found: nodes of an RPC may be behind each other.
+    Missing(String),
     /// Refuse all of this operator's.
     Stop(String),
+}
+
+/// Whether a proof of ours has to be on the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sure {
+    /// The contract says so.
+    Yes,
+    /// It may be why the session is not open to us.
+    Perhaps,
+    /// Only if the journal was lost, or something signed is not accounted for.
+    No,
 }
 
 /// Asks. Shared by all claims.
@@ -58,6 +73,9 @@ pub(super) struct Desk {
     pub(super) config: ChainProverConfig,
     pub(super) alarms: Alarms,
     chains: Mutex<HashMap<u64, (Instant, getChainDataReturn)>>,
+    figures: Mutex<Option<(Instant, getMetadataReturn, u64)>>,
+    log_limit: LogLimit,
+    told_no_finality: AtomicBool,
 }
 
 impl Desk {
@@ -67,22 +85,68 @@ impl Desk {
         config: ChainProverConfig,
         alarms: Alarms,
     ) -> Self {
-        Self { rpc, account, config, alarms, chains: Mutex::default() }
+        Self {
+            rpc,
+            account,
+            config,
+            alarms,
+            chains: Mutex::default(),
+            figures: Mutex::default(),
+            log_limit: LogLimit::default(),
+            told_no_finality: AtomicBool::new(false),
+        }
     }
 
     /// Asks about a claim for which these transactions were signed before.
-    pub(super) async fn ask(&self, claim: &Claim, known: &[B256]) -> Result<Asked, RpcError> {
+    pub(super) async fn ask(&self, claim: &Claim, known: &[Attempt]) -> Result<Asked, RpcError> {
         let chain = self.chain_data(claim.block.network_id).await?;
-        if chain.nthBlock != 0 && !claim.block.number.is_multiple_of(chain.nthBlock) {
-            let nth = chain.nthBlock;
-            return Ok(Asked::Skip(format!(
-                "Invalid block height: the contract takes every {nth}th block"
-            )));
+        if let Some(answer) = self.without_asking(claim, &chain) {
+            return Ok(answer);
         }
         let (open, rehearsal) = self.rehearse(claim).await?;
         match rehearsal {
             Ok(gas) => Ok(Asked::Take { gas }),
             Err(error) => self.judge(claim, known, open, error).await,
+        }
+    }
+
+    /// What the network's figures alone tell.
+    fn without_asking(&self, claim: &Claim, chain: &getChainDataReturn) -> Option<Asked> {
+        let (network, contract) = (claim.block.network_id, self.config.contract);
+        match chain.nthBlock {
+            0 => Some(Asked::Hold(format!(
+                "Invalid chain ID: the contract {contract} does not know network {network}; have it added there, or keep \
+                 that network's messages out of this agent's source"
+            ))),
+            nth if !claim.block.number.is_multiple_of(nth) => Some(Asked::Skip(format!(
+                "Invalid block height: the contract takes every {} block",
+                ordinal(nth)
+            ))),
+            _ => None,
+        }
+    }
+
+    /// Asks about a claim whose content is not uploaded yet, if the contract's figures, which are looked at once in a while,
+    /// make it doubtful that it is taken. `None`: nothing speaks against it.
+    pub(super) async fn ask_if_doubtful(&self, claim: &Claim) -> Result<Option<Asked>, RpcError> {
+        let chain = self.chain_data(claim.block.network_id).await?;
+        if let Some(answer) = self.without_asking(claim, &chain) {
+            return Ok(Some(answer));
+        }
+        let (metadata, head) = self.figures().await?;
+        match window::position(claim.block.number, head, &chain, &metadata) {
+            Position::Past => self.ask(claim, &[]).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Says once that the depth of proofs is counted in blocks.
+    pub(super) fn note_no_finality(&self, reason: &str) {
+        if !self.told_no_finality.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the RPC does not tell which block is finalized ({reason}): a proof counts when it is \
+                 {DEPTH_WITHOUT_FINALITY} blocks deep; see --proof-confirmations"
+            );
         }
     }
 
@@ -130,19 +194,37 @@ impl Desk {
     async fn judge(
         &self,
         claim: &Claim,
-        known: &[B256],
+        known: &[Attempt],
         open: bool,
         error: RpcError,
     ) -> Result<Asked, RpcError> {
         let Refusal { verdict, reason } = Refusal::of(&error);
         match verdict {
-            Verdict::AlreadySubmitted => self.find_own(claim, known, reason, true).await,
-            Verdict::SessionOver => self.find_own(claim, known, reason, false).await,
-            Verdict::Skip => Ok(Asked::Skip(reason)),
             Verdict::OutOfWindow => self.place_in_window(claim, known, reason).await,
+            Verdict::NoReason => self.guess(claim, known, open, reason).await,
+            // What the views explain is explained. Otherwise it is an error of the node, which may pass.
+            Verdict::Vague => match self.guess(claim, known, open, reason).await? {
+                Asked::Hold(_) => Err(error),
+                explained => Ok(explained),
+            },
+            _ => self.judge_plain(claim, known, error).await,
+        }
+    }
+
+    /// Judges a refusal that says by itself what it means.
+    async fn judge_plain(
+        &self,
+        claim: &Claim,
+        known: &[Attempt],
+        error: RpcError,
+    ) -> Result<Asked, RpcError> {
+        let Refusal { verdict, reason } = Refusal::of(&error);
+        match verdict {
+            Verdict::AlreadySubmitted => self.find_own(claim, known, reason, Sure::Yes).await,
+            Verdict::SessionOver => self.find_own(claim, known, reason, Sure::No).await,
+            Verdict::Skip => Ok(Asked::Skip(reason)),
             Verdict::StopAndAlarm => Ok(Asked::Stop(self.explain(&reason).await?)),
             Verdict::Hold => Ok(Asked::Hold(format!("the contract refuses: {reason}"))),
-            Verdict::NoReason => self.guess(claim, known, open, reason).await,
             _ => Err(error),
         }
     }
@@ -151,7 +233,7 @@ impl Desk {
     async fn guess(
         &self,
         claim: &Claim,
-        known: &[B256],
+        known: &[Attempt],
         open: bool,
         reason: String,
     ) -> Result<Asked, RpcError> {
@@ -161,7 +243,7 @@ impl Desk {
         }
         if !open {
             let reason = format!("the session is not open ({reason})");
-            return self.find_own(claim, known, reason, true).await;
+            return self.find_own(claim, known, reason, Sure::Perhaps).await;
         }
         match self.place_in_window(claim, known, reason.clone()).await? {
             Asked::Hold(_) => Ok(Asked::Hold(format!(
@@ -171,32 +253,47 @@ impl Desk {
         }
     }
 
-    /// Looks for our own proof, which may be why the contract refuses. `sure` if there must be one.
+    /// Looks for our own proof, which may be why the contract refuses.
     async fn find_own(
         &self,
         claim: &Claim,
-        known: &[B256],
+        known: &[Attempt],
         reason: String,
-        sure: bool,
+        sure: Sure,
     ) -> Result<Asked, RpcError> {
         let search = Search {
             rpc: &self.rpc,
             sender: self.account.address(),
             contract: self.config.contract,
+            limit: &self.log_limit,
         };
-        let (head, found) = search.transactions(claim, known).await?;
-        if let Some(proof) = found {
-            return Ok(self.when_deep(head, proof));
+        let sent = search.attempts(claim, known).await?;
+        if let Some(proof) = sent.proof {
+            return self.when_deep(proof).await;
         }
+        // A transaction of ours may be mined where this node does not see it yet.
+        let expected = sure == Sure::Yes || sent.unaccounted > 0;
         let urls = getURLSCall { specimenHash: claim.specimen_hash };
         let urls = self.rpc.view(search.sender, search.contract, &urls).await?;
-        if !sure && !urls.contains(&claim.url) {
+        if sure == Sure::No && !expected && urls.is_empty() {
             return Ok(Asked::Skip(reason));
         }
-        let back = if sure { self.session_blocks().await? } else { self.config.search_blocks };
-        let (head, found) = search.events(claim, back).await?;
-        match found {
-            Found::Proof(proof) => Ok(self.when_deep(head, proof)),
+        let back = match sure {
+            Sure::No => self.config.search_blocks,
+            Sure::Yes | Sure::Perhaps => self.session_blocks().await?,
+        };
+        match search.events(claim, back).await? {
+            Found::Proof { proof, url } => {
+                if url != claim.url {
+                    tracing::warn!(
+                        segment = %claim.segment,
+                        tx = %proof.id,
+                        "the proof on the chain has the same specimen at another URL: {url} there, {} here",
+                        claim.url
+                    );
+                }
+                self.when_deep(proof).await
+            }
             Found::Other { transaction, event } => {
                 let message = format!(
                     "block {} is proved by us in {transaction} with another specimen: {} at {}, and now {} at {}",
@@ -209,21 +306,26 @@ impl Desk {
                 self.alarms.raise(AlarmKind::ProvedOtherwise, message.clone());
                 Ok(Asked::Skip(message))
             }
-            Found::Nothing if sure => {
-                Ok(Asked::Skip(format!("{reason}; its transaction was not found")))
+            Found::Nothing if expected => {
+                Ok(Asked::Missing(format!("{reason}; its transaction was not found")))
             }
             Found::Nothing => Ok(Asked::Skip(reason)),
+            Found::Unsearchable(why) => Ok(Asked::Missing(format!(
+                "{reason}; whether a proof of ours is the reason can't be found out, as the RPC gives no logs: {why}"
+            ))),
         }
     }
 
-    fn when_deep(&self, head: u64, proof: Proof) -> Asked {
-        let block = proof.mined_in.map_or(0, |(number, _)| number);
-        match super::flight::depth(head, block) >= self.config.confirmations.max(1) {
+    async fn when_deep(&self, proof: Proof) -> Result<Asked, RpcError> {
+        let Some((block, _)) = proof.mined_in else { return Ok(Asked::Proved(proof)) };
+        let settled = self.settled_now().await?;
+        Ok(match settled.is_some_and(|settled| block <= settled) {
             true => Asked::Proved(proof),
             false => {
-                Asked::Later(self.config.poll_interval, "its proof is not deep enough yet".into())
+                let reason = format!("its proof {} is not deep enough yet", proof.id);
+                Asked::Later(self.config.poll_interval, reason)
             }
-        }
+        })
     }
 
     /// Twice a session, with a margin: a session that is open began within one.
@@ -242,7 +344,7 @@ impl Desk {
     async fn place_in_window(
         &self,
         claim: &Claim,
-        known: &[B256],
+        known: &[Attempt],
         reason: String,
     ) -> Result<Asked, RpcError> {
         let me = self.account.address();
@@ -251,29 +353,36 @@ impl Desk {
         let metadata = self.rpc.view(me, self.config.contract, &getMetadataCall {}).await?;
         let head = self.rpc.head().await?.number;
         Ok(match window::position(claim.block.number, head, &chain, &metadata) {
-            Position::Past => return self.find_own(claim, known, reason, false).await,
+            Position::Past => return self.find_own(claim, known, reason, Sure::No).await,
             Position::Future(wait) => {
                 let pause = wait.min(self.config.check_interval).max(self.config.poll_interval);
                 Asked::Later(pause, format!("{reason}: too new, for about {} s", wait.as_secs()))
             }
-            Position::Inside => self.rehearse_inside(claim, &reason).await?,
+            Position::Inside => return self.rehearse_inside(claim, known, &reason).await,
             Position::Unknown => {
                 Asked::Hold(format!("{reason}, and the contract's figures make no window"))
             }
         })
     }
 
-    /// The refusal may be from an earlier block than the figures, so it has to be given once more to count.
-    async fn rehearse_inside(&self, claim: &Claim, reason: &str) -> Result<Asked, RpcError> {
+    /// The refusal may be from an earlier block than the figures, so it has to be given once more to count. Another one is
+    /// judged by what it says.
+    async fn rehearse_inside(
+        &self,
+        claim: &Claim,
+        known: &[Attempt],
+        reason: &str,
+    ) -> Result<Asked, RpcError> {
         let (_, rehearsal) = self.rehearse(claim).await?;
-        Ok(match rehearsal {
-            Ok(gas) => Asked::Take { gas },
-            Err(error) if Refusal::of(&error).verdict == Verdict::OutOfWindow => Asked::Hold(
-                format!("{reason}, although the contract's own figures say that it is inside"),
-            ),
-            // Another one, to be judged like any.
-            Err(error) => Asked::Later(self.config.poll_interval, error.to_string()),
-        })
+        match rehearsal {
+            Ok(gas) => Ok(Asked::Take { gas }),
+            Err(error) => match Refusal::of(&error).verdict {
+                Verdict::OutOfWindow | Verdict::NoReason | Verdict::Vague => Ok(Asked::Hold(
+                    format!("{reason}, although the contract's own figures say that it is inside"),
+                )),
+                _ => self.judge_plain(claim, known, error).await,
+            },
+        }
     }
 
     /// Adds to a refusal what the contract says about this operator.
@@ -287,6 +396,22 @@ impl Desk {
         Ok(format!(
             "{reason} (operator {me} has {role}, its validator {validator} is {enabled}; contract {contract})"
         ))
+    }
+
+    /// The contract's figures for all networks, and the head that they go with.
+    async fn figures(&self) -> Result<(getMetadataReturn, u64), RpcError> {
+        let remembered = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, metadata, head)) = remembered
+            && at.elapsed() < self.config.check_interval
+        {
+            return Ok((metadata, head));
+        }
+        let me = self.account.address();
+        let metadata = self.rpc.view(me, self.config.contract, &getMetadataCall {}).await?;
+        let head = self.rpc.head().await?.number;
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), metadata.clone(), head));
+        Ok((metadata, head))
     }
 
     async fn chain_data(&self, network_id: u64) -> Result<getChainDataReturn, RpcError> {
@@ -321,6 +446,31 @@ fn estimated(dry_run: &Answer, call: &Call, gas: &Answer) -> Result<u64, RpcErro
     Ok(gas.saturating_add(gas / 4))
 }
 
+/// A number's place in a row, as it is written: 1st, 2nd, 3rd, 4th.
+fn ordinal(number: u64) -> String {
+    let suffix = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
+}
+
 fn short(call: &Call) -> RpcError {
     RpcError::Malformed { method: call.method(), reason: "fewer answers than questions".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_a_row_are_written_as_they_are_said() {
+        let all = [1, 2, 3, 4, 11, 12, 13, 21, 35, 102, 113].map(ordinal);
+        let words =
+            ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "35th", "102nd", "113th"];
+        assert_eq!(all, words);
+    }
 }

@@ -13,7 +13,10 @@ use crate::{
     proof::{Attempt, fees::Fees},
 };
 use futures::future::join_all;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How old the contract's answer may be when its claim is sent.
 const FRESH: Duration = Duration::from_secs(60);
@@ -27,7 +30,7 @@ impl Task {
         }
         let ceiling = self.desk.config.max_fee_per_gas;
         let fees = Fees::suggest(look.market, ceiling);
-        let now_ms = now_ms();
+        let (now, now_ms) = (Instant::now(), now_ms());
         let mut nonces = self.nonces.free(self.our_nonces());
         let mut departing = Vec::new();
         for Order { case, gas, asked, reply } in self.queue.drain(..affordable).collect::<Vec<_>>()
@@ -59,8 +62,9 @@ impl Task {
                 continue;
             }
             failpoint::hit("after_attempt_journal");
+            tracing::info!("submitting block-replica segment proof for: {}", case.claim.segment);
             let earlier = case.attempts.split_last().map(|(_, earlier)| hashes(earlier).collect());
-            let mut flight = Flight::new(nonce, gas, signed, now_ms);
+            let mut flight = Flight::new(nonce, gas, signed, now);
             flight.earlier = earlier.unwrap_or_default();
             legs.push(Leg { flight, owner: Some((case, reply)) });
         }
@@ -95,7 +99,7 @@ impl Task {
         let Ok(signed) = self.desk.account.sign_cancel(chain_id, nonce, fees) else { return };
         tracing::warn!(nonce, tx = %signed.hash, "filling a nonce that is missing below ours");
         let gas = EMPTY_TRANSACTION_GAS;
-        let flight = Flight::new(nonce, gas, signed, now_ms());
+        let flight = Flight::new(nonce, gas, signed, Instant::now());
         self.depart(vec![Leg { flight, owner: None }]).await;
     }
 }

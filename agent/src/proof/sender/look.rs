@@ -9,7 +9,7 @@ use crate::proof::{
     Claim,
     contract::records,
     fees::Market,
-    rpc::{Call, Head, Receipt, RpcError, answers},
+    rpc::{Answer, Call, Head, Receipt, RpcError, answers},
 };
 use alloy_primitives::B256;
 
@@ -17,6 +17,8 @@ use alloy_primitives::B256;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     pub(super) head: Head,
+    /// The number of the latest block that is as deep as a proof has to be.
+    pub(super) settled: Option<u64>,
     /// Our nonce at the head: all below are used.
     pub(super) nonce: u64,
     /// The same with what is in the pool.
@@ -37,21 +39,23 @@ impl Desk {
     /// Looks at the chain.
     pub(super) async fn look(&self) -> Result<Look, RpcError> {
         let me = self.account.address();
-        let calls = [
+        let mut calls = vec![
             Call::latest_block(),
             Call::transaction_count(me, "latest"),
             Call::transaction_count(me, "pending"),
             Call::priority_fee(),
             Call::gas_price(),
         ];
+        calls.extend(self.config.confirmations.question());
         let answers = self.rpc.batch(&calls).await?;
-        let [head, nonce, pending, tip, price] = answers.as_slice() else {
+        let [head, nonce, pending, tip, price, finalized @ ..] = answers.as_slice() else {
             let reason = "fewer answers than questions".to_owned();
             return Err(RpcError::Malformed { method: "a batch", reason });
         };
         let head = answers::head(&calls[0], head)?;
         Ok(Look {
             head,
+            settled: self.settled(head.number, finalized.first()),
             nonce: answers::quantity(&calls[1], nonce)?,
             // Some RPCs have no pool to ask.
             pending: answers::quantity(&calls[2], pending).unwrap_or(0),
@@ -61,6 +65,28 @@ impl Desk {
                 gas_price: answers::price(&calls[4], price).ok(),
             },
         })
+    }
+
+    /// The latest block that is as deep as a proof has to be now.
+    pub(super) async fn settled_now(&self) -> Result<Option<u64>, RpcError> {
+        let mut calls = vec![Call::latest_block()];
+        calls.extend(self.config.confirmations.question());
+        let answers = self.rpc.batch(&calls).await?;
+        let [head, finalized @ ..] = answers.as_slice() else { return Ok(None) };
+        let head = answers::head(&calls[0], head)?;
+        Ok(self.settled(head.number, finalized.first()))
+    }
+
+    fn settled(&self, head: u64, finalized: Option<&Answer>) -> Option<u64> {
+        let call = Call::finalized_block();
+        let finalized = finalized.map(|answer| answers::block(&call, answer));
+        if let Some(Err(error)) = &finalized {
+            self.note_no_finality(&error.to_string());
+        } else if let Some(Ok(None)) = finalized {
+            self.note_no_finality("no such block");
+        }
+        let finalized = finalized.and_then(|block| Some(block.ok()??.number));
+        self.config.confirmations.settled(head, finalized)
     }
 
     /// Looks for the transactions of flights. A flight without a claim only uses its nonce up.

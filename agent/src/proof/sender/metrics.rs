@@ -1,12 +1,10 @@
 //! What is counted of proofs on the chain.
 
 use super::flight::{Landing, Purpose};
-use crate::{
-    alarm::now_ms,
-    proof::outcome::{Speaker, TABLE},
-};
+use crate::proof::outcome::{Speaker, TABLE};
 use alloy_primitives::U256;
 use metrics::{counter, gauge, histogram};
+use std::time::Duration;
 
 pub(super) fn sent() {
     counter!("agent_proof_sent_total").increment(1);
@@ -24,6 +22,10 @@ pub(super) fn replaced(purpose: Purpose) {
     counter!("agent_proof_replaced_total", "with" => with).increment(1);
 }
 
+pub(super) fn waiting(claims: usize) {
+    gauge!("agent_proof_waiting").set(u32::try_from(claims).unwrap_or(u32::MAX));
+}
+
 pub(super) fn in_flight(flights: usize) {
     gauge!("agent_proof_in_flight").set(u32::try_from(flights).unwrap_or(u32::MAX));
 }
@@ -33,12 +35,11 @@ pub(super) fn balance(wei: U256) {
     gauge!("agent_proof_balance_wei").set(f64::from(wei));
 }
 
-pub(super) fn landed(landing: &Landing, begun_ms: u64) {
+pub(super) fn landed(landing: &Landing, age: Duration) {
     match landing {
         Landing::Proved(_) => {
             counter!("agent_proof_confirmed_total").increment(1);
-            let milliseconds = now_ms().saturating_sub(begun_ms);
-            histogram!("agent_proof_seconds").record(milliseconds as f64 / 1000.0);
+            histogram!("agent_proof_seconds").record(age.as_secs_f64());
         }
         Landing::Reverted(_) => counter!("agent_proof_reverted_total").increment(1),
         _ => {}

@@ -16,6 +16,8 @@
 //! | `nonces` | which nonces are free, and which are missing |
 //! | `look` | what the chain says about transactions under way |
 //! | `search` | our own proofs among the contract's events |
+//! | `patience` | how long one claim is asked about in vain |
+//! | `moment`, `pace` | time that no clock moves, and how often the chain is looked at |
 //! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
 
 mod ask;
@@ -27,29 +29,33 @@ mod funds;
 mod gate;
 mod look;
 mod metrics;
+mod moment;
 mod nonces;
+mod pace;
+mod patience;
 mod resubmit;
 mod resume;
 mod search;
 mod sign;
 mod task;
 
-pub use config::ChainProverConfig;
+pub use config::{ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY};
 
 pub(super) use funds::proofs_in;
 
 use super::{
-    Attempt, AttemptLog, Claim, Parked, ProofOutcome, Prover,
+    Attempt, AttemptLog, Claim, Outlook, Parked, ProofOutcome, Prover,
     rpc::{Health, Rpc, RpcUrlError},
 };
 use crate::{alarm::Alarms, retry::pause_after};
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use ask::{Asked, Desk};
 use async_trait::async_trait;
 use flight::Landing;
 use gate::Gate;
-use sign::{Account, hashes};
+use patience::{Patience, Turn, Waiting};
+use sign::Account;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -76,6 +82,7 @@ pub struct ChainProver {
     desk: Arc<Desk>,
     health: Health,
     gate: Gate,
+    waiting: Waiting,
     permits: Semaphore,
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
@@ -93,16 +100,17 @@ impl ChainProver {
         let rpc = Rpc::new(config.endpoint.clone(), config.limits)?;
         let health = Health::new(config.endpoint.clone(), alarms.clone());
         let gate = Gate::new(config.check_interval, alarms.clone());
+        let waiting = Waiting::new(alarms.clone());
         let permits = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
         let account = Account { signer, contract: config.contract };
         let desk = Arc::new(Desk::new(rpc, account, config, alarms));
-        let (orders, waiting) = mpsc::channel(64);
+        let (orders, received) = mpsc::channel(64);
         let task = Task::new(Arc::clone(&desk), health.clone());
         tokio::spawn({
             let stop = stop.clone();
-            async move { stop.run_until_cancelled(task.run(waiting)).await }
+            async move { stop.run_until_cancelled(task.run(received)).await }
         });
-        Ok(Self { desk, health, gate, permits, orders, stop })
+        Ok(Self { desk, health, gate, waiting, permits, orders, stop })
     }
 
     /// The operator: who sends.
@@ -171,33 +179,72 @@ impl ChainProver {
     /// Asks until the contract takes the claim, or it has its outcome.
     async fn ask(&self, case: &Case) -> Result<u64, ProofOutcome> {
         let claim = &case.claim;
-        let known: Vec<B256> = hashes(&case.attempts).collect();
+        let mut patience = Patience::default();
+        let mut waits_long = None;
         loop {
             self.gate.pass().await;
-            let pause = match self.desk.ask(claim, &known).await {
+            let (least, reason) = match self.desk.ask(claim, &case.attempts).await {
                 Ok(asked) => {
                     self.health.good(PART);
-                    match asked {
-                        Asked::Take { gas } => {
-                            self.gate.open();
-                            return Ok(gas);
+                    match self.settle(claim, asked, &mut patience) {
+                        Asking::Over(outcome) => {
+                            self.waiting.got_on();
+                            return outcome;
                         }
-                        Asked::Proved(proof) => return Err(self.proved(claim, proof)),
-                        Asked::Skip(reason) => return Err(skipped(claim, reason)),
-                        Asked::Hold(reason) => return Err(held(reason)),
-                        Asked::Later(pause, reason) => {
-                            tracing::debug!(segment = %claim.segment, ?pause, "the proof waits: {reason}");
-                            pause
-                        }
-                        Asked::Stop(reason) => {
-                            self.gate.close(&reason);
-                            Duration::ZERO
-                        }
+                        Asking::Again(pause, reason) => (pause, reason),
+                        Asking::Closed => continue,
                     }
                 }
-                Err(error) => self.health.bad(PART, &error),
+                Err(error) => {
+                    self.health.bad(PART, &error);
+                    (Duration::ZERO, error.to_string())
+                }
             };
-            tokio::time::sleep(pause).await;
+            let longest = self.desk.config.longest_ask_pause;
+            match patience.in_vain(self.waiting.progress(), longest) {
+                Turn::Over => {
+                    return Err(held(format!(
+                        "asked {} times in vain while other claims got on: {reason}",
+                        patience.asks()
+                    )));
+                }
+                Turn::Again { pause, long } => {
+                    tracing::debug!(segment = %claim.segment, ?pause, "the proof waits: {reason}");
+                    if long {
+                        waits_long.get_or_insert_with(|| self.waiting.tell(claim)).say(&reason);
+                    }
+                    tokio::time::sleep(pause.max(least)).await;
+                }
+            }
+        }
+    }
+
+    /// What an answer means for the asking.
+    fn settle(&self, claim: &Claim, asked: Asked, patience: &mut Patience) -> Asking {
+        match asked {
+            Asked::Take { gas } => {
+                self.gate.open();
+                Asking::Over(Ok(gas))
+            }
+            Asked::Proved(proof) => Asking::Over(Err(self.proved(claim, proof))),
+            Asked::Skip(reason) => Asking::Over(Err(skipped(claim, reason))),
+            Asked::Hold(reason) => Asking::Over(Err(held(reason))),
+            Asked::Missing(reason) => {
+                let long = self.desk.config.search_again_for;
+                match patience.is_missing_for_good(long, Instant::now()) {
+                    true => Asking::Over(Err(skipped(claim, reason))),
+                    false => {
+                        let seconds = long.as_secs();
+                        tracing::info!(segment = %claim.segment, "{reason}: looking again for {seconds} s");
+                        Asking::Again(Duration::ZERO, reason)
+                    }
+                }
+            }
+            Asked::Later(pause, reason) => Asking::Again(pause, reason),
+            Asked::Stop(reason) => {
+                self.gate.close(&reason);
+                Asking::Closed
+            }
         }
     }
 
@@ -209,9 +256,6 @@ impl ChainProver {
             Some(_) => Some(self.permits.acquire().await.map_err(|_| ended())?),
             None => None,
         };
-        if gas.is_some() {
-            tracing::info!("submitting block-replica segment proof for: {}", case.claim.segment);
-        }
         let (reply, landing) = oneshot::channel();
         self.orders.send(Order { case, gas, asked, reply }).await.map_err(|_| ended())?;
         landing.await.map_err(|_| ended())
@@ -225,6 +269,16 @@ impl ChainProver {
         );
         ProofOutcome::Proved(proof)
     }
+}
+
+/// How the asking about a claim goes on.
+enum Asking {
+    /// Not at all: the contract takes the claim with so much gas, or it has its outcome.
+    Over(Result<u64, ProofOutcome>),
+    /// After that time at the least.
+    Again(Duration, String),
+    /// With that of all claims.
+    Closed,
 }
 
 fn skipped(claim: &Claim, reason: String) -> ProofOutcome {
@@ -245,6 +299,22 @@ fn ended() -> Parked {
 impl Prover for ChainProver {
     fn name(&self) -> String {
         format!("contract {} at {}", self.desk.config.contract, self.desk.config.endpoint)
+    }
+
+    async fn outlook(&self, claim: &Claim) -> Outlook {
+        let asking = self.desk.ask_if_doubtful(claim);
+        match self.stop.run_until_cancelled(asking).await {
+            Some(Ok(Some(Asked::Skip(reason)))) => {
+                metrics::skipped(&reason);
+                Outlook::Closed { reason }
+            }
+            Some(Ok(Some(Asked::Hold(reason)))) => Outlook::Held { reason },
+            Some(Err(error)) => {
+                tracing::debug!(segment = %claim.segment, "no outlook: {error}");
+                Outlook::Open
+            }
+            _ => Outlook::Open,
+        }
     }
 
     async fn prove(

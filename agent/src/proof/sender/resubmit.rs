@@ -5,16 +5,18 @@ use super::{
     flight::{Landing, Purpose, Signed},
     look::Look,
     metrics,
+    moment::Moment,
     task::{Leg, Task},
 };
-use crate::{failpoint, proof::fees::Fees};
+use crate::{alarm::now_ms, failpoint, proof::fees::Fees};
+use std::time::Instant;
 
 impl Task {
-    pub(super) async fn rebroadcast(&mut self, leg: &mut Leg, now_ms: u64) -> Option<Landing> {
+    pub(super) async fn rebroadcast(&mut self, leg: &mut Leg, now: Instant) -> Option<Landing> {
         let newest = leg.flight.newest.clone();
         tracing::debug!(segment = leg.name(), tx = %newest.hash, "sending the same transaction again");
         metrics::rebroadcast();
-        leg.flight.broadcast_ms = now_ms;
+        leg.flight.broadcast = Moment::at(now);
         let reaction = self.desk.hand_over(&newest).await;
         self.react(leg, reaction, false)
     }
@@ -26,9 +28,9 @@ impl Task {
         leg: &mut Leg,
         chain_id: u64,
         look: &Look,
-        now_ms: u64,
+        now: Instant,
     ) -> Option<Landing> {
-        leg.flight.resubmitted_ms = now_ms;
+        leg.flight.resubmitted = Moment::at(now);
         let newest = leg.flight.newest.clone();
         let purpose = match leg.claim() {
             Some(claim) if newest.purpose == Purpose::Proof => {
@@ -44,13 +46,13 @@ impl Task {
         let ceiling = self.desk.config.max_fee_per_gas;
         let Some(fees) = newest.fees.bumped(Fees::suggest(look.market, ceiling), ceiling) else {
             leg.flight.at_ceiling = true;
-            return self.rebroadcast(leg, now_ms).await;
+            return self.rebroadcast(leg, now).await;
         };
         let signed = match self.sign(leg, chain_id, purpose, fees) {
             Ok(signed) => signed,
             Err(reason) => return Some(Landing::Refused(reason)),
         };
-        if let Err(reason) = record_another(leg, &signed, now_ms).await {
+        if let Err(reason) = record_another(leg, &signed).await {
             tracing::warn!(
                 segment = leg.name(),
                 "not resubmitted, the journal does not take it: {reason}"
@@ -63,7 +65,7 @@ impl Task {
         );
         metrics::replaced(purpose);
         leg.flight.replace(signed.clone());
-        leg.flight.broadcast_ms = now_ms;
+        leg.flight.broadcast = Moment::at(now);
         let reaction = self.desk.hand_over(&signed).await;
         failpoint::hit("after_broadcast");
         self.react(leg, reaction, false)
@@ -116,12 +118,12 @@ impl Task {
 }
 
 /// Records one more transaction of the flight's attempt, before it is broadcast.
-async fn record_another(leg: &mut Leg, signed: &Signed, now_ms: u64) -> Result<(), String> {
+async fn record_another(leg: &mut Leg, signed: &Signed) -> Result<(), String> {
     let Some((case, _)) = &mut leg.owner else { return Ok(()) };
     let Some(attempt) = case.attempts.last_mut() else {
         return Err("the flight has no attempt".to_owned());
     };
-    attempt.transactions.push(signed.record(now_ms));
+    attempt.transactions.push(signed.record(now_ms()));
     failpoint::hit("before_attempt_journal");
     let result = case.log.record(&case.attempts).await;
     failpoint::hit("after_attempt_journal");

@@ -2,9 +2,11 @@
 
 use super::{
     flight::{Flight, Landing},
+    moment::Moment,
     sign::hashes,
     task::{Case, Leg, Order, Task, land},
 };
+use std::time::{Duration, Instant};
 
 impl Task {
     /// Takes up attempts of an earlier run, before any nonce is given out.
@@ -35,12 +37,13 @@ impl Task {
             return None;
         };
         let mut signed = signed.into_iter();
-        let begun_ms = last.transactions.first()?.signed_ms;
-        let mut flight = Flight::new(last.nonce, gas, signed.next()?, begun_ms);
+        let now = Instant::now();
+        let mut flight = Flight::new(last.nonce, gas, signed.next()?, now);
         signed.for_each(|newer| flight.replace(newer));
-        flight.resubmitted_ms = last.transactions.last()?.signed_ms;
+        flight.begun = Moment::of_earlier_run(now, last.transactions.first()?.signed_ms);
+        flight.resubmitted = Moment::of_earlier_run(now, last.transactions.last()?.signed_ms);
         // Whether it was broadcast is unknown: if the node does not know it, it is sent at once.
-        flight.broadcast_ms = 0;
+        flight.broadcast = Moment::ago(now, Duration::MAX);
         flight.earlier = hashes(earlier).collect();
         Some(flight)
     }

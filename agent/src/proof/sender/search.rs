@@ -1,19 +1,45 @@
 //! Finds this operator's own proof of a block on the chain.
 
+use super::sign::hashes;
 use crate::proof::{
-    Claim, Proof,
+    Attempt, Claim, Proof,
     contract::{BlockSpecimenProductionProofSubmitted, records, submitted},
     rpc::{Call, FoundLog, Receipt, Rpc, RpcError, answers},
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolEvent;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Blocks in one question for logs. Public RPCs take between 1000 and 10000.
 const CHUNK: u64 = 1000;
 
-/// The least that a refusing RPC is asked for.
-const LEAST_CHUNK: u64 = 16;
+/// Questions for logs in one search. An RPC that takes few blocks at once makes the search shorter.
+const MOST_QUESTIONS: u64 = 600;
+
+/// How many blocks the RPC takes in one question for logs, as far as is known.
+#[derive(Debug)]
+pub(super) struct LogLimit(AtomicU64);
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self(AtomicU64::new(CHUNK))
+    }
+}
+
+impl LogLimit {
+    /// What to begin with: a little more than what was taken last, as the reason may have been the number of logs there.
+    fn first(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).saturating_mul(2).clamp(1, CHUNK)
+    }
+
+    /// The RPC took so many, after it had refused more.
+    fn remember(&self, blocks: u64) {
+        self.0.store(blocks, Ordering::Relaxed);
+    }
+}
 
 /// Finds proofs that a sender sent to a contract.
 #[derive(Debug, Clone, Copy)]
@@ -21,40 +47,57 @@ pub(super) struct Search<'a> {
     pub(super) rpc: &'a Rpc,
     pub(super) sender: Address,
     pub(super) contract: Address,
+    pub(super) limit: &'a LogLimit,
+}
+
+/// What became of the transactions that were signed for a claim.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// The claim's proof.
+    pub(super) proof: Option<Proof>,
+    /// Nonces of which no transaction of ours is seen in a canonical block. Each may have been used by another transaction,
+    /// or by ours in a block that the node does not know yet.
+    pub(super) unaccounted: usize,
 }
 
 /// What was found of a block.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// The claim's proof.
-    Proof(Proof),
-    /// The sender has proved another specimen, or another URL, for the block.
+    /// A proof of the claim's specimen, and the URL that it names.
+    Proof { proof: Proof, url: String },
+    /// The sender has proved another specimen for the block.
     Other { transaction: B256, event: BlockSpecimenProductionProofSubmitted },
     /// Nothing of this sender.
     Nothing,
+    /// The RPC does not even give the logs of one block.
+    Unsearchable(String),
 }
 
 impl Search<'_> {
-    /// Looks at transactions that were signed for the claim. Returns the head, and the one that proved it, if any.
-    pub(super) async fn transactions(
+    /// Looks at the transactions that were signed for the claim.
+    pub(super) async fn attempts(
         &self,
         claim: &Claim,
-        known: &[B256],
-    ) -> Result<(u64, Option<Proof>), RpcError> {
-        let calls: Vec<_> = known.iter().map(|hash| Call::receipt(*hash)).collect();
+        known: &[Attempt],
+    ) -> Result<Sent, RpcError> {
+        let hashes: Vec<_> = hashes(known).collect();
+        let calls: Vec<_> = hashes.iter().map(|hash| Call::receipt(*hash)).collect();
         let answers = self.rpc.batch(&calls).await?;
         let mut mined = Vec::new();
-        for ((call, answer), hash) in calls.iter().zip(&answers).zip(known) {
+        for ((call, answer), hash) in calls.iter().zip(&answers).zip(&hashes) {
             mined.extend(answers::receipt(call, answer, *hash)?);
         }
-        mined.retain(|receipt| receipt.success && self.is_record(receipt, claim));
         let canonical = canonical(self.rpc, mined.iter().map(|receipt| receipt.block.0)).await?;
-        let head = self.rpc.head().await?.number;
-        let proof = mined.into_iter().find(|receipt| is_canonical(&canonical, receipt.block));
-        Ok((
-            head,
-            proof.map(|receipt| Proof { id: receipt.transaction, mined_in: Some(receipt.block) }),
-        ))
+        mined.retain(|receipt| is_canonical(&canonical, receipt.block));
+        let is_seen = |attempt: &&Attempt| {
+            let mut sent = attempt.transactions.iter();
+            sent.any(|sent| mined.iter().any(|receipt| receipt.transaction == sent.hash))
+        };
+        let unaccounted = known.len().saturating_sub(known.iter().filter(is_seen).count());
+        let record = mined.iter().find(|receipt| receipt.success && self.is_record(receipt, claim));
+        let proof =
+            record.map(|receipt| Proof { id: receipt.transaction, mined_in: Some(receipt.block) });
+        Ok(Sent { proof, unaccounted })
     }
 
     fn is_record(&self, receipt: &Receipt, claim: &Claim) -> bool {
@@ -62,37 +105,40 @@ impl Search<'_> {
         records(logs, self.contract, claim)
     }
 
-    /// Looks through the contract's events, newest first, at most so many blocks back. Returns the head as well.
-    pub(super) async fn events(&self, claim: &Claim, back: u64) -> Result<(u64, Found), RpcError> {
+    /// Looks through the contract's events, newest first, at most so many blocks back.
+    pub(super) async fn events(&self, claim: &Claim, back: u64) -> Result<Found, RpcError> {
         let head = self.rpc.head().await?.number;
         let oldest = head.saturating_sub(back);
-        let (mut end, mut chunk) = (head, CHUNK);
+        let (mut end, mut chunk) = (head, self.limit.first());
         let mut other = None;
-        loop {
+        for _ in 0..MOST_QUESTIONS {
             let start = end.saturating_sub(chunk - 1).max(oldest);
             let topic = BlockSpecimenProductionProofSubmitted::SIGNATURE_HASH;
             let logs = match self.rpc.logs(self.contract, topic, start..=end).await {
                 Ok(logs) => logs,
-                // Too many blocks, or too many logs, each RPC says it in its own way.
-                Err(error) if chunk > LEAST_CHUNK => {
+                Err(error) if !is_about_the_question(&error) => return Err(error),
+                // Too many blocks, or too many logs: each RPC says it in its own way.
+                Err(error) if chunk > 1 => {
                     tracing::debug!(chunk, "fewer blocks at once: {error}");
                     chunk /= 2;
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Ok(Found::Unsearchable(error.to_string())),
             };
+            self.limit.remember(chunk);
             for (log, event) in self.own(claim, logs).await? {
-                if event.proves(claim) {
+                if event.has_specimen(claim) {
                     let proof = Proof { id: log.transaction, mined_in: Some(log.block) };
-                    return Ok((head, Found::Proof(proof)));
+                    return Ok(Found::Proof { proof, url: event.storageURL });
                 }
                 other = Some(Found::Other { transaction: log.transaction, event });
             }
             match start.checked_sub(1) {
                 Some(before) if before >= oldest => end = before,
-                _ => return Ok((head, other.unwrap_or(Found::Nothing))),
+                _ => break,
             }
         }
+        Ok(other.unwrap_or(Found::Nothing))
     }
 
     /// Those events of the claim's block that are in canonical transactions of our own.
@@ -117,6 +163,16 @@ impl Search<'_> {
         let mut own = own.into_iter();
         events.retain(|(log, _)| own.next() == Some(true) && is_canonical(&canonical, log.block));
         Ok(events)
+    }
+}
+
+/// Whether an RPC's error may be due to how much was asked for. An RPC that does not answer at all would only be asked more.
+const fn is_about_the_question(error: &RpcError) -> bool {
+    match error {
+        RpcError::Node { .. } | RpcError::TooLarge { .. } | RpcError::Timeout { .. } => true,
+        // Asking more often is no answer to a limit of requests, nor to a key that is refused.
+        RpcError::HttpStatus { status, .. } => !matches!(status, 401 | 403 | 429),
+        _ => false,
     }
 }
 

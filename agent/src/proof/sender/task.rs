@@ -8,9 +8,10 @@ use super::{
     look::{Look, Sighting},
     metrics,
     nonces::Nonces,
+    pace::Pace,
 };
 use crate::{
-    alarm::{AlarmKind, now_ms},
+    alarm::AlarmKind,
     failpoint,
     proof::{
         Attempt, AttemptLog, Claim,
@@ -79,11 +80,13 @@ pub(super) struct Task {
     pub(super) chain_id: Option<u64>,
     chain_checked: Option<Instant>,
     pub(super) nonces: Nonces,
+    pace: Pace,
 }
 
 impl Task {
     pub(super) fn new(desk: Arc<Desk>, health: Health) -> Self {
         let funds = Funds::new(&desk.config);
+        let pace = Pace::new(desk.config.poll_interval, desk.config.longest_poll_interval);
         Self {
             desk,
             health,
@@ -93,6 +96,7 @@ impl Task {
             chain_id: None,
             chain_checked: None,
             nonces: Nonces::default(),
+            pace,
         }
     }
 
@@ -133,7 +137,7 @@ impl Task {
         match self.try_turn().await {
             Ok(()) => {
                 self.health.good(PART);
-                self.desk.config.poll_interval
+                self.pace.pause()
             }
             Err(error) => self.health.bad(PART, &error),
         }
@@ -144,12 +148,13 @@ impl Task {
         let Some(chain_id) = self.chain_id else { return Ok(()) };
         self.adopt(chain_id);
         let look = self.desk.look().await?;
+        self.pace.saw(look.head.number, Instant::now());
         let sightings = self.sightings().await?;
         self.note_nonces(&look, &sightings);
         self.settle(chain_id, &look, sightings).await;
         self.send_waiting(chain_id, &look).await;
         self.fill_hole(chain_id, &look).await;
-        self.note_stuck();
+        self.note_stuck(&look);
         metrics::in_flight(self.legs.len());
         Ok(())
     }
@@ -191,7 +196,7 @@ impl Task {
     /// Does for each flight what its sighting asks for.
     async fn settle(&mut self, chain_id: u64, look: &Look, sightings: Vec<Sighting>) {
         let policy = self.policy();
-        let now_ms = now_ms();
+        let now = Instant::now();
         let mut nonces = Vec::with_capacity(self.legs.len());
         let mut kept = Vec::with_capacity(self.legs.len());
         for (mut leg, sighting) in std::mem::take(&mut self.legs).into_iter().zip(sightings) {
@@ -199,8 +204,9 @@ impl Task {
             nonces.push(leg.flight.nonce);
             let Sighting { mined, in_pool } = sighting;
             let view = View {
-                now_ms,
+                now,
                 head: look.head.number,
+                settled: look.settled,
                 nonce: look.nonce,
                 mined,
                 in_pool,
@@ -209,8 +215,8 @@ impl Task {
             leg.flight.observe(&view);
             let landing = match leg.flight.decide(&view, &policy) {
                 Action::Wait => None,
-                Action::Rebroadcast => self.rebroadcast(&mut leg, now_ms).await,
-                Action::Resubmit => self.resubmit(&mut leg, chain_id, look, now_ms).await,
+                Action::Rebroadcast => self.rebroadcast(&mut leg, now).await,
+                Action::Resubmit => self.resubmit(&mut leg, chain_id, look, now).await,
                 Action::Land(landing) => Some(landing),
             };
             match landing {
@@ -224,7 +230,6 @@ impl Task {
     fn policy(&self) -> Policy {
         let config = &self.desk.config;
         Policy {
-            confirmations: config.confirmations.max(1),
             resubmit_after: config.resubmit_after,
             rebroadcast_after: config.rebroadcast_after,
         }
@@ -234,37 +239,47 @@ impl Task {
         if let Landing::Proved(_) = landing {
             failpoint::hit("after_receipt");
         }
-        metrics::landed(&landing, leg.flight.begun_ms);
+        metrics::landed(&landing, leg.flight.begun.age(Instant::now()));
         if let Some((case, reply)) = leg.owner {
             land(reply, landing, case);
         }
     }
 
-    /// Tells of proofs that are not mined for too long, or can't be made more attractive.
-    fn note_stuck(&self) {
+    /// Tells of proofs that are not done for too long, or can't be made more attractive.
+    fn note_stuck(&self, look: &Look) {
         let config = &self.desk.config;
-        let now_ms = now_ms();
+        let now = Instant::now();
         let late = |leg: &&Leg| {
-            let age = now_ms.saturating_sub(leg.flight.begun_ms);
-            leg.flight.at_ceiling || u128::from(age) >= config.deadline.as_millis()
+            let at_ceiling = leg.flight.at_ceiling && !leg.flight.is_mined;
+            at_ceiling || leg.flight.begun.age(now) >= config.deadline
         };
         let stuck: Vec<_> = self.legs.iter().filter(late).collect();
-        match stuck.iter().min_by_key(|leg| leg.flight.nonce) {
-            None => self.desk.alarms.clear(AlarmKind::ProofStuck),
-            Some(leg) => self.desk.alarms.raise(
-                AlarmKind::ProofStuck,
-                format!(
-                    "{} proofs are not mined in time, the first is {} with nonce {} since {} s, at {} wei of at most {}: \
-                     raise --proof-max-fee-gwei or see what the chain takes",
-                    stuck.len(),
-                    leg.name(),
-                    leg.flight.nonce,
-                    now_ms.saturating_sub(leg.flight.begun_ms) / 1000,
-                    leg.flight.newest.fees.max_fee,
-                    config.max_fee_per_gas,
-                ),
-            ),
-        }
+        let Some(leg) = stuck.iter().min_by_key(|leg| leg.flight.nonce) else {
+            return self.desk.alarms.clear(AlarmKind::ProofStuck);
+        };
+        let (count, flight) = (stuck.len(), &leg.flight);
+        let which = format!(
+            "{} with nonce {} since {} s",
+            leg.name(),
+            flight.nonce,
+            flight.begun.age(now).as_secs()
+        );
+        let message = if flight.is_mined {
+            format!(
+                "{count} proofs are not done in time, the first is {which}: it is mined, and not deep enough; the head is \
+                 {}, what counts as deep is {}: see whether the proof chain finalizes, or give --proof-confirmations \
+                 a number",
+                look.head.number,
+                look.settled.map_or_else(|| "none yet".to_owned(), |settled| settled.to_string()),
+            )
+        } else {
+            format!(
+                "{count} proofs are not mined in time, the first is {which}, at {} wei of at most {}: raise \
+                 --proof-max-fee-gwei or see what the chain takes",
+                flight.newest.fees.max_fee, config.max_fee_per_gas,
+            )
+        };
+        self.desk.alarms.raise(AlarmKind::ProofStuck, message);
     }
 }
 

@@ -5,6 +5,7 @@ use alloy_primitives::Address;
 use bsp_agent::{
     args::{AgentArgs, ObserveArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs, SourceArgs},
     config::{AgentConfig, ConfigError},
+    proof::Confirmations,
     secret::Secret,
     source::url::{RedisUrl, Topology},
 };
@@ -91,7 +92,7 @@ impl ServiceArgs {
                 proof,
                 proof_chain_address: self.proof_chain_address.map(|address| address.to_string()),
                 // Development chains often make a block only when there is a transaction, so none would ever be deeper.
-                proof_confirmations: 1,
+                proof_confirmations: Confirmations::Blocks(1),
                 ..ProofArgs::default()
             },
             // Nothing is logged to a file; the folder has to exist.

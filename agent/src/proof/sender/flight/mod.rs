@@ -1,8 +1,9 @@
 //! A claim's transactions under way, and what to do about them: decisions only, no I/O.
 
+use super::moment::Moment;
 use crate::proof::{Proof, fees::Fees};
 use alloy_primitives::{B256, Bytes};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Looks in a row that find the nonce used and none of our transactions mined, before that is believed: receipts may come
 /// later than nonces.
@@ -38,12 +39,14 @@ pub(super) struct Flight {
     pub(super) replaced: Vec<Signed>,
     /// Hashes of the claim's earlier attempts. They may still prove it.
     pub(super) earlier: Vec<B256>,
-    /// When the first was signed, in milliseconds since 1970.
-    pub(super) begun_ms: u64,
+    /// When the first was signed.
+    pub(super) begun: Moment,
     /// When the newest was signed, or fell due and could not be replaced.
-    pub(super) resubmitted_ms: u64,
+    pub(super) resubmitted: Moment,
     /// When the newest was last handed to the node.
-    pub(super) broadcast_ms: u64,
+    pub(super) broadcast: Moment,
+    /// One of its transactions is in a canonical block, not deep enough yet.
+    pub(super) is_mined: bool,
     /// No higher fee is allowed.
     pub(super) at_ceiling: bool,
     taken: Option<Taken>,
@@ -59,9 +62,11 @@ struct Taken {
 /// What a look at the chain shows of a flight.
 #[derive(Debug, Clone)]
 pub(super) struct View {
-    pub(super) now_ms: u64,
+    pub(super) now: Instant,
     /// The latest block's number.
     pub(super) head: u64,
+    /// The number of the latest block that is as deep as a proof has to be. `None`: there is none yet.
+    pub(super) settled: Option<u64>,
     /// The account's nonce at the latest block: all below are used.
     pub(super) nonce: u64,
     /// One of the flight's transactions, in a canonical block.
@@ -96,8 +101,6 @@ pub(super) enum Effect {
 /// The rules.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
-    /// Blocks that hold or follow the transaction's; 1 is its own block.
-    pub(super) confirmations: u64,
     pub(super) resubmit_after: Duration,
     /// Between two broadcasts of one transaction.
     pub(super) rebroadcast_after: Duration,
@@ -135,16 +138,17 @@ pub(super) enum Landing {
 
 impl Flight {
     /// A nonce with its first transaction.
-    pub(super) const fn new(nonce: u64, gas: u64, newest: Signed, now_ms: u64) -> Self {
+    pub(super) const fn new(nonce: u64, gas: u64, newest: Signed, now: Instant) -> Self {
         Self {
             nonce,
             gas,
             newest,
             replaced: Vec::new(),
             earlier: Vec::new(),
-            begun_ms: now_ms,
-            resubmitted_ms: now_ms,
-            broadcast_ms: now_ms,
+            begun: Moment::at(now),
+            resubmitted: Moment::at(now),
+            broadcast: Moment::at(now),
+            is_mined: false,
             at_ceiling: false,
             taken: None,
         }
@@ -167,6 +171,7 @@ impl Flight {
 
     /// Takes a look into account.
     pub(super) fn observe(&mut self, view: &View) {
+        self.is_mined = view.mined.is_some();
         self.taken = match self.taken {
             _ if view.mined.is_some() || view.nonce <= self.nonce => None,
             None => Some(Taken { since_head: view.head, looks: 1 }),
@@ -177,14 +182,14 @@ impl Flight {
     /// What to do, after [`observe`](Self::observe) of the same view.
     pub(super) fn decide(&self, view: &View, policy: &Policy) -> Action {
         if let Some(mined) = &view.mined {
-            return match depth(view.head, mined.block.0) >= policy.confirmations {
+            return match view.is_settled(mined.block.0) {
                 true => Action::Land(Self::landing(mined)),
                 false => Action::Wait,
             };
         }
         if view.nonce > self.nonce {
             return match self.taken {
-                Some(taken) if taken.is_certain(view, policy) => Action::Land(Landing::AskAgain),
+                Some(taken) if taken.is_certain(view) => Action::Land(Landing::AskAgain),
                 _ => Action::Wait,
             };
         }
@@ -192,10 +197,10 @@ impl Flight {
         if view.contested {
             return Action::Wait;
         }
-        if is_due(view.now_ms, self.resubmitted_ms, policy.resubmit_after) {
+        if self.resubmitted.age(view.now) >= policy.resubmit_after {
             return Action::Resubmit;
         }
-        if !view.in_pool && is_due(view.now_ms, self.broadcast_ms, policy.rebroadcast_after) {
+        if !view.in_pool && self.broadcast.age(view.now) >= policy.rebroadcast_after {
             return Action::Rebroadcast;
         }
         Action::Wait
@@ -213,25 +218,19 @@ impl Flight {
     }
 }
 
+impl View {
+    /// Whether a block is as deep as a proof has to be. One beyond the head is from a node that is ahead of the one that
+    /// told the head.
+    fn is_settled(&self, block: u64) -> bool {
+        self.settled.is_some_and(|settled| block <= settled)
+    }
+}
+
 impl Taken {
     /// As deep as a proof has to be: a reorg may give the nonce back.
-    const fn is_certain(self, view: &View, policy: &Policy) -> bool {
-        self.looks >= LOOKS_BEFORE_TAKEN
-            && view.head.saturating_sub(self.since_head).saturating_add(1) >= policy.confirmations
+    fn is_certain(self, view: &View) -> bool {
+        self.looks >= LOOKS_BEFORE_TAKEN && view.is_settled(self.since_head)
     }
-}
-
-/// How many blocks hold or follow a block.
-pub(super) const fn depth(head: u64, block: u64) -> u64 {
-    match head.checked_sub(block) {
-        Some(after) => after.saturating_add(1),
-        // A receipt from a node that is ahead of the one that told the head.
-        None => 0,
-    }
-}
-
-fn is_due(now_ms: u64, since_ms: u64, after: Duration) -> bool {
-    u128::from(now_ms.saturating_sub(since_ms)) >= after.as_millis()
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
 use super::*;
+use std::sync::LazyLock;
 
-const POLICY: Policy = Policy {
-    confirmations: 3,
-    resubmit_after: Duration::from_secs(30),
-    rebroadcast_after: Duration::from_secs(3),
-};
+const CONFIRMATIONS: u64 = 3;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn at(ms: u64) -> Instant {
+    *START + Duration::from_millis(ms)
+}
+
+const POLICY: Policy =
+    Policy { resubmit_after: Duration::from_secs(30), rebroadcast_after: Duration::from_secs(3) };
 
 const BLOCK: (u64, B256) = (100, B256::repeat_byte(0xbb));
 
@@ -18,16 +24,36 @@ fn signed(byte: u8, purpose: Purpose) -> Signed {
 }
 
 fn flight() -> Flight {
-    Flight::new(7, 100_000, signed(1, Purpose::Proof), 0)
+    Flight::new(7, 100_000, signed(1, Purpose::Proof), at(0))
 }
 
-fn pending(now_ms: u64) -> View {
-    View { now_ms, head: 100, nonce: 7, mined: None, in_pool: true, contested: false }
+fn pending(ms: u64) -> View {
+    let (now, head) = (at(ms), 100);
+    View {
+        now,
+        head,
+        settled: settled(head),
+        nonce: 7,
+        mined: None,
+        in_pool: true,
+        contested: false,
+    }
+}
+
+fn settled(head: u64) -> Option<u64> {
+    head.checked_sub(CONFIRMATIONS - 1)
 }
 
 fn mined(effect: Effect, head: u64) -> View {
     let mined = Mined { hash: B256::repeat_byte(1), block: BLOCK, effect };
-    View { head, nonce: 8, mined: Some(mined), in_pool: true, ..pending(1_000) }
+    View {
+        head,
+        settled: settled(head),
+        nonce: 8,
+        mined: Some(mined),
+        in_pool: true,
+        ..pending(1_000)
+    }
 }
 
 /// Plays looks one after another, and returns what was decided at each.
@@ -58,7 +84,8 @@ fn a_proof_counts_from_its_confirmations_on() {
 #[test]
 fn a_receipt_beyond_the_head_is_not_counted() {
     assert_eq!(play(&mut flight(), &[mined(Effect::Recorded, 99)]), [Action::Wait]);
-    assert_eq!((depth(5, 5), depth(6, 5), depth(4, 5)), (1, 2, 0));
+    let none_yet = View { settled: None, ..mined(Effect::Recorded, 100) };
+    assert_eq!(play(&mut flight(), &[none_yet]), [Action::Wait]);
 }
 
 #[test]
@@ -78,13 +105,13 @@ fn the_first_of_two_transactions_may_still_be_the_one_that_is_mined() {
 
 #[test]
 fn a_dropped_transaction_is_sent_again_at_once_but_not_at_every_look() {
-    let dropped = |now_ms| View { in_pool: false, ..pending(now_ms) };
+    let dropped = |ms| View { in_pool: false, ..pending(ms) };
     let mut flight = flight();
     assert_eq!(
         play(&mut flight, &[dropped(2_999), dropped(3_000)]),
         [Action::Wait, Action::Rebroadcast]
     );
-    flight.broadcast_ms = 3_000;
+    flight.broadcast = Moment::at(at(3_000));
     assert_eq!(
         play(&mut flight, &[dropped(4_000), dropped(6_000)]),
         [Action::Wait, Action::Rebroadcast]
@@ -108,7 +135,8 @@ fn a_reorg_resets_confirmations() {
 
 #[test]
 fn a_foreign_transaction_with_the_nonce_is_believed_when_deep_and_seen_often() {
-    let foreign = |head| View { nonce: 8, head, in_pool: false, ..pending(60_000) };
+    let foreign =
+        |head| View { nonce: 8, head, settled: settled(head), in_pool: false, ..pending(60_000) };
     let ask_again = Action::Land(Landing::AskAgain);
     let deep_but_new = [foreign(100), foreign(200), foreign(200)];
     assert_eq!(play(&mut flight(), &deep_but_new), [Action::Wait, Action::Wait, ask_again.clone()]);
@@ -120,7 +148,8 @@ fn a_foreign_transaction_with_the_nonce_is_believed_when_deep_and_seen_often() {
 /// `nonce too low` may only mean that our own receipt comes late.
 #[test]
 fn a_late_receipt_ends_the_suspicion() {
-    let used = |head| View { nonce: 8, head, in_pool: false, ..pending(60_000) };
+    let used =
+        |head| View { nonce: 8, head, settled: settled(head), in_pool: false, ..pending(60_000) };
     let views = [used(100), used(101), mined(Effect::Recorded, 102)];
     assert_eq!(play(&mut flight(), &views), [Action::Wait, Action::Wait, proved()]);
     // A reorg gives the nonce back: the suspicion starts from zero.
@@ -152,7 +181,7 @@ fn of_two_flights_with_one_nonce_the_later_only_watches() {
 fn at_the_ceiling_the_clock_starts_again() {
     let mut flight = flight();
     flight.at_ceiling = true;
-    flight.resubmitted_ms = 30_000;
+    flight.resubmitted = Moment::at(at(30_000));
     assert_eq!(
         play(&mut flight, &[pending(31_000), pending(60_000)]),
         [Action::Wait, Action::Resubmit]
