@@ -7,7 +7,8 @@ use alloy_eips::BlockNumHash;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// The lowest of what the lanes have confirmed. A lane that is not heard of yet holds it back.
+/// The lowest of what the lanes have confirmed. A lane that is not heard of yet holds it back; one
+/// that has nothing to deliver yet is heard of all the same, with what it will never want.
 #[derive(Debug)]
 pub(super) struct Finished {
     lanes: Mutex<Vec<Option<BlockNumHash>>>,

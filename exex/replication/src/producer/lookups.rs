@@ -48,6 +48,11 @@ impl Lookups {
         .await
     }
 
+    /// The lowest block for which a specimen is defined.
+    pub(super) async fn first_block(&self) -> Result<u64, ChainError> {
+        self.ask(|chain, _| chain.first_block()).await
+    }
+
     /// The last of the blocks from a height on for which no specimen is defined, as far as the
     /// chain goes; `None` if one is defined for the first of them.
     pub(super) async fn last_undefined(

@@ -15,7 +15,9 @@ use std::{
 pub struct Status {
     /// The highest block that may be delivered.
     pub tip: Option<BlockNumHash>,
-    /// The highest canonical block up to which every target has everything.
+    /// The highest canonical block up to which every target has everything from its start block on.
+    /// One that has nothing yet counts with the block before its start block, or with the tip while
+    /// that is lower.
     pub finished: Option<BlockNumHash>,
     /// Each target.
     pub targets: Vec<TargetStatus>,

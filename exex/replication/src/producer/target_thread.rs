@@ -68,6 +68,8 @@ impl TargetThread {
             // The target is dropped in there as well.
             runtime.block_on(async {
                 tokio::select! {
+                    // Nothing is begun after this: the next process may already deliver the same.
+                    biased;
                     () = abandon.cancelled() => {}
                     () = serve(target, receiver) => {}
                 }
@@ -103,8 +105,10 @@ impl TargetThread {
 async fn serve(mut target: Box<dyn Target>, mut requests: UnboundedReceiver<Request>) {
     while let Some(Request { task, mut answer }) = requests.recv().await {
         let done = tokio::select! {
-            done = AssertUnwindSafe(work(&mut *target, task)).catch_unwind() => done,
+            // What nobody waits for any longer must not be begun either.
+            biased;
             () = answer.closed() => continue,
+            done = AssertUnwindSafe(work(&mut *target, task)).catch_unwind() => done,
         };
         let done = match done {
             Ok(done) => done.map_err(Failure::Target),

@@ -30,7 +30,7 @@ impl Lane {
             }
         }
         let skipped = self.show_skipped(id).await?;
-        self.tell_skipped(&skipped);
+        self.tell_skipped(&skipped).await;
         let ring = Arc::new(ring);
         self.cursor = Some((id, Arc::clone(&ring)));
         Ok((id, ring))
@@ -60,8 +60,13 @@ impl Lane {
     }
 
     /// So that whoever wants such blocks after all knows which they are.
-    fn tell_skipped(&self, ranges: &[SkippedRange]) {
-        let left_out = ranges.iter().filter(|range| range.reason != Skip::BeforeDefinition.name());
+    async fn tell_skipped(&self, ranges: &[SkippedRange]) {
+        // Earlier versions had one reason for all that can't be exported. If this is not answered,
+        // more is told than has to be.
+        let first = self.common.lookups.first_block().await.unwrap_or_default();
+        let left_out = ranges
+            .iter()
+            .filter(|range| range.reason != Skip::BeforeDefinition.name() && range.last >= first);
         let left_out: Vec<_> = left_out.map(ToString::to_string).collect();
         if !left_out.is_empty() {
             tracing::warn!(

@@ -33,11 +33,10 @@ fn one_target_that_blocks_its_thread_does_not_stop_the_others_nor_the_stop() {
     scene.wait_for_state(TargetState::WaitingForTarget);
     assert!(scene.target(0).trouble.unwrap().contains("not confirmed"));
     scene.wait_until("a report", || scene.target(0).stalled);
-    // It still blocks, and the file of cursors is free: all but its thread have ended.
+    // It still blocks when all but its thread have ended, and the file of cursors is free.
     scene.end();
     assert!(scene.inboxes[0].is_waiting());
-    drop(scene.attempt().unwrap());
-    scene.start();
+    scene.begin();
     scene.settle();
 }
 

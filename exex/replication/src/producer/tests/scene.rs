@@ -61,6 +61,11 @@ impl Scene {
 
     pub(super) fn start(&mut self) {
         self.stop();
+        self.begin();
+    }
+
+    /// Starts a producer once the one before has left the file of cursors, whatever its targets do.
+    pub(super) fn begin(&mut self) {
         let begun = Instant::now();
         self.producer = Some(loop {
             match self.attempt() {
@@ -74,7 +79,7 @@ impl Scene {
         });
     }
 
-    pub(super) fn attempt(&self) -> Result<Producer, ProducerError> {
+    fn attempt(&self) -> Result<Producer, ProducerError> {
         let inboxes = self.inboxes.iter().enumerate();
         let targets = inboxes.map(|(index, inbox)| inbox.target(&format!("t{index}")));
         let chain: Arc<dyn Chain> = Arc::clone(&self.model) as _;
