@@ -38,6 +38,7 @@ pub mod block;
 pub mod check;
 pub mod config;
 pub mod failpoint;
+mod http_client;
 pub mod journal;
 pub mod logging;
 pub mod metrics;

@@ -193,7 +193,8 @@ fn notices(args: &AgentArgs, env: Env<'_>) -> Vec<String> {
 /// Whether a host is this machine alone.
 pub(crate) fn is_local(host: &str) -> bool {
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+    let is_loopback = address.is_some_and(|address| address.to_canonical().is_loopback());
+    is_loopback || host.trim_end_matches('.').eq_ignore_ascii_case("localhost")
 }
 
 /// A file that can be opened.

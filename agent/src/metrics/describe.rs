@@ -70,6 +70,10 @@ fn proofs() {
         "agent_proof_rpc_errors_total",
         "Answers of the RPC that were none, by part of the work"
     );
+    describe_counter!(
+        "agent_proof_rpc_rate_limited_total",
+        "Requests that the RPC refused because there were too many"
+    );
     describe_histogram!(
         "agent_proof_seconds",
         Unit::Seconds,

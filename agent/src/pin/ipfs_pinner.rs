@@ -4,12 +4,15 @@ use super::{
     Content, PinError, Pinner,
     reply::{self, Reply},
 };
-use crate::{config::is_local, metrics, secret::url_shown};
+use crate::{
+    http_client::{builder_for, proxy_for, through},
+    metrics,
+    secret::url_shown,
+};
 use async_trait::async_trait;
 use reqwest::{
     Body, Client, RequestBuilder, Response,
     multipart::{Form, Part},
-    redirect::Policy,
 };
 use std::{
     error::Error,
@@ -32,6 +35,7 @@ pub struct IpfsPinner {
     upload: Url,
     health: Url,
     client: Client,
+    proxy: Option<String>,
     deadline: Duration,
 }
 
@@ -55,16 +59,13 @@ impl IpfsPinner {
     ///
     /// If the URL is none to start from, or the machine's TLS settings are unusable.
     pub fn new(base: &Url) -> Result<Self, IpfsPinnerError> {
-        let mut client = Client::builder()
+        let client = builder_for(base)
             .connect_timeout(CONNECT_DEADLINE)
-            // The content would go where nobody configured it to go, and a redirected upload is no upload.
-            .redirect(Policy::none());
-        if base.host_str().is_some_and(is_local) {
-            client = client.no_proxy();
-        }
-        let client = client.build().map_err(|error| IpfsPinnerError::Client(chain_of(&error)))?;
+            .build()
+            .map_err(|error| IpfsPinnerError::Client(chain_of(&error)))?;
         let (upload, health) = (endpoint(base, "upload")?, endpoint(base, "health")?);
-        Ok(Self { upload, health, client, deadline: UPLOAD_DEADLINE })
+        let proxy = proxy_for(base);
+        Ok(Self { upload, health, client, proxy, deadline: UPLOAD_DEADLINE })
     }
 
     /// The same with another time for an upload and its reply, instead of 60 s.
@@ -95,7 +96,9 @@ impl IpfsPinner {
 
     /// Status and body of an answer that is no redirect.
     async fn answer(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), PinError> {
-        let failed = |error: reqwest::Error| self.temporary(reason_of(error));
+        let failed = |error: reqwest::Error| {
+            self.temporary(reason_of(error) + &through(self.proxy.as_deref()))
+        };
         let response = request.send().await.map_err(failed)?;
         if response.status().is_redirection() {
             return Err(self.temporary(

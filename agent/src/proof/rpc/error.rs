@@ -1,6 +1,7 @@
 //! Why an RPC gave no answer that can be used.
 
 use alloy_primitives::Bytes;
+use std::time::Duration;
 
 /// Why an RPC gave no answer that can be used. No message holds the RPC's URL, which may have a key in it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,6 +32,20 @@ pub enum RpcError {
         status: u16,
         /// What to do, where the status tells.
         hint: &'static str,
+    },
+    /// The RPC answers that there are too many requests, or one waited too long for its turn after such an answer.
+    #[error(
+        "{method}: the RPC limits the rate of requests ({reason}); the next one follows in {} s. If that goes on, take a \
+         larger plan, or name another RPC in MB_RPC_URL",
+        pause.as_secs_f32().ceil()
+    )]
+    RateLimited {
+        /// What was asked.
+        method: &'static str,
+        /// In the RPC's words, in one line.
+        reason: String,
+        /// Until the next request may begin.
+        pause: Duration,
     },
     /// The answer is longer than any that is needed.
     #[error("{method}: the answer is longer than {limit} bytes")]
@@ -68,6 +83,13 @@ pub enum RpcError {
         /// What it contradicts.
         reason: String,
     },
+}
+
+impl RpcError {
+    /// Whether it says nothing of what was asked, only that there was too much of it.
+    pub const fn is_rate_limit(&self) -> bool {
+        matches!(self, Self::RateLimited { .. })
+    }
 }
 
 /// A URL that can't be used for an RPC. Holds no part of it.

@@ -14,6 +14,9 @@ use std::{
 /// Failures in a row before somebody is told. One may be a restart of the node.
 const FAILURES_BEFORE_ALARM: u32 = 3;
 
+/// A pause that the RPC asks for is told at once from this length on.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+
 /// Counts failures in a row for each part of the work, so that the success of one does not hide the failure of another.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -43,7 +46,8 @@ impl Health {
         let failures = failing.entry(part).or_default();
         *failures = failures.saturating_add(1);
         tracing::warn!(rpc = %self.endpoint, part, failures = *failures, "{error}");
-        if *failures >= FAILURES_BEFORE_ALARM {
+        let is_long = matches!(error, RpcError::RateLimited { pause, .. } if *pause >= LONG_PAUSE);
+        if *failures >= FAILURES_BEFORE_ALARM || is_long {
             let message = format!("the RPC {} fails: {error}; proofs wait for it", self.endpoint);
             self.alarms.raise(AlarmKind::RpcFailing, message);
         }
@@ -56,11 +60,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_alarm_ends_when_every_part_works_again() {
+    fn the_alarm_comes_in_time_and_ends_when_every_part_works_again() {
         let alarms = Alarms::default();
         let health =
             Health::new(Endpoint::parse("http://host/k3y-k3y-k3y").unwrap(), alarms.clone());
         let error = RpcError::HttpStatus { method: "eth_call", status: 503, hint: "" };
+        let limited = |seconds| RpcError::RateLimited {
+            method: "eth_call",
+            reason: "HTTP status 429".into(),
+            pause: Duration::from_secs(seconds),
+        };
+        health.bad("look", &limited(1));
+        assert!(alarms.raised().is_empty());
+        health.bad("look", &limited(60));
+        assert!(alarms.raised()[&AlarmKind::RpcFailing].message.contains("60 s"));
+        health.good("look");
+        assert!(alarms.raised().is_empty());
         for part in ["look", "ask"] {
             for _ in 0..FAILURES_BEFORE_ALARM {
                 health.bad(part, &error);

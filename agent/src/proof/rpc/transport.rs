@@ -1,21 +1,25 @@
-//! JSON-RPC 2.0 over HTTP: deadlines, bounded answers, batches.
+//! JSON-RPC 2.0 over HTTP: deadlines, bounded answers, batches, and no more requests than the RPC takes.
 
-use super::{Endpoint, RpcError, RpcUrlError};
-use crate::proof::outcome::{one_line, revert_data};
-use alloy_json_rpc::ErrorPayload;
+use super::{
+    Endpoint, RpcError, RpcUrlError,
+    batches::Batches,
+    limited::{is_rate_limit, retry_after},
+    pace::Pace,
+    reply::{Reply, Response},
+};
+use crate::{
+    http_client::{builder_for, proxy_for, through},
+    proof::outcome::{one_line, revert_data},
+};
 use bytes::BytesMut;
 use futures::{StreamExt, future::join_all};
-use reqwest::redirect;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
+
+/// Single calls under way at once, in place of a batch that the RPC does not take.
+const SINGLE_CALLS_AT_ONCE: usize = 4;
 
 /// What an RPC is given.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +30,18 @@ pub struct RpcLimits {
     pub max_answer: usize,
     /// The most calls in one batch. Common nodes take 100 and more.
     pub max_batch: usize,
+    /// How long a request waits for its turn, if the RPC has said that there are too many.
+    pub patience: Duration,
 }
 
 impl Default for RpcLimits {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(10), max_answer: 16 * 1024 * 1024, max_batch: 100 }
+        Self {
+            deadline: Duration::from_secs(10),
+            max_answer: 16 * 1024 * 1024,
+            max_batch: 100,
+            patience: Duration::from_secs(120),
+        }
     }
 }
 
@@ -50,8 +61,10 @@ struct Inner {
     endpoint: Endpoint,
     client: reqwest::Client,
     limits: RpcLimits,
-    /// The RPC has refused a batch: it gets single calls from then on.
-    single: AtomicBool,
+    /// The proxy that stands between, to be shown.
+    proxy: Option<String>,
+    pace: Pace,
+    batches: Batches,
 }
 
 #[derive(Serialize)]
@@ -62,29 +75,16 @@ struct Request<'a> {
     params: &'a Value,
 }
 
-#[derive(Deserialize)]
-struct Response {
-    id: Option<usize>,
-    // `Option<Box<RawValue>>` would read the answer `null` as no answer.
-    #[serde(default, deserialize_with = "some_raw")]
-    result: Option<Box<RawValue>>,
-    error: Option<ErrorPayload>,
-}
-
-fn some_raw<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(from).map(Some)
-}
-
 impl Rpc {
     /// An RPC at an address. Nothing is asked yet.
     pub fn new(endpoint: Endpoint, limits: RpcLimits) -> Result<Self, RpcUrlError> {
-        let client = reqwest::Client::builder()
+        let client = builder_for(endpoint.url())
             .connect_timeout(limits.deadline)
-            // A redirection would take the key in the address somewhere else.
-            .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| RpcUrlError::Client(error.without_url().to_string()))?;
-        Ok(Self(Arc::new(Inner { endpoint, client, limits, single: AtomicBool::new(false) })))
+        let proxy = proxy_for(endpoint.url());
+        let (pace, batches) = (Pace::default(), Batches::of(limits.max_batch));
+        Ok(Self(Arc::new(Inner { endpoint, client, limits, proxy, pace, batches })))
     }
 
     /// Its address, to be shown.
@@ -101,25 +101,33 @@ impl Rpc {
     /// the connection, all calls share it.
     pub async fn batch(&self, calls: &[Call]) -> Result<Vec<Answer>, RpcError> {
         let mut answers = Vec::with_capacity(calls.len());
-        for calls in calls.chunks(self.0.limits.max_batch.max(1)) {
-            answers.extend(match calls {
-                [call] => vec![keep_refusal(self.single(call).await)?],
-                _ => self.chunk(calls).await?,
-            });
+        let mut rest = calls;
+        while !rest.is_empty() {
+            let limit = self.0.batches.limit();
+            if limit == 1 || rest.len() == 1 {
+                answers.extend(self.one_by_one(rest).await?);
+                break;
+            }
+            let (now, later) = rest.split_at(rest.len().min(limit));
+            match self.chunk(now).await? {
+                Some(taken) => answers.extend(taken),
+                // Smaller ones from now on.
+                None if self.0.batches.limit() < now.len() => continue,
+                None => answers.extend(self.one_by_one(now).await?),
+            }
+            rest = later;
         }
         Ok(answers)
     }
 
     async fn single(&self, call: &Call) -> Result<Box<RawValue>, RpcError> {
         let request = Request { jsonrpc: "2.0", id: 0, method: call.method, params: &call.params };
-        let response: Response = self.post(call.method, &request).await?;
-        self.answer(call.method, response)
+        let read = |reply: &Reply<'_>| self.answer(call.method, reply.one(call.method)?);
+        self.exchange(call.method, &request, read).await
     }
 
-    async fn chunk(&self, calls: &[Call]) -> Result<Vec<Answer>, RpcError> {
-        if self.0.single.load(Ordering::Relaxed) {
-            return self.one_by_one(calls).await;
-        }
+    /// Asks in one batch. `None`: the RPC does not take it.
+    async fn chunk(&self, calls: &[Call]) -> Result<Option<Vec<Answer>>, RpcError> {
         let requests: Vec<_> = calls
             .iter()
             .enumerate()
@@ -130,18 +138,41 @@ impl Rpc {
                 params: &call.params,
             })
             .collect();
-        let answer: Box<RawValue> = self.post("a batch", &requests).await?;
-        let Ok(responses) = serde_json::from_str::<Vec<Response>>(answer.get()) else {
-            tracing::info!(rpc = %self.0.endpoint, "the RPC takes no batches: it gets single calls");
-            self.0.single.store(true, Ordering::Relaxed);
-            return self.one_by_one(calls).await;
+        let read = |reply: &Reply<'_>| {
+            let responses = reply.many("a batch", calls.len())?;
+            responses.map(|responses| self.in_order(calls, responses)).transpose()
         };
-        self.in_order(calls, responses)
+        let answers = self.exchange("a batch", &requests, read).await?;
+        self.learn(calls.len(), answers.is_some());
+        Ok(answers)
+    }
+
+    fn learn(&self, calls: usize, is_taken: bool) {
+        let rpc = &self.0.endpoint;
+        if is_taken {
+            if self.0.batches.taken(calls) {
+                tracing::info!(%rpc, "The RPC takes batches again");
+            }
+            return;
+        }
+        match self.0.batches.refused(calls) {
+            Some(1) => tracing::info!(%rpc, "The RPC takes no batches: it gets single calls"),
+            Some(limit) => {
+                tracing::info!(%rpc, limit, "The RPC takes no batch of {calls} calls: it gets smaller ones");
+            }
+            None => {}
+        }
     }
 
     async fn one_by_one(&self, calls: &[Call]) -> Result<Vec<Answer>, RpcError> {
-        let answers = join_all(calls.iter().map(|call| self.single(call))).await;
-        answers.into_iter().map(keep_refusal).collect()
+        let mut answers = Vec::with_capacity(calls.len());
+        for calls in calls.chunks(SINGLE_CALLS_AT_ONCE) {
+            // An error of the connection ends it: the rest would meet the same.
+            for answer in join_all(calls.iter().map(|call| self.single(call))).await {
+                answers.push(keep_refusal(answer)?);
+            }
+        }
+        Ok(answers)
     }
 
     fn in_order(&self, calls: &[Call], responses: Vec<Response>) -> Result<Vec<Answer>, RpcError> {
@@ -163,6 +194,11 @@ impl Rpc {
 
     fn answer(&self, method: &'static str, response: Response) -> Answer {
         match (response.error, response.result) {
+            (Some(error), _) if is_rate_limit(method, error.code, &error.message) => {
+                let reason = format!("code {}: {}", error.code, error.message);
+                let reason = one_line(&self.0.endpoint.redact(&reason));
+                Err(RpcError::RateLimited { method, reason, pause: Duration::ZERO })
+            }
             (Some(error), _) => Err(RpcError::Node {
                 method,
                 code: error.code,
@@ -174,37 +210,54 @@ impl Rpc {
         }
     }
 
-    async fn post<T: DeserializeOwned>(
+    /// Sends a request in its turn, and reads the answer. How the RPC answers sets the pace of the next ones.
+    async fn exchange<T>(
         &self,
         method: &'static str,
         body: &(impl Serialize + Sync),
+        read: impl FnOnce(&Reply<'_>) -> Result<T, RpcError>,
     ) -> Result<T, RpcError> {
-        let deadline = self.0.limits.deadline;
-        let (status, bytes) = timeout(deadline, self.exchange(method, body))
+        let RpcLimits { deadline, patience, .. } = self.0.limits;
+        let pace = &self.0.pace;
+        let turn = timeout(patience, pace.turn()).await.map_err(|_| RpcError::RateLimited {
+            method,
+            reason: format!("no turn within {} s", patience.as_secs()),
+            pause: pace.wait(),
+        })?;
+        let reply = timeout(deadline, self.post(method, body))
             .await
             .map_err(|_| RpcError::Timeout { method, seconds: deadline.as_secs_f32() })??;
-        // Some nodes put their errors into an HTTP error's body.
-        match serde_json::from_slice(&bytes) {
-            Ok(answer) => Ok(answer),
-            Err(_) if !(200..300).contains(&status) => {
-                Err(RpcError::HttpStatus { method, status, hint: hint(status) })
+        match read(&reply) {
+            Err(RpcError::RateLimited { method, reason, pause }) => {
+                metrics::counter!("agent_proof_rpc_rate_limited_total").increment(1);
+                let pause = pace.refused(turn, Some(pause));
+                Err(RpcError::RateLimited { method, reason, pause })
             }
-            Err(error) => Err(malformed(method, &error.to_string())),
+            result => {
+                if pace.served(turn) {
+                    let rpc = &self.0.endpoint;
+                    tracing::info!(%rpc, "The RPC no longer limits the rate of requests");
+                }
+                result
+            }
         }
     }
 
-    async fn exchange(
+    async fn post(
         &self,
         method: &'static str,
         body: &(impl Serialize + Sync),
-    ) -> Result<(u16, BytesMut), RpcError> {
+    ) -> Result<Reply<'_>, RpcError> {
+        let endpoint = &self.0.endpoint;
         let failed = |error: reqwest::Error| RpcError::Connection {
             method,
-            reason: one_line(&self.0.endpoint.redact(&chain(&error.without_url()))),
+            reason: one_line(&endpoint.redact(&chain(&error.without_url())))
+                + &through(self.0.proxy.as_deref()),
         };
-        let request = self.0.client.post(self.0.endpoint.url().clone()).json(body);
+        let request = self.0.client.post(endpoint.url().clone()).json(body);
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
         let mut bytes = BytesMut::new();
         let mut stream = response.bytes_stream();
         while let Some(chunk) = stream.next().await {
@@ -215,7 +268,7 @@ impl Rpc {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok((status, bytes))
+        Ok(Reply { endpoint, status, retry_after, bytes })
     }
 }
 
@@ -239,15 +292,6 @@ fn keep_refusal(answer: Answer) -> Result<Answer, RpcError> {
     match answer {
         Err(error) if !matches!(error, RpcError::Node { .. }) => Err(error),
         answer => Ok(answer),
-    }
-}
-
-const fn hint(status: u16) -> &'static str {
-    match status {
-        401 | 403 => ": check the key in MB_RPC_URL",
-        404 => ": check the path in MB_RPC_URL",
-        429 => ": too many requests for this RPC",
-        _ => "",
     }
 }
 
