@@ -24,7 +24,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ),
     ("status", &["--redis-url", "--agent-url", "--json"]),
     ("dead", &["list", "show", "retry", "drop"]),
-    ("journal", &["--data-dir", "--unfinished", "--json"]),
+    ("journal", &["forget", "--data-dir", "--unfinished", "--json"]),
 ];
 
 #[test]

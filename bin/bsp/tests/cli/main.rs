@@ -8,6 +8,7 @@ mod encode;
 mod fixture;
 mod help;
 mod inspect;
+mod journal;
 mod mainnet;
 mod program;
 mod redis;
