@@ -18,7 +18,10 @@ pub struct AvroEncodeError {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum EncodeFault {
     /// The field is an AVRO `int`.
-    #[error("{value} is too large, expected a number below 2^31")]
+    #[error(
+        "{value} can't be carried: the network's format has an AVRO int there, which holds numbers below 2^31. No agent \
+         can take blocks of a chain like this"
+    )]
     IntOverflow {
         /// The value.
         value: u64,
