@@ -33,6 +33,8 @@ pub enum AlarmKind {
     ProofsStopped,
     /// The balance is low, or too low.
     Balance,
+    /// `--block-divisor` selects other blocks than the contract takes.
+    BlockDivisor,
     /// A proof is not mined although its fee is at the ceiling, or its time is over.
     ProofStuck,
     /// The contract or the RPC has not let a claim go on for long.
@@ -59,6 +61,7 @@ impl AlarmKind {
             Self::RpcFailing => "rpc_failing",
             Self::ProofsStopped => "proofs_stopped",
             Self::Balance => "balance",
+            Self::BlockDivisor => "block_divisor",
             Self::ProofStuck => "proof_stuck",
             Self::ProofWaits => "proof_waits",
             Self::BlockHeld => "block_held",

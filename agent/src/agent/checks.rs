@@ -2,18 +2,30 @@
 
 use super::{StartError, parts};
 use crate::{
+    alarm::Alarms,
     check::{Check, Finding},
-    config::{AgentConfig, ProofConfig, SourceConfig},
+    config::{AgentConfig, ProofConfig, ServerConfig, SourceConfig},
+    journal::{Journal, JournalError},
     pin::IpfsPinner,
-    proof::preflight,
-    source::redis::{Overview, ca_file_from_env, overview_if_there},
+    proof::{LedgerProver, preflight},
+    server::Server,
+    source::{
+        folder::FolderSource,
+        redis::{Overview, ca_file_from_env, overview_if_there},
+    },
 };
-use std::{sync::Arc, time::Duration};
+use bsp_capture::ExecutionSpec;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Time for a server's answers to all that is asked of it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The checks of these settings. Nothing is made or changed but a file that is removed again. What can be asked of
+/// The checks of these settings. Nothing is made or changed but a file that is
+/// removed again, and a journal or ledger that a crash left is mended as at a start. What can be asked of
 /// servers is asked here.
 ///
 /// # Errors
@@ -22,6 +34,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub async fn start_checks(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     let (source, proofs) = tokio::join!(source(config), proofs(config));
     let mut checks = folders(config);
+    checks.push(state(config));
+    if let Some(path) = config.segments.genesis.clone() {
+        checks.push(genesis(path));
+    }
+    if let Some(server) = &config.server {
+        checks.push(port(server.clone()));
+    }
     checks.extend(source?);
     checks.push(pinner(config)?);
     checks.extend(proofs?);
@@ -47,11 +66,66 @@ fn pinner(config: &AgentConfig) -> Result<Check, StartError> {
     })
 }
 
+/// What an earlier run has left in the data folder, and whether another one has it.
+fn state(config: &AgentConfig) -> Check {
+    let folder = config.segments.data_dir.clone();
+    let with_ledger = matches!(config.proof, ProofConfig::Ledger);
+    Check::new("journal", async move {
+        let read = tokio::task::spawn_blocking(move || read_state(&folder, with_ledger)).await;
+        read.unwrap_or_else(|error| Err(format!("the check failed: {error}")))
+    })
+}
+
+fn read_state(folder: &Path, with_ledger: bool) -> Finding {
+    let (journal, ledger) = (folder.join(parts::JOURNAL), folder.join(parts::LEDGER));
+    // While it is open nobody else writes in this folder, so the ledger can be read as well.
+    let _journal;
+    let mut found = "none yet".to_owned();
+    if journal.exists() {
+        let opened = Journal::open(&journal, Alarms::default()).map_err(|error| match error {
+            JournalError::InUse { path } => format!(
+                "{} is in use by a running agent: stop that one before this start, or give another --data-dir",
+                path.display()
+            ),
+            error => error.to_string(),
+        })?;
+        let unfinished = opened.unfinished().map_err(|error| error.to_string())?.len();
+        found = format!("{} is whole, {unfinished} blocks are not finished", journal.display());
+        _journal = opened;
+    }
+    if with_ledger && ledger.exists() {
+        LedgerProver::check(&ledger).map_err(|error| error.to_string())?;
+        found += &format!("; {} is whole", ledger.display());
+    }
+    Ok(found)
+}
+
+fn genesis(path: PathBuf) -> Check {
+    Check::new("genesis", async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let spec = parts::chain_spec(Some(&path)).map_err(|error| error.to_string())?;
+            let id = spec.map_or(0, |spec| spec.chain_id());
+            Ok(format!("{} is of chain {id}", path.display()))
+        });
+        read.await.unwrap_or_else(|error| Err(format!("the check failed: {error}")))
+    })
+}
+
+/// The port is taken and let go.
+fn port(config: ServerConfig) -> Check {
+    Check::new("metrics", async move {
+        let server = Server::bind(&config).await.map_err(|error| error.to_string())?;
+        let address = server.local_addr().map_err(|error| error.to_string())?;
+        Ok(format!("{address} can be listened on"))
+    })
+}
+
 async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     let (url, password) = match &config.source {
         SourceConfig::Folder(folder) => {
-            let found = folder.read_dir().map(|_| format!("{} can be read", folder.display()));
-            let found = found.map_err(|error| format!("{}: {error}", folder.display()));
+            let state = config.segments.data_dir.join("source");
+            let found = FolderSource::new(folder, state).check();
+            let found = found.map_err(|error| error.to_string());
             return Ok(vec![told("source folder", found)]);
         }
         SourceConfig::Redis { url, password } => (url, password.as_ref()),
@@ -99,7 +173,7 @@ async fn proofs(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
         ProofConfig::Chain(chain) => chain,
     };
     let signer = parts::signer(chain)?;
-    let settings = parts::chain_prover_config(chain)?;
+    let settings = parts::chain_prover_config(chain, &config.segments)?;
     let asked = preflight::check(&settings, signer.address());
     let Ok(checks) = tokio::time::timeout(DEADLINE, asked).await else {
         let late = format!("no answer within {} s; check MB_RPC_URL", DEADLINE.as_secs());

@@ -2,12 +2,13 @@
 
 use super::StartError;
 use crate::{
-    alarm::Alarms,
+    alarm::{AlarmKind, Alarms},
     config::{AgentConfig, ChainConfig, KeyConfig, ProofConfig, SegmentConfig, SourceConfig},
     journal::Journal,
     pin::{IpfsPinner, LocalPinner, Pinner},
     proof::{
         ChainProver, ChainProverConfig, LedgerProver, Prover,
+        divisor::{BUILT_IN, Selection},
         key::{self, KeyError, KeySettings},
         preflight,
         rpc::Endpoint,
@@ -24,13 +25,21 @@ use crate::{
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
-use bsp_capture::ChainSpec;
+use bsp_capture::{ChainSpec, ExecutionSpec};
 use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio_util::sync::CancellationToken;
+
+/// The journal's file in the data folder.
+pub(super) const JOURNAL: &str = "journal.redb";
+/// The ledger's file in the data folder.
+pub(super) const LEDGER: &str = "ledger.jsonl";
+
+/// AVRO's `int` holds the id.
+const MOST_CHAIN_ID: u64 = i32::MAX as u64;
 
 /// The journal's fact that names this consumer.
 const CONSUMER: &str = "consumer";
@@ -56,7 +65,7 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let settings = &config.segments;
         let data = &settings.data_dir;
-        let journal = Journal::open(&data.join("journal.redb"), alarms.clone())?;
+        let journal = Journal::open(&data.join(JOURNAL), alarms.clone())?;
         let consumer = consumer(&journal, config.intake.consumer_name.as_deref()).await?;
         let unselected = UnselectedFolder::open(
             data.join("unselected"),
@@ -69,7 +78,7 @@ impl Parts {
             segments: segments(settings)?,
             chain_spec: chain_spec(settings.genesis.as_deref())?,
             pinner: pinner(settings)?,
-            prover: prover(&config.proof, data, alarms, stop).await?,
+            prover: prover(config, data, alarms, stop).await?,
             source: source(config, &consumer, alarms, stop).await?,
             journal,
             consumer,
@@ -110,12 +119,31 @@ fn pinner(settings: &SegmentConfig) -> Result<Arc<dyn Pinner>, StartError> {
     }
 }
 
-fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, StartError> {
+/// What every genesis file has to have.
+#[derive(serde::Deserialize)]
+struct Named {
+    config: Option<serde::de::IgnoredAny>,
+}
+
+/// The rules of the network that a genesis file describes.
+pub(super) fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, StartError> {
     let Some(path) = genesis else { return Ok(None) };
     let wrong = |reason: String| StartError::Genesis { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    // Without it everything would be taken for mainnet's.
+    let named: Named = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    if named.config.is_none() {
+        return Err(wrong("it has no `config`, which names the chain and its forks".to_owned()));
+    }
     let genesis: Genesis =
         serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let id = genesis.config.chain_id;
+    if id > MOST_CHAIN_ID {
+        return Err(wrong(format!(
+            "chain id {id} can't be carried: the network's format has room for ids up to {MOST_CHAIN_ID}, so no agent can \
+             take blocks of this chain"
+        )));
+    }
     Ok(Some(ChainSpec::from_genesis(&genesis)))
 }
 
@@ -145,20 +173,20 @@ async fn source(
 }
 
 async fn prover(
-    config: &ProofConfig,
+    config: &AgentConfig,
     data: &Path,
     alarms: &Alarms,
     stop: &CancellationToken,
 ) -> Result<Arc<dyn Prover>, StartError> {
-    match config {
+    match &config.proof {
         ProofConfig::Ledger => {
-            let path = data.join("ledger.jsonl");
+            let path = data.join(LEDGER);
             Ok(Arc::new(LedgerProver::start(&path, alarms.clone(), stop.clone())?))
         }
         ProofConfig::Chain(chain) => {
             let signer = signer(chain)?;
-            let config = chain_prover_config(chain)?;
-            ask_chain(&config, signer.address()).await?;
+            let config = chain_prover_config(chain, &config.segments)?;
+            ask_chain(&config, signer.address(), alarms).await?;
             let prover = ChainProver::start(config, signer, alarms.clone(), stop.clone());
             Ok(Arc::new(prover.map_err(|error| StartError::Proofs(error.to_string()))?))
         }
@@ -166,9 +194,18 @@ async fn prover(
 }
 
 /// A chain that does not answer, or a contract that is none, is a mistake in the settings more often than not. A role or a
-/// balance that is missing may come while the agent runs, and is an alarm then.
-async fn ask_chain(config: &ChainProverConfig, operator: Address) -> Result<(), StartError> {
+/// balance that is missing may come while the agent runs, and is an alarm then. A divisor that is not the contract's is an
+/// alarm from now on.
+async fn ask_chain(
+    config: &ChainProverConfig,
+    operator: Address,
+    alarms: &Alarms,
+) -> Result<(), StartError> {
     let checks = preflight::check(config, operator).await;
+    let divisor = checks.iter().find(|check| !check.ok && check.name == preflight::DIVISOR);
+    if let Some(check) = divisor {
+        alarms.raise(AlarmKind::BlockDivisor, check.message.clone());
+    }
     let essential = [preflight::RPC, preflight::CONTRACT];
     let failed = checks.into_iter().find(|check| !check.ok && essential.contains(&check.name));
     failed.map_or(Ok(()), |check| Err(StartError::Proofs(check.message)))
@@ -200,7 +237,10 @@ fn key_settings(key: &KeyConfig) -> KeySettings {
     }
 }
 
-pub(super) fn chain_prover_config(chain: &ChainConfig) -> Result<ChainProverConfig, StartError> {
+pub(super) fn chain_prover_config(
+    chain: &ChainConfig,
+    segments: &SegmentConfig,
+) -> Result<ChainProverConfig, StartError> {
     let endpoint = Endpoint::parse(chain.rpc_url.expose().as_str());
     let endpoint = endpoint.map_err(|error| StartError::Proofs(error.to_string()))?;
     Ok(ChainProverConfig {
@@ -210,7 +250,17 @@ pub(super) fn chain_prover_config(chain: &ChainConfig) -> Result<ChainProverConf
         resubmit_after: chain.resubmit_after,
         deadline: chain.deadline,
         balance_alarm: chain.balance_alarm,
+        selection: selection(segments),
         ..ChainProverConfig::new(endpoint, chain.contract)
+    })
+}
+
+/// `None` if the genesis file is none, which is told elsewhere.
+fn selection(segments: &SegmentConfig) -> Option<Selection> {
+    let divisor = segments.block_divisor;
+    Some(match chain_spec(segments.genesis.as_deref()).ok()? {
+        Some(chain) => Selection { divisor, networks: vec![chain.chain_id()], is_certain: true },
+        None => Selection { divisor, networks: BUILT_IN.to_vec(), is_certain: false },
     })
 }
 

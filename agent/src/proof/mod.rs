@@ -5,6 +5,7 @@
 
 pub mod contract;
 mod decimal;
+pub mod divisor;
 pub mod fees;
 pub mod key;
 pub mod ledger;

@@ -3,13 +3,17 @@
 use super::{
     ChainProverConfig,
     contract::{
-        getMetadataCall, isEnabledCall, isValidatorEnabledCall, operatorRolesCall, validatorIDsCall,
+        getChainDataCall, getMetadataCall, isEnabledCall, isValidatorEnabledCall,
+        operatorRolesCall, validatorIDsCall,
     },
+    divisor::{Selection, difference},
     fees::{Fees, GWEI},
-    rpc::{Rpc, RpcError},
+    rpc::{Call, Rpc, RpcError, RpcLimits, answers},
     sender::proofs_in,
 };
 use alloy_primitives::Address;
+use alloy_sol_types::SolCall;
+use std::{num::NonZeroU64, time::Duration};
 
 /// What a proof needs, roughly: the sender estimates each.
 const TYPICAL_GAS: u64 = 300_000;
@@ -18,6 +22,11 @@ const TYPICAL_GAS: u64 = 300_000;
 pub const RPC: &str = "proof chain RPC";
 /// The name of the check that the contract is one.
 pub const CONTRACT: &str = "proof-chain contract";
+/// The name of the check that the selected blocks are those that the contract takes.
+pub const DIVISOR: &str = "block divisor";
+
+/// Time for a turn on an RPC that limits the rate of requests: a start does not wait for that.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was asked, and the answer in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +49,8 @@ impl Check {
 
 /// Asks everything, in the order in which things depend on each other. Ends at what makes the rest pointless.
 pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<Check> {
-    let rpc = match Rpc::new(config.endpoint.clone(), config.limits) {
+    let limits = RpcLimits { patience: PATIENCE, ..config.limits };
+    let rpc = match Rpc::new(config.endpoint.clone(), limits) {
         Ok(rpc) => rpc,
         Err(error) => return vec![Check::new(RPC, Err(error.to_string()))],
     };
@@ -52,6 +62,9 @@ pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<Check> 
     let mut checks = vec![reachable];
     if contract.ok {
         checks.push(contract);
+        if let Some(selection) = &config.selection {
+            checks.push(Check::new(DIVISOR, selected(&rpc, config, operator, selection).await));
+        }
         checks.push(Check::new("operator", enabled(&rpc, config, operator).await));
     } else {
         checks.push(contract);
@@ -74,16 +87,67 @@ async fn contract(
     operator: Address,
 ) -> Result<String, String> {
     let address = config.contract;
-    let code = rpc.code(address).await.map_err(|error| error.to_string())?;
+    let endpoint = rpc.endpoint();
+    let told = |error: RpcError| format!("{endpoint} can't be used: {error}");
+    let code = rpc.code(address).await.map_err(told)?;
     if code.is_empty() {
         return Err(format!(
             "there is no contract at {address}: check --proof-chain-address and MB_RPC_URL"
         ));
     }
     let metadata = rpc.view(operator, address, &getMetadataCall {}).await.map_err(|error| {
-        format!("the contract at {address} is not the proof chain's: {error}; check --proof-chain-address")
+        match error {
+            // Whatever is at the address, this says nothing of it.
+            RpcError::Node { .. } | RpcError::Malformed { .. } => format!(
+                "the contract at {address} is not the proof chain's: {error}; check --proof-chain-address"
+            ),
+            error => told(error),
+        }
     })?;
     Ok(format!("{address}, sessions of {} blocks", metadata.sessionDuration))
+}
+
+/// Which network's blocks will come is known from the settings at best. If it is not, one network for which all is right
+/// is enough: the first block tells.
+async fn selected(
+    rpc: &Rpc,
+    config: &ChainProverConfig,
+    operator: Address,
+    selection: &Selection,
+) -> Result<String, String> {
+    let told = |error: RpcError| format!("{}: {error}", rpc.endpoint());
+    let call = |network: &u64| {
+        let view = getChainDataCall { chainId: *network };
+        Call::execute(operator, config.contract, &view.abi_encode().into())
+    };
+    let calls: Vec<_> = selection.networks.iter().map(call).collect();
+    let answers = rpc.batch(&calls).await.map_err(told)?;
+    let mut wrong = None;
+    let mut is_known = false;
+    for ((call, answer), network) in calls.iter().zip(&answers).zip(&selection.networks) {
+        let chain = answers::view::<getChainDataCall>(call, answer).map_err(told)?;
+        let Some(nth) = NonZeroU64::new(chain.nthBlock) else { continue };
+        is_known = true;
+        match difference(selection.divisor, nth, *network) {
+            None => {
+                return Ok(format!(
+                    "{nth}, of network {network} the contract takes just those blocks"
+                ));
+            }
+            Some(difference) => wrong = wrong.or(Some(difference)),
+        }
+    }
+    let contract = config.contract;
+    match (wrong, selection.networks.as_slice()) {
+        (Some(wrong), _) => Err(wrong),
+        (None, [network]) if selection.is_certain && !is_known => Err(format!(
+            "the contract {contract} does not know network {network}, which --genesis names: its proofs would be held"
+        )),
+        (None, networks) => Ok(format!(
+            "{}, the contract {contract} knows none of the networks {networks:?}: compared when a block is there",
+            selection.divisor
+        )),
+    }
 }
 
 async fn enabled(

@@ -14,6 +14,7 @@ use crate::{
             isEnabledCall, isSessionOpenCall, isValidatorEnabledCall, operatorRolesCall,
             submission, validatorIDsCall,
         },
+        divisor::Comparison,
         outcome::{Refusal, Verdict},
         rpc::{Answer, Call, Rpc, RpcError, answers},
         window::{self, Position},
@@ -76,6 +77,7 @@ pub(super) struct Desk {
     figures: Mutex<Option<(Instant, getMetadataReturn, u64)>>,
     log_limit: LogLimit,
     told_no_finality: AtomicBool,
+    divisor: Option<Comparison>,
 }
 
 impl Desk {
@@ -85,6 +87,8 @@ impl Desk {
         config: ChainProverConfig,
         alarms: Alarms,
     ) -> Self {
+        let divisor =
+            config.selection.as_ref().map(|it| Comparison::new(it.divisor, alarms.clone()));
         Self {
             rpc,
             account,
@@ -94,6 +98,7 @@ impl Desk {
             figures: Mutex::default(),
             log_limit: LogLimit::default(),
             told_no_finality: AtomicBool::new(false),
+            divisor,
         }
     }
 
@@ -426,6 +431,9 @@ impl Desk {
         }
         let call = getChainDataCall { chainId: network_id };
         let chain = self.rpc.view(self.account.address(), self.config.contract, &call).await?;
+        if let Some(divisor) = &self.divisor {
+            divisor.note(network_id, chain.nthBlock);
+        }
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         if chains.len() >= MOST_NETWORKS {
             chains.clear();

@@ -1,6 +1,7 @@
 //! How proofs are sent.
 
 use crate::proof::{
+    divisor::Selection,
     fees::GWEI,
     rpc::{Call, Endpoint, RpcLimits},
 };
@@ -97,6 +98,8 @@ pub struct ChainProverConfig {
     /// For how long our own proof is looked for again where the contract, or a transaction that was sent, says that there is
     /// one and the RPC finds none: its nodes may be behind each other.
     pub search_again_for: Duration,
+    /// Which blocks are selected, to be compared with those that the contract takes.
+    pub selection: Option<Selection>,
 }
 
 impl ChainProverConfig {
@@ -119,6 +122,7 @@ impl ChainProverConfig {
             check_interval: Duration::from_secs(60),
             search_blocks: 50_000,
             search_again_for: Duration::from_secs(180),
+            selection: None,
         }
     }
 }

@@ -98,6 +98,22 @@ impl FolderSource {
         self
     }
 
+    /// Looks at what [`open`](Self::open) needs, without opening it: the folder, and the positions if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Refused`], as from `open`.
+    pub fn check(&self) -> Result<String, SourceError> {
+        let source_name = format!("file://{}", self.folder.display());
+        let refused = |reason| SourceError::Refused { source_name: source_name.clone(), reason };
+        let folder = self.folder.canonicalize().and_then(|it| it.read_dir().map(|_| it));
+        let folder = folder.map_err(|error| {
+            refused(format!("{error}: name the folder of the producer's file:// target"))
+        })?;
+        PositionFile::new(&self.state_dir, folder).load().map_err(refused)?;
+        Ok(format!("{} can be read", self.folder.display()))
+    }
+
     /// Opens the folder, and starts the thread that reads it.
     ///
     /// # Errors

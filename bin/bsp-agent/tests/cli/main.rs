@@ -1,5 +1,6 @@
 //! The agent as operators start it: the built program, what it prints, and its exit codes. Nothing here needs a server.
 
+mod check;
 mod help;
 mod program;
 mod settings;
