@@ -404,7 +404,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_error_of_a_node_is_read(message: String, text: String, code: i64) {
-            let data = serde_json::json!({"a": [text, 1, null], "b": {"c": message.clone()}});
+            let data = serde_json::json!({"a": [text, 1, null], "b": {"c": message}});
             let error = serde_json::json!({"code": code, "message": message, "data": data});
             refusal_of(&error.to_string());
         }

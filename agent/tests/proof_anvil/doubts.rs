@@ -280,11 +280,14 @@ async fn a_proof_counts_when_the_rpc_calls_its_block_finalized() {
     let operator = Operator::with(KEY, config);
     let final_block = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&final_block);
+    let looks = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&looks);
     let finalized = json!(["finalized", false]);
     stage.proxy.rule(move |_, params| {
         if *params != finalized {
             return Fault::None;
         }
+        count.fetch_add(1, Ordering::SeqCst);
         let number = format!("{:#x}", told.load(Ordering::SeqCst));
         let block = json!({"number": number, "hash": format!("0x{}", "12".repeat(32))});
         Fault::Answer(json!({"result": block}))
@@ -295,6 +298,8 @@ async fn a_proof_counts_when_the_rpc_calls_its_block_finalized() {
         !stage.chain.submissions().await.is_empty()
     })
     .await;
+    let so_far = looks.load(Ordering::SeqCst);
+    until("it is looked at", async || looks.load(Ordering::SeqCst) >= so_far + 3).await;
     assert!(!proving.is_finished());
     final_block.store(stage.chain.head().await, Ordering::SeqCst);
     proving.proof().await;

@@ -135,28 +135,32 @@ impl Task {
     /// One turn. Returns how long to pause.
     async fn turn(&mut self) -> Duration {
         match self.try_turn().await {
-            Ok(()) => {
+            Ok(sent) => {
                 self.health.good(PART);
-                self.pace.pause()
+                // A chain that mines on demand has it at once.
+                if sent { self.desk.config.poll_interval } else { self.pace.pause() }
             }
             Err(error) => self.health.bad(PART, &error),
         }
     }
 
-    async fn try_turn(&mut self) -> Result<(), RpcError> {
+    /// Whether something was sent for the first time.
+    async fn try_turn(&mut self) -> Result<bool, RpcError> {
         self.check().await?;
-        let Some(chain_id) = self.chain_id else { return Ok(()) };
+        let Some(chain_id) = self.chain_id else { return Ok(false) };
         self.adopt(chain_id);
         let look = self.desk.look().await?;
         self.pace.saw(look.head.number, Instant::now());
         let sightings = self.sightings().await?;
         self.note_nonces(&look, &sightings);
         self.settle(chain_id, &look, sightings).await;
+        let settled = self.legs.len();
         self.send_waiting(chain_id, &look).await;
+        let sent = self.legs.len() > settled;
         self.fill_hole(chain_id, &look).await;
         self.note_stuck(&look);
         metrics::in_flight(self.legs.len());
-        Ok(())
+        Ok(sent)
     }
 
     /// What changes rarely: that it is still the same chain, and the balance.
