@@ -68,10 +68,8 @@ impl TargetThread {
             // The target is dropped in there as well.
             runtime.block_on(async {
                 tokio::select! {
-                    // Nothing is begun after this: the next process may already deliver the same.
-                    biased;
                     () = abandon.cancelled() => {}
-                    () = serve(target, receiver) => {}
+                    () = serve(target, receiver, &abandon) => {}
                 }
             });
             runtime.shutdown_timeout(grace);
@@ -102,8 +100,16 @@ impl TargetThread {
     }
 }
 
-async fn serve(mut target: Box<dyn Target>, mut requests: UnboundedReceiver<Request>) {
+async fn serve(
+    mut target: Box<dyn Target>,
+    mut requests: UnboundedReceiver<Request>,
+    abandon: &CancellationToken,
+) {
     while let Some(Request { task, mut answer }) = requests.recv().await {
+        // Nothing is begun after this: the next process may already deliver the same.
+        if abandon.is_cancelled() {
+            break;
+        }
         let done = tokio::select! {
             // What nobody waits for any longer must not be begun either.
             biased;
@@ -125,4 +131,111 @@ async fn work(target: &mut dyn Target, task: Task) -> Result<Option<Mark>, Targe
         Task::Deliver(batch) => target.deliver(&batch).await?,
     }
     Ok(target.mark())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use std::sync::{Mutex, mpsc as channel};
+
+    /// Blocks its thread before it takes a batch, until it is told to go on.
+    #[derive(Debug)]
+    struct Gate {
+        reached: channel::Sender<()>,
+        go_on: channel::Receiver<()>,
+        taken: Arc<Mutex<Vec<u64>>>,
+    }
+
+    #[async_trait]
+    impl Target for Gate {
+        fn name(&self) -> String {
+            "gate".to_owned()
+        }
+
+        async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
+            self.reached.send(()).unwrap();
+            self.go_on.recv().unwrap();
+            self.taken.lock().unwrap().extend(batch.iter().map(|entry| entry.number));
+            Ok(())
+        }
+    }
+
+    struct Scene {
+        target: TargetThread,
+        thread: JoinHandle<()>,
+        abandon: CancellationToken,
+        reached: channel::Receiver<()>,
+        go_on: channel::Sender<()>,
+        taken: Arc<Mutex<Vec<u64>>>,
+    }
+
+    fn scene() -> Scene {
+        let (reached, is_reached) = channel::channel();
+        let (go_on, may_go_on) = channel::channel();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let gate = Gate { reached, go_on: may_go_on, taken: Arc::clone(&taken) };
+        let abandon = CancellationToken::new();
+        let (target, thread) =
+            TargetThread::start(Box::new(gate), abandon.clone(), Duration::ZERO).unwrap();
+        Scene { target, thread, abandon, reached: is_reached, go_on, taken }
+    }
+
+    fn entry(number: u64) -> Entry {
+        Entry { hash: Default::default(), number, replica: Default::default() }
+    }
+
+    /// Many times, because it must not be left to chance.
+    #[test]
+    fn what_nobody_waits_for_any_longer_is_not_begun() {
+        for _ in 0..32 {
+            let Scene { target, thread, abandon: _abandon, reached, go_on, taken } = scene();
+            let [first, second, third] = [entry(1), entry(2), entry(3)].map(|entry| [entry]);
+            let mut under_way = Box::pin(target.deliver(&first));
+            assert!((&mut under_way).now_or_never().is_none());
+            reached.recv().unwrap();
+            // The target is busy. Asked for and given up:
+            assert!(target.deliver(&second).now_or_never().is_none());
+            (0..2).for_each(|_| go_on.send(()).unwrap());
+            futures::executor::block_on(async {
+                under_way.await.unwrap();
+                target.deliver(&third).await.unwrap();
+            });
+            assert_eq!(*taken.lock().unwrap(), [1, 3]);
+            drop(target);
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_is_begun_after_the_end() {
+        for _ in 0..32 {
+            let Scene { target, thread, abandon, reached, go_on, taken } = scene();
+            let (first, second) = ([entry(1)], [entry(2)]);
+            let mut under_way = Box::pin(target.deliver(&first));
+            assert!((&mut under_way).now_or_never().is_none());
+            reached.recv().unwrap();
+            let mut next = Box::pin(target.deliver(&second));
+            assert!((&mut next).now_or_never().is_none());
+            abandon.cancel();
+            (0..2).for_each(|_| go_on.send(()).unwrap());
+            thread.join().unwrap();
+            assert_eq!(*taken.lock().unwrap(), [1]);
+            let next = futures::executor::block_on(next);
+            assert!(matches!(next, Err(Failure::Gone)), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_and_the_thread_goes_on() {
+        let Scene { target, thread, abandon: _abandon, reached, go_on, taken } = scene();
+        // Without anybody who hears it, the target panics.
+        drop(reached);
+        let panicked = futures::executor::block_on(target.deliver(&[entry(1)]));
+        assert!(matches!(panicked, Err(Failure::Panicked(_))), "{panicked:?}");
+        let mark = futures::executor::block_on(target.resume(Mark(7))).unwrap();
+        assert_eq!((mark, taken.lock().unwrap().len()), (None, 0));
+        drop((target, go_on));
+        thread.join().unwrap();
+    }
 }
