@@ -9,6 +9,11 @@
 //! A raw snappy block doesn't state how long it is, so the end of a record is found by walking its tags until they have
 //! made as many bytes as the block announces. What remains when the bytes end earlier is a torn tail: the
 //! record that a crash interrupted.
+//!
+//! Beside a chunk there may be a file with the [supplements](crate::supplement) of its blocks ([`ChunkName::supplements`]),
+//! which bsp-geth does not write. It has the form of a chunk, with the supplement in the replica's place, and a
+//! record only for each block that lacks something. A supplement is on disk before its block's record is in the
+//! chunk, so after a crash there may be one whose block is not there, and a torn tail.
 
 mod error;
 mod name;

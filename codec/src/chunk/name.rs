@@ -12,6 +12,14 @@ pub struct ChunkName {
     pub chunk: u64,
 }
 
+impl ChunkName {
+    /// The name of the file beside the chunk that has the [supplements](crate::supplement) of its blocks,
+    /// `sess-6634a1b0-chunk-00000000.rlp.supplements`. A chunk whose blocks lack nothing has no such file.
+    pub fn supplements(&self) -> String {
+        format!("{self}.supplements")
+    }
+}
+
 /// The least number of digits of either number.
 const MIN_DIGITS: usize = 8;
 
@@ -65,6 +73,7 @@ mod tests {
     fn the_producers_format() {
         let name = ChunkName { session: 0x6634_a1b0, chunk: 10 };
         assert_eq!(name.to_string(), "sess-6634a1b0-chunk-0000000a.rlp");
+        assert_eq!(name.supplements(), "sess-6634a1b0-chunk-0000000a.rlp.supplements");
         let far = ChunkName { session: 0x1_6634_a1b0, chunk: u64::MAX };
         assert_eq!(far.to_string(), "sess-16634a1b0-chunk-ffffffffffffffff.rlp");
     }
@@ -75,6 +84,7 @@ mod tests {
             "",
             "sess-6634a1b0-chunk-00000000",
             "sess-6634a1b0-chunk-00000000.rlp.tmp",
+            "sess-6634a1b0-chunk-00000000.rlp.supplements",
             "sess-6634A1b0-chunk-00000000.rlp",
             "sess-6634a1b-chunk-00000000.rlp",
             "sess-06634a1b0-chunk-00000000.rlp",

@@ -44,7 +44,7 @@ fn write_batch(folder: &Path, batch: &[Entry]) -> io::Result<()> {
 
 /// Under another name first, so that nobody ever sees half a file. Writing a block again changes nothing, which is what
 /// a target has to be ready for: after an error the whole batch comes again.
-fn write_entry(folder: &Path, Entry { hash, number, replica }: &Entry) -> io::Result<()> {
+fn write_entry(folder: &Path, Entry { hash, number, replica, .. }: &Entry) -> io::Result<()> {
     let path = folder.join(format!("{number:08}-{hash:#x}.rlp"));
     let unfinished = path.with_extension("part");
     let mut file = File::create(&unfinished)?;
@@ -62,6 +62,7 @@ async fn main() -> eyre::Result<()> {
         hash: B256::with_last_byte(number as u8),
         number,
         replica: Bytes::from(vec![0xc0; 3]),
+        supplement: None,
     };
     target.deliver(&[entry(1), entry(2)]).await?;
     for file in fs::read_dir(folder.path())? {
@@ -75,7 +76,12 @@ mod tests {
     use super::*;
 
     fn entry(number: u64, replica: &'static [u8]) -> Entry {
-        Entry { hash: B256::repeat_byte(7), number, replica: Bytes::from_static(replica) }
+        Entry {
+            hash: B256::repeat_byte(7),
+            number,
+            replica: Bytes::from_static(replica),
+            supplement: None,
+        }
     }
 
     #[tokio::test]

@@ -46,7 +46,7 @@ pub use chain::{ChainSpec, DEV_CHAIN_ID, ExecutionSpec};
 pub use error::{CaptureError, OutcomeMismatch, RecordError};
 pub use evm::{EvmContext, InspectingEvm, InspectingEvmFactory};
 pub use parent::ParentState;
-pub use recorder::{Reads, Recorder};
+pub use recorder::{Reads, Recorder, SizeOnlyCode};
 pub use specimen::{Contradiction, MissingState, SpecimenState};
 pub use verify::{
     AuthorizationsError, CheckName, CheckResult, Outcome, RecoveredAuthorizations, Verdict,

@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn entry(number: u64) -> Entry {
-        Entry { hash: Default::default(), number, replica: Default::default() }
+        Entry { hash: Default::default(), number, replica: Default::default(), supplement: None }
     }
 
     #[tokio::test]

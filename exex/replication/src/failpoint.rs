@@ -7,6 +7,7 @@ pub const ALL: &[&str] = &[
     "after_start_block",
     "after_produce",
     "before_deliver",
+    "before_append",
     "before_append_sync",
     "after_append_sync",
     "after_pipeline",

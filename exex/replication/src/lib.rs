@@ -1,7 +1,8 @@
 //! Targets that a producer delivers block replicas to: a Redis stream, or a folder of chunk files.
 //!
 //! What arrives is what bsp-geth v2.2.0 sends to the same [URL](TargetUrl), so its consumers can't tell the
-//! difference, but for what that producer loses: a target here has durably taken a batch once
+//! difference, but for what that producer loses, and what its format leaves out, which comes
+//! [beside it](Entry::supplement): a target here has durably taken a batch once
 //! [`Target::deliver`] returns, and is waited for when it does not answer; [`Target::health`] shows why. Nothing is
 //! removed from a stream that some consumer group has yet to acknowledge: a stream that grows too large is
 //! waited for as well, see [`RedisOptions`].
@@ -18,7 +19,8 @@
 //! let stop = CancellationToken::new();
 //! for url in TargetUrl::parse_list("redis://localhost/0?topic=replication,file:///var/lib/replicas")? {
 //!     let mut target = open_target(&url, &RedisOptions::default(), &stop)?;
-//!     target.deliver(&[Entry { hash: Default::default(), number: 1, replica: replica.clone() }]).await?;
+//!     let (hash, replica) = (Default::default(), replica.clone());
+//!     target.deliver(&[Entry { hash, number: 1, replica, supplement: None }]).await?;
 //! }
 //! # Ok(())
 //! # }

@@ -16,6 +16,16 @@ pub struct Entry {
     pub number: u64,
     /// The replica's RLP, see [`bsp_codec::rlp::encode_replica`]. Not compressed.
     pub replica: Bytes,
+    /// What the replica leaves out of the block, see [`bsp_codec::supplement`]; `None` if nothing. A target that keeps it
+    /// keeps it beside the replica, for who wants to execute the block again.
+    pub supplement: Option<Bytes>,
+}
+
+impl Entry {
+    /// How many bytes it has, uncompressed.
+    pub fn bytes(&self) -> usize {
+        self.replica.len().saturating_add(self.supplement.as_ref().map_or(0, Bytes::len))
+    }
 }
 
 /// A position in what a target has taken. It grows with every entry.

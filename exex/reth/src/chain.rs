@@ -94,10 +94,11 @@ impl<P: NodeProvider> Chain for NodeChain<P> {
         let executed = self.execute(block)?;
         let capture_time = begun.elapsed();
         let replica = executed.replica(self.kind)?;
+        let supplement = executed.supplement(self.kind);
         self.metrics.blocks_total.increment(1);
         Ok(Product {
             parent: executed.block().parent_hash,
-            entry: Entry { hash: block.hash, number: block.number, replica },
+            entry: Entry { hash: block.hash, number: block.number, replica, supplement },
             gas_used: executed.block().gas_used,
             transactions: executed.block().body().transactions.len(),
             capture_time,

@@ -18,6 +18,7 @@ use bsp_codec::{
     Profile, ReplicaKind,
     convert::{SourceBlock, export_block},
     rlp,
+    supplement::Supplement,
 };
 use bsp_replication::ProduceError;
 use bytes::Bytes;
@@ -68,6 +69,18 @@ impl ExecutedBlock {
             .map_err(|error| unsupported(error.to_string()))?;
         let encoded = rlp::encode_replica(&replica, Profile::Network);
         encoded.map(Bytes::from).map_err(|error| unsupported(error.to_string()))
+    }
+
+    /// What the replica leaves out of the block, as its bytes; `None` if nothing. A kind that has no state can't be
+    /// executed, so it has nothing to be supplemented.
+    pub fn supplement(&self, kind: ReplicaKind) -> Option<Bytes> {
+        if !kind.has_state() {
+            return None;
+        }
+        let transactions = &self.block.body().transactions;
+        let codes = self.capture.reads.code_sizes();
+        let supplement = Supplement::of_block(self.block.hash(), transactions, codes);
+        (!supplement.is_empty()).then(|| supplement.encode().into())
     }
 }
 

@@ -129,12 +129,15 @@ impl Shared {
         Ok(())
     }
 
+    /// Removes a chunk, and the supplements beside it first: whoever finds the chunk again removes what is left.
     fn remove(&self, chunk: ChunkName) {
-        match fs::remove_file(self.folder.join(chunk.to_string())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("{chunk} is done with, but can't be removed: {error}");
+        for name in [chunk.supplements(), chunk.to_string()] {
+            match fs::remove_file(self.folder.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!("The file {name} is done with, but can't be removed: {error}");
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 

@@ -110,7 +110,8 @@ const fn chunk(session: u64, chunk: u64) -> ChunkName {
 
 fn entry(number: u64) -> Entry {
     let replica = Bytes::from(format!("replica {number}"));
-    Entry { hash: B256::left_padding_from(&number.to_be_bytes()), number, replica }
+    let hash = B256::left_padding_from(&number.to_be_bytes());
+    Entry { hash, number, replica, supplement: None }
 }
 
 fn record(number: u64) -> Vec<u8> {
@@ -333,10 +334,12 @@ async fn a_buried_entry_is_kept_as_a_stream_would_have_it_and_not_delivered_agai
 
 #[tokio::test]
 async fn chunks_are_removed_when_they_are_done_with_and_only_if_asked() {
-    for (remove, left) in [(false, 3), (true, 1)] {
+    for (remove, left) in [(false, 6), (true, 2)] {
         let scene = Scene::new();
+        let supplements = |index| scene.chunks().join(chunk(1, index).supplements());
         for index in 0..3 {
             scene.write(chunk(1, index), &record(index));
+            fs::write(supplements(index), record(index)).unwrap();
         }
         let source = scene.source();
         let mut opened = scene.open_with(if remove { source.removing_finished() } else { source });
@@ -349,6 +352,8 @@ async fn chunks_are_removed_when_they_are_done_with_and_only_if_asked() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(opened);
+        let kept = [0, 1, 2].map(|index| supplements(index).exists());
+        assert_eq!(kept, [!remove, !remove, true], "they go with their chunks");
         scene.write(chunk(1, 3), &record(3));
         assert_eq!(scene.open().numbers(1).await, [3]);
         assert!(scene.alarm(AlarmKind::EntriesLost).is_none());

@@ -10,6 +10,7 @@ use bsp_codec::{
     Profile, Replica, ReplicaKind, Segment, avro,
     convert::{SourceBlock, export_block},
     dag, digest, rlp,
+    supplement::Supplement,
 };
 use bsp_devchain::{Candidate, Coverage, DevBlock, DevChain, Executed, StateError, WorldState};
 use bsp_replication::Entry;
@@ -62,6 +63,7 @@ impl Producer {
             hash: replica.hash,
             number,
             replica: rlp::encode_replica(&replica, Profile::Network)?.into(),
+            supplement: supplement(&block, &captured).map(Into::into),
         };
         let segment = Segment::of(replica);
         let avro = avro::encode_segment(&segment, Profile::Network)?;
@@ -129,6 +131,14 @@ fn export(block: &DevBlock, captured: &Capture, profile: Profile) -> eyre::Resul
         receipts: &captured.receipts,
     };
     Ok(export_block(&source, captured.reads.lists.clone(), ReplicaKind::Replica, profile)?)
+}
+
+/// What the network's profile leaves out of the block.
+fn supplement(block: &DevBlock, captured: &Capture) -> Option<Vec<u8>> {
+    let (hash, body) = (block.block.header.hash_slow(), &block.block.body);
+    let codes = captured.reads.code_sizes();
+    let supplement = Supplement::of_block(hash, &body.transactions, codes);
+    (!supplement.is_empty()).then(|| supplement.encode())
 }
 
 /// Reads the segment back and re-executes it. The format leaves authorization lists out; a block that has some is

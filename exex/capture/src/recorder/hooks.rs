@@ -122,9 +122,10 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         for address in rewarded {
             self.log.touch_or_create(address);
         }
+        let size_only_codes = self.log.size_only_codes();
         match self.log.error.take() {
             Some(error) => Err(error),
-            None => Ok(Reads { size_only_codes: self.log.size_only_codes(), lists: self.log.rows }),
+            None => Ok(Reads { size_only_codes, lists: self.log.rows }),
         }
     }
 
@@ -437,9 +438,27 @@ where
 pub struct Reads {
     /// The four lists, in order of first read.
     pub lists: StateSpecimen,
-    /// Accounts (with their code hash) whose code's size was asked for while the code itself was not: the only reads that
-    /// the network's format has no row for.
-    pub size_only_codes: Vec<(Address, B256)>,
+    /// Codes whose size was asked for while the code itself was not: the only reads that the network's format has no row
+    /// for. One for each account, in order of first question.
+    pub size_only_codes: Vec<SizeOnlyCode>,
+}
+
+impl Reads {
+    /// The sizes of [`Self::size_only_codes`] by hash, as a [supplement](bsp_codec::supplement) has them.
+    pub fn code_sizes(&self) -> impl Iterator<Item = (B256, u32)> {
+        self.size_only_codes.iter().map(|code| (code.hash, code.size))
+    }
+}
+
+/// A code of which the execution asked for nothing but the size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeOnlyCode {
+    /// An account that has the code.
+    pub account: Address,
+    /// The code's hash.
+    pub hash: B256,
+    /// Its size, in bytes.
+    pub size: u32,
 }
 
 /// The operands of a call opcode that its gas function looks at.

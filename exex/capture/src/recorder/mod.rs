@@ -24,12 +24,12 @@
 mod hooks;
 mod memory;
 
-pub use hooks::{Reads, Recorder};
+pub use hooks::{Reads, Recorder, SizeOnlyCode};
 
 use crate::{ParentState, RecordError};
 use alloy_primitives::{
     Address, B256, U256,
-    map::{AddressMap, AddressSet, HashSet},
+    map::{AddressMap, AddressSet, B256Set, HashSet},
 };
 use bsp_codec::{AccountRead, BlockhashRead, CodeRead, StateSpecimen, StorageRead};
 use revm::{DatabaseRef, primitives::KECCAK_EMPTY, state::AccountInfo};
@@ -79,8 +79,10 @@ pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     /// Slots that an object was asked for already, to read or to write.
     asked_slots: HashSet<(ObjectId, U256)>,
     asked_block_hashes: HashSet<u64>,
-    /// Accounts whose code size was asked for.
-    sized_accounts: Vec<Address>,
+    /// Accounts whose code's size was asked for before the code was loaded, with its hash, in order.
+    sized_codes: Vec<(Address, B256)>,
+    /// The same accounts, to name each once.
+    sized_accounts: AddressSet,
     /// The first failed lookup. The EVM's hooks cannot return an error, so the executor asks for it.
     error: Option<RecordError<DB::Error>>,
 }
@@ -96,7 +98,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
             journal: Vec::new(),
             asked_slots: HashSet::with_capacity_and_hasher(2048, Default::default()),
             asked_block_hashes: HashSet::default(),
-            sized_accounts: Vec::new(),
+            sized_codes: Vec::new(),
+            sized_accounts: AddressSet::default(),
             error: None,
         }
     }
@@ -177,9 +180,10 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
     /// Asks for an account's code size, which leaves no code row.
     fn read_code_size(&mut self, address: Address) {
         if let Some(id) = self.touch(address)
-            && self.objects[id].unread_code.is_some()
+            && let Some(hash) = self.objects[id].unread_code
+            && self.sized_accounts.insert(address)
         {
-            self.sized_accounts.push(address);
+            self.sized_codes.push((address, hash));
         }
     }
 
@@ -256,20 +260,18 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }
     }
 
-    /// The accounts (with their code hashes) whose code's size was asked for, but whose code is in no row:
-    /// the one thing that execution reads and the format cannot carry.
-    fn size_only_codes(&self) -> Vec<(Address, B256)> {
-        let mut seen = AddressSet::default();
-        let unread = |address: &Address| {
-            let row = self.rows.account_read.iter().find(|row| row.address == *address)?;
-            let listed = self.rows.code_read.iter().any(|code| code.hash == row.code_hash);
-            (!listed).then_some((*address, row.code_hash))
+    /// The codes whose size was asked for, but which are in no row: the one thing that execution reads and the format
+    /// cannot carry. The parent state has them at hand, since the execution has just loaded them.
+    fn size_only_codes(&mut self) -> Vec<SizeOnlyCode> {
+        let listed: B256Set = self.rows.code_read.iter().map(|row| row.hash).collect();
+        let mut codes = std::mem::take(&mut self.sized_codes);
+        codes.retain(|(_, hash)| !listed.contains(hash));
+        let sized = |(account, hash)| {
+            let code = self.parent.code_by_hash_ref(hash).map(Some);
+            let length = self.value_or_fail(code)?.original_byte_slice().len();
+            Some(SizeOnlyCode { account, hash, size: u32::try_from(length).unwrap_or(u32::MAX) })
         };
-        self.sized_accounts
-            .iter()
-            .filter(|address| seen.insert(**address))
-            .filter_map(unread)
-            .collect()
+        codes.into_iter().filter_map(sized).collect()
     }
 
     fn value_or_fail<T>(&mut self, value: Result<Option<T>, DB::Error>) -> Option<T> {

@@ -219,7 +219,7 @@ fn name_size_only_codes(result: CheckResult, captured: &Capture) -> CheckResult 
         return result;
     }
     let named: Vec<_> =
-        codes.iter().map(|(account, hash)| format!("{hash} of account {account}")).collect();
+        codes.iter().map(|code| format!("{} of account {}", code.hash, code.account)).collect();
     let reason = format!(
         "only the size was asked for of {}: the format carries no size, so a non-zero one was assumed",
         named.join(", ")

@@ -1,6 +1,7 @@
 //! A folder of chunk files: the `file://` target of bsp-geth v2.2.0, see [`bsp_codec::chunk`].
 
 mod repair;
+mod supplements;
 mod writer;
 
 use crate::{Entry, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
@@ -13,7 +14,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use writer::{AppendError, ChunkWriter};
 
-/// Appends to the chunk files of a folder, each batch synced.
+/// Appends to the chunk files of a folder, each batch synced. [Supplements](Entry::supplement) go into a file beside the
+/// chunk ([`ChunkName::supplements`](bsp_codec::chunk::ChunkName::supplements)), before the chunk has their blocks' records.
 ///
 /// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one that was, so
 /// no file is ever truncated; what a crash left behind of a record is cut off before anything new is

@@ -11,6 +11,7 @@ fn entry(number: u64, replica: impl Into<Bytes>) -> Entry {
         hash: B256::from(alloy_primitives::U256::from(number)),
         number,
         replica: replica.into(),
+        supplement: None,
     }
 }
 
@@ -231,4 +232,64 @@ fn a_folder_that_went_away_is_waited_for_and_what_it_took_half_is_repeated() {
     });
     assert_eq!(records(&path), pairs(&[entry(1, vec![1; 9])]));
     stop.cancel();
+}
+
+/// The same with a supplement.
+fn supplemented(number: u64) -> Entry {
+    let supplement = Some(Bytes::from(vec![0xc0; number as usize]));
+    Entry { supplement, ..entry(number, vec![number as u8; 9]) }
+}
+
+/// The records of the files beside the chunks, as pairs of hash and supplement.
+fn supplements(folder: &Path) -> Vec<(B256, Bytes)> {
+    let beside = chunks(folder).into_keys().map(|chunk| folder.join(chunk.supplements()));
+    let contents = beside.filter(|path| path.exists()).map(|path| fs::read(path).unwrap());
+    let read = |content: Vec<u8>| {
+        ChunkReader::new(&content)
+            .map(|record| record.unwrap().record)
+            .map(|record| (record.hash, record.replica_rlp.0))
+            .collect::<Vec<_>>()
+    };
+    contents.flat_map(read).collect()
+}
+
+#[test]
+fn supplements_lie_beside_the_chunks_whose_bytes_are_what_they_were() {
+    let [with, without] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let batches = [vec![entry(1, vec![1; 9])], vec![supplemented(2), entry(3, vec![3; 9])]];
+    let plain = |entry: &Entry| Entry { supplement: None, ..entry.clone() };
+    let (mut target, mut other) = (open(with.path()), open(without.path()));
+    for batch in &batches {
+        block_on(target.deliver(batch)).unwrap();
+        let plain: Vec<_> = batch.iter().map(plain).collect();
+        block_on(other.deliver(&plain)).unwrap();
+    }
+    let bytes = |folder: &Path| chunks(folder).into_values().collect::<Vec<_>>();
+    assert_eq!(bytes(with.path()), bytes(without.path()));
+    assert_eq!(fs::read_dir(without.path()).unwrap().count(), 1, "nothing beside the chunk");
+    let expected = |number| (supplemented(number).hash, supplemented(number).supplement.unwrap());
+    assert_eq!(supplements(with.path()), [expected(2)]);
+
+    // Further ones go into the same file, and those of another session into another.
+    block_on(target.deliver(&[supplemented(4)])).unwrap();
+    drop(target);
+    let mut target = open(with.path());
+    block_on(target.deliver(&[supplemented(5)])).unwrap();
+    assert_eq!(supplements(with.path()), [2, 4, 5].map(expected));
+    assert_eq!(fs::read_dir(with.path()).unwrap().count(), 4);
+}
+
+#[test]
+fn no_record_is_written_before_its_supplement_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut target = open(folder.path());
+    let name = *chunks(folder.path()).first_key_value().unwrap().0;
+    // The supplement's file can't be made.
+    fs::create_dir(folder.path().join(name.supplements())).unwrap();
+    block_on(target.deliver(&[supplemented(1)])).unwrap();
+    let chunks = chunks(folder.path());
+    assert_eq!(chunks[&name], b"", "the chunk is given up");
+    assert_eq!(records(folder.path()), pairs(&[supplemented(1)]));
+    let next = ChunkName { chunk: 1, ..name };
+    assert!(folder.path().join(next.supplements()).is_file());
 }

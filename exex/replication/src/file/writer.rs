@@ -1,6 +1,6 @@
 //! The chunk that is being written, and the one that comes after it.
 
-use super::repair;
+use super::{repair, supplements::SupplementFile};
 use crate::{Entry, failpoint};
 use alloy_primitives::B256;
 use bsp_codec::{
@@ -48,10 +48,13 @@ pub(super) struct ChunkWriter {
 
 #[derive(Debug)]
 struct OpenChunk {
+    name: ChunkName,
     path: PathBuf,
     file: File,
     /// How many bytes are on disk for good. More may be in the file after a failure.
     synced: u64,
+    /// Made for the first block that has one.
+    supplements: Option<SupplementFile>,
 }
 
 impl ChunkWriter {
@@ -99,7 +102,7 @@ impl ChunkWriter {
             Some(chunk) => chunk,
             None => self.make_chunk()?,
         };
-        if let Err(error) = chunk.append(batch) {
+        if let Err(error) = chunk.append(batch, &self.handle) {
             chunk.give_up();
             return Err(error);
         }
@@ -122,24 +125,24 @@ impl ChunkWriter {
     }
 
     fn make_chunk(&mut self) -> io::Result<OpenChunk> {
-        let path = self.folder.join(self.next.to_string());
+        let name = self.next;
+        let path = self.folder.join(name.to_string());
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
         // From here on the name is used up, whatever happens to the file.
         self.next.chunk += 1;
         self.handle.sync_all()?;
-        Ok(OpenChunk { path, file, synced: 0 })
+        Ok(OpenChunk { name, path, file, synced: 0, supplements: None })
     }
 }
 
 impl OpenChunk {
-    fn append(&mut self, batch: &[&Entry]) -> Result<(), AppendError> {
+    /// `folder` is where the chunk is.
+    fn append(&mut self, batch: &[&Entry], folder: &File) -> Result<(), AppendError> {
+        self.append_supplements(batch, folder)?;
+        failpoint::hit("before_append");
         let mut length = self.synced;
-        for Entry { hash, number, replica } in batch {
-            let record = encode_record(*hash, replica).map_err(|reason| AppendError::Entry {
-                number: *number,
-                hash: *hash,
-                reason,
-            })?;
+        for entry in batch {
+            let record = encode(entry, &entry.replica)?;
             self.file.write_all(&record)?;
             length += record.len() as u64;
         }
@@ -148,6 +151,27 @@ impl OpenChunk {
         failpoint::hit("after_append_sync");
         self.synced = length;
         Ok(())
+    }
+
+    /// Before the records, so that whoever reads a record finds its supplement.
+    fn append_supplements(&mut self, batch: &[&Entry], folder: &File) -> Result<(), AppendError> {
+        let mut records = Vec::new();
+        for entry in batch {
+            if let Some(supplement) = &entry.supplement {
+                records.extend(encode(entry, supplement)?);
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.supplements {
+            Some(file) => file,
+            none => {
+                let path = self.path.with_file_name(self.name.supplements());
+                none.insert(SupplementFile::make(&path, folder)?)
+            }
+        };
+        Ok(file.append(&records)?)
     }
 
     fn give_up(self) {
@@ -159,6 +183,12 @@ impl OpenChunk {
             );
         }
     }
+}
+
+/// A record about an entry, which holds these bytes.
+fn encode(Entry { hash, number, .. }: &Entry, bytes: &[u8]) -> Result<Vec<u8>, AppendError> {
+    let (hash, number) = (*hash, *number);
+    encode_record(hash, bytes).map_err(|reason| AppendError::Entry { number, hash, reason })
 }
 
 /// All of a folder's chunks, in order.

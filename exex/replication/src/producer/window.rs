@@ -128,7 +128,7 @@ impl Window {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.block == block) else { return };
         slot.state = match result {
             Ok(product) => {
-                let bytes = product.entry.replica.len();
+                let bytes = product.entry.bytes();
                 self.held = self.held.saturating_add(bytes);
                 // Follows the largest at once, and forgets it slowly.
                 let forgotten = self.guess.map_or(0, |guess| guess - guess / 16);
@@ -235,7 +235,7 @@ impl Window {
 impl Slot {
     fn size(&self) -> usize {
         match &self.state {
-            SlotState::Ready(product) => product.entry.replica.len(),
+            SlotState::Ready(product) => product.entry.bytes(),
             _ => 0,
         }
     }
@@ -246,7 +246,7 @@ impl Batch {
         let how = How::Delivered { parent: product.parent, mark: Mark::default() };
         self.passed.push(Passed { block, how });
         self.entries.push(product.entry.clone());
-        self.bytes = self.bytes.saturating_add(product.entry.replica.len());
+        self.bytes = self.bytes.saturating_add(product.entry.bytes());
         self.gas = self.gas.saturating_add(product.gas_used);
     }
 

@@ -3,24 +3,34 @@
 use crate::Entry;
 use alloy_primitives::B256;
 use bsp_codec::snappy;
+use bytes::Bytes;
 
 /// The most replicas in one pipeline…
 const GROUP_ENTRIES: usize = 64;
 /// …and the most of their bytes, uncompressed, unless the first alone has more. Bounds what is in memory twice.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// The two fields of an entry.
+/// The fields of an entry.
 #[derive(Debug)]
 pub(super) struct StreamEntry {
     pub(super) hash: String,
     pub(super) data: Vec<u8>,
+    /// Left out where there is none.
+    pub(super) supplement: Option<Bytes>,
+}
+
+impl StreamEntry {
+    /// How many bytes the server gets.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.data.len() + self.supplement.as_ref().map_or(0, Bytes::len)) as u64
+    }
 }
 
 /// Splits a batch into what one pipeline takes and the rest.
 pub(super) fn leading_group(batch: &[Entry]) -> (&[Entry], &[Entry]) {
     let mut bytes = 0_usize;
     let fits = |entry: &&Entry| {
-        bytes = bytes.saturating_add(entry.replica.len());
+        bytes = bytes.saturating_add(entry.bytes());
         bytes <= GROUP_BYTES
     };
     let count = batch.iter().take(GROUP_ENTRIES).take_while(fits).count().max(1);
@@ -35,10 +45,11 @@ pub(super) async fn compress(group: Vec<Entry>) -> Result<Vec<StreamEntry>, Stri
         .unwrap_or_else(|_| Err("the program is shutting down".to_owned()))
 }
 
-fn compress_one(Entry { hash, number, replica }: &Entry) -> Result<StreamEntry, String> {
+fn compress_one(entry: &Entry) -> Result<StreamEntry, String> {
+    let Entry { hash, number, replica, supplement } = entry;
     let data =
         snappy::compress(replica).map_err(|error| format!("block {number} {hash}: {error}"))?;
-    Ok(StreamEntry { hash: hash_text(hash), data })
+    Ok(StreamEntry { hash: hash_text(hash), data, supplement: supplement.clone() })
 }
 
 /// A hash as entries have it.
@@ -49,13 +60,13 @@ pub(super) fn hash_text(hash: &B256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn lengths(batch: &[usize]) -> Vec<usize> {
         let entry = |&length: &usize| Entry {
             hash: B256::ZERO,
             number: 0,
-            replica: Bytes::from(vec![0; length]),
+            replica: Bytes::from(vec![0; length / 2]),
+            supplement: Some(Bytes::from(vec![0; length - length / 2])),
         };
         let entries: Vec<_> = batch.iter().map(entry).collect();
         let mut rest = &entries[..];

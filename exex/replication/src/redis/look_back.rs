@@ -33,8 +33,9 @@ pub(super) async fn look_back(
                 Some(hash) => _ = found.insert(hash),
                 None => {
                     others += 1;
-                    let data: Option<Vec<u8>> = entry.get("data");
-                    other_bytes = other_bytes.saturating_add(data.map_or(0, |data| data.len()));
+                    let fields = ["data", "supplement"].map(|name| entry.get::<Vec<u8>>(name));
+                    let bytes = fields.iter().flatten().map(Vec::len).sum();
+                    other_bytes = other_bytes.saturating_add(bytes);
                 }
             }
         }

@@ -18,7 +18,7 @@ use add::add;
 use async_trait::async_trait;
 use budget::{Budget, Spent};
 use continuity::{Continuity, last_given};
-use entries::{compress, hash_text, leading_group};
+use entries::{StreamEntry, compress, hash_text, leading_group};
 use entry_id::EntryId;
 use link::Link;
 use look_back::look_back;
@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use trouble::{explain, is_unavailable, outcome_is_unknown};
 
 /// Adds to a stream. An entry has the fields `hash` (`0x` and 64 lower-case digits) and `data` (the replica's RLP, as a
-/// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see [`RedisOptions`] for what is removed instead.
+/// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see [`RedisOptions`] for what is removed instead. A block
+/// of which the replica leaves something out has a third field, `supplement` ([`Entry::supplement`], not compressed).
 ///
 /// A reply means that the server has the entry, and its `appendfsync` setting when that is on its disk: with
 /// `everysec`, its default, up to a second is lost if the server's machine crashes.
@@ -137,7 +138,7 @@ impl RedisTarget {
         }
         failpoint::hit("after_pipeline");
         rest.drain(..count);
-        self.budget.note_added(entries.iter().map(|entry| entry.data.len() as u64).sum());
+        self.budget.note_added(entries.iter().map(StreamEntry::bytes).sum());
         Ok(())
     }
 

@@ -1,8 +1,13 @@
 //! What arrives.
 
-use crate::fixture::{command, entries, entry, expected, plain_target, server, stream, until};
-use bsp_replication::{RedisOptions, RedisTarget, Target, TargetUrl};
+use crate::fixture::{
+    TOPIC, command, entries, entry, expected, plain_target, server, stream, until,
+};
+use bsp_codec::snappy;
+use bsp_replication::{Entry, RedisOptions, RedisTarget, Target, TargetUrl};
 use bsp_tests::servers::{certificate::Certificate, free_address};
+use bytes::Bytes;
+use redis::streams::{StreamId, StreamReadReply};
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +20,51 @@ async fn entries_arrive_in_order_with_the_fields_of_the_network() {
     target.deliver(&[entry(200)]).await.unwrap();
     assert_eq!(stream(&server).await, expected(&entries(0..=200)));
     assert_eq!((target.health().trouble(), target.health().retries()), (None, 0));
+}
+
+/// bsp-agent v1.9.2 reads with XREADGROUP and takes the values named `hash` and `data`.
+#[tokio::test]
+async fn a_supplement_is_a_further_field_that_nobody_has_to_know() {
+    let Some(server) = server(&[]).await else { return };
+    let _: String = command(&server, &["XGROUP", "CREATE", TOPIC, "group", "0", "MKSTREAM"]).await;
+    let supplement = Bytes::from_static(&[0xc2, 0x01, 0x80]);
+    let with = Entry { supplement: Some(supplement.clone()), ..entry(2) };
+    let mut target = plain_target(server.address());
+    target.deliver(&[entry(1), with, entry(3)]).await.unwrap();
+
+    let read = ["XREADGROUP", "GROUP", "group", "me", "COUNT", "9", "STREAMS", TOPIC, ">"];
+    let reply: StreamReadReply = command(&server, &read).await;
+    let entries_read = &reply.keys[0].ids;
+    let named = |id: &StreamId| {
+        let data: Vec<u8> = id.get("data").unwrap();
+        (id.get::<String>("hash").unwrap(), snappy::decompress(&data, 1 << 20).unwrap())
+    };
+    assert_eq!(
+        entries_read.iter().map(named).collect::<Vec<_>>(),
+        expected(&entries(1..=3)),
+        "by name, they are what they were"
+    );
+    let supplements: Vec<_> =
+        entries_read.iter().map(|id| id.get::<Vec<u8>>("supplement")).collect();
+    assert_eq!(supplements, [None, Some(supplement.to_vec()), None]);
+    assert_eq!(entries_read.iter().map(|id| id.map.len()).collect::<Vec<_>>(), [2, 3, 2]);
+
+    // The raw reply: the new field stands behind the two.
+    let raw: Vec<(String, Vec<Vec<u8>>)> = command(&server, &["XRANGE", TOPIC, "-", "+"]).await;
+    let names: Vec<_> = raw[1].1.iter().step_by(2).map(Vec::as_slice).collect();
+    assert_eq!(names, [&b"hash"[..], b"data", b"supplement"]);
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_known_with_and_without_its_supplement() {
+    let Some(server) = server(&[]).await else { return };
+    let supplement = Some(Bytes::from_static(&[0xc0]));
+    let with = |number| Entry { supplement: supplement.clone(), ..entry(number) };
+    plain_target(server.address()).deliver(&[entry(1), with(2)]).await.unwrap();
+    // Another process looks at the end of the stream first.
+    let mut next = plain_target(server.address());
+    next.deliver(&[with(1), entry(2), with(3)]).await.unwrap();
+    assert_eq!(command::<u64>(&server, &["XLEN", TOPIC]).await, 3);
 }
 
 #[tokio::test]

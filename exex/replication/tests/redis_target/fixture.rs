@@ -32,7 +32,7 @@ pub(crate) async fn server(arguments: &[&str]) -> Option<RedisServer> {
 /// An entry with a hash of its own, and a text that compresses well.
 pub(crate) fn entry(number: u64) -> Entry {
     let replica = Bytes::from(format!("replica {number} ").repeat(1000));
-    Entry { hash: B256::from(U256::from(number)), number, replica }
+    Entry { hash: B256::from(U256::from(number)), number, replica, supplement: None }
 }
 
 /// Entries in a row.

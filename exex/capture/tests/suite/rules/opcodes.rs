@@ -5,6 +5,7 @@ use crate::support::{
     world::Account,
 };
 use alloy_primitives::U256;
+use bsp_capture::SizeOnlyCode;
 
 #[test]
 fn looking_at_an_account_reads_no_code() {
@@ -48,12 +49,14 @@ fn own_balance_reads_nothing_new() {
 fn a_code_whose_size_alone_is_asked_for_has_no_row_and_is_named() {
     let scene = Scene::new(Fork::Cancun)
         .contract(A, &format!("{B} EXTCODESIZE {C} EXTCODESIZE {D} EXTCODESIZE {B} EXTCODESIZE"))
-        .contract(B, "STOP")
+        .contract(B, "STOP STOP STOP")
         .account(C, Account::with_balance(1))
         .transaction(Tx::call(A));
     let captured = scene.expect(Rows::accounts(&[SENDER, A, B, C]).codes(&[A]));
-    let row = captured.reads.lists.account_read[2];
-    assert_eq!(captured.reads.size_only_codes, [(B, row.code_hash)]);
+    let hash = captured.reads.lists.account_read[2].code_hash;
+    let named = SizeOnlyCode { account: B, hash, size: 3 };
+    assert_eq!(captured.reads.size_only_codes, [named]);
+    assert_eq!(captured.reads.code_sizes().collect::<Vec<_>>(), [(hash, 3)]);
 }
 
 #[test]

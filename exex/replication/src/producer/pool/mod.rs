@@ -191,11 +191,11 @@ impl State {
 
     fn keep(&mut self, product: &Arc<Product>, budget: usize) {
         self.cache.push_back(Arc::clone(product));
-        self.cached_bytes = self.cached_bytes.saturating_add(product.entry.replica.len());
+        self.cached_bytes = self.cached_bytes.saturating_add(product.entry.bytes());
         while self.cached_bytes > budget
             && let Some(oldest) = self.cache.pop_front()
         {
-            self.cached_bytes = self.cached_bytes.saturating_sub(oldest.entry.replica.len());
+            self.cached_bytes = self.cached_bytes.saturating_sub(oldest.entry.bytes());
         }
     }
 }

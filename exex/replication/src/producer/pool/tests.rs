@@ -38,7 +38,12 @@ impl Chain for Gate {
         let number = if block.number == 13 { 0 } else { block.number };
         Ok(Product {
             parent: B256::ZERO,
-            entry: Entry { hash: block.hash, number, replica: Bytes::from_static(&[0; 10]) },
+            entry: Entry {
+                hash: block.hash,
+                number,
+                replica: Bytes::from_static(&[0; 10]),
+                supplement: None,
+            },
             gas_used: 0,
             transactions: 0,
             capture_time: Duration::ZERO,

@@ -326,7 +326,7 @@ impl Model {
         let replica = Bytes::from(vec![7; state.replica_bytes]);
         Ok(Product {
             parent: state.parents[&hash].hash,
-            entry: Entry { hash, number, replica },
+            entry: Entry { hash, number, replica, supplement: None },
             gas_used: 21_000,
             transactions: 1,
             capture_time: Duration::ZERO,
