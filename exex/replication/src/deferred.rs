@@ -14,8 +14,10 @@ pub struct DeferredTarget {
     open: Arc<Open>,
     stop: CancellationToken,
     opened: Option<Box<dyn Target>>,
-    /// Where the target is to resume once it is open.
+    /// Where the target is to resume once it is open…
     mark: Option<Mark>,
+    /// …and what its consumers had acknowledged.
+    acknowledged: Option<Mark>,
     health: TargetHealth,
 }
 
@@ -34,7 +36,8 @@ impl DeferredTarget {
         stop: CancellationToken,
     ) -> Self {
         let (name, open) = (name.into(), Arc::new(open));
-        Self { name, open, stop, opened: None, mark: None, health: TargetHealth::default() }
+        let health = TargetHealth::default();
+        Self { name, open, stop, opened: None, mark: None, acknowledged: None, health }
     }
 
     async fn open(&mut self) -> Result<Box<dyn Target>, TargetError> {
@@ -50,6 +53,9 @@ impl DeferredTarget {
         })?;
         if let Some(mark) = self.mark {
             target.resume(mark);
+        }
+        if let Some(mark) = self.acknowledged {
+            target.resume_acknowledged(mark);
         }
         self.health.show_too(target.health());
         Ok(target)
@@ -81,6 +87,17 @@ impl Target for DeferredTarget {
         }
     }
 
+    fn acknowledged(&self) -> Option<Mark> {
+        self.opened.as_ref().map_or(self.acknowledged, |opened| opened.acknowledged())
+    }
+
+    fn resume_acknowledged(&mut self, mark: Mark) {
+        match &mut self.opened {
+            Some(target) => target.resume_acknowledged(mark),
+            None => self.acknowledged = Some(mark),
+        }
+    }
+
     fn health(&self) -> TargetHealth {
         self.health.clone()
     }
@@ -108,6 +125,7 @@ mod tests {
     struct Slow {
         taken: Arc<Mutex<Vec<u64>>>,
         position: Mark,
+        acknowledged: Option<Mark>,
         health: TargetHealth,
     }
 
@@ -130,6 +148,14 @@ mod tests {
 
         fn resume(&mut self, mark: Mark) {
             self.position = mark;
+        }
+
+        fn acknowledged(&self) -> Option<Mark> {
+            self.acknowledged
+        }
+
+        fn resume_acknowledged(&mut self, mark: Mark) {
+            self.acknowledged = Some(mark);
         }
 
         fn health(&self) -> TargetHealth {
@@ -158,6 +184,8 @@ mod tests {
         let mut target = DeferredTarget::new("mine", open, CancellationToken::new());
         let health = target.health();
         target.resume(Mark(7));
+        target.resume_acknowledged(Mark(5));
+        assert_eq!(target.acknowledged(), Some(Mark(5)));
         let error = target.deliver(&[entry(1)]).await.unwrap_err();
         assert_eq!(error.to_string(), "mine: not yet");
         let error = target.deliver(&[entry(1)]).await.unwrap_err();
@@ -169,7 +197,9 @@ mod tests {
         assert_eq!(*taken.lock().unwrap(), [1, 2, 3]);
         assert_eq!((target.name().as_str(), target.mark()), ("mine", Some(Mark(10))));
         assert_eq!((health.trouble().as_deref(), health.retries()), (Some("it is slow"), 2));
+        assert_eq!(target.acknowledged(), Some(Mark(5)), "the target itself was told");
         target.resume(Mark(20));
-        assert_eq!(target.mark(), Some(Mark(20)));
+        target.resume_acknowledged(Mark(19));
+        assert_eq!((target.mark(), target.acknowledged()), (Some(Mark(20)), Some(Mark(19))));
     }
 }

@@ -62,6 +62,15 @@ pub trait Target: Send + fmt::Debug {
     /// Told once, before the first delivery: the position after all that was delivered by earlier processes.
     fn resume(&mut self, _mark: Mark) {}
 
+    /// Up to which position the target's consumers have acknowledged everything, so that it need not be there any longer;
+    /// `None` if that is not known.
+    fn acknowledged(&self) -> Option<Mark> {
+        None
+    }
+
+    /// Told once, after [`Self::resume`]: what [`Self::acknowledged`] said last to an earlier process.
+    fn resume_acknowledged(&mut self, _mark: Mark) {}
+
     /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
     fn health(&self) -> TargetHealth {
         TargetHealth::default()

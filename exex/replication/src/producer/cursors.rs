@@ -9,6 +9,7 @@
 //! | `targets` | name of the target | its number in the other tables, the first block ever, the block to go on at while `canonical` is empty |
 //! | `canonical` | target, height | hash of the block that was canonical when it was passed |
 //! | `delivered` | target, height, hash | hash of the parent, and the target's mark afterwards; for every block that the target has confirmed, orphaned or not |
+//! | `acknowledged` | target | up to which mark its consumers have acknowledged everything |
 //! | `skipped` | target, first height | last height, why: see [`Skip`]; `unsupported` was written
 //! by versions that left out what they could not export |
 //!
@@ -33,6 +34,7 @@ const TARGETS: TableDefinition<'_, &str, (u32, u64, u64)> = TableDefinition::new
 const CANONICAL: TableDefinition<'_, (u32, u64), Hash> = TableDefinition::new("canonical");
 const DELIVERED: TableDefinition<'_, (u32, u64, Hash), (Hash, u128)> =
     TableDefinition::new("delivered");
+const ACKNOWLEDGED: TableDefinition<'_, u32, u128> = TableDefinition::new("acknowledged");
 const SKIPPED: TableDefinition<'_, (u32, u64), (u64, &str)> = TableDefinition::new("skipped");
 
 /// So many ranges of blocks that were left out are shown.
@@ -55,6 +57,7 @@ impl Cursors {
             transaction.open_table(TARGETS)?;
             transaction.open_table(CANONICAL)?;
             transaction.open_table(DELIVERED)?;
+            transaction.open_table(ACKNOWLEDGED)?;
             transaction.open_table(SKIPPED)?;
             Ok(())
         })?;
@@ -101,16 +104,32 @@ impl Cursors {
         })
     }
 
-    /// Moves a cursor over blocks. Nothing below `first_kept` is remembered any longer.
+    /// Up to where a target's consumers had acknowledged everything, if that is known.
+    pub(super) fn acknowledged(
+        &self,
+        CursorId(id): CursorId,
+    ) -> Result<Option<Mark>, ProducerError> {
+        self.storage.read(|transaction| {
+            let acknowledged = transaction.open_table(ACKNOWLEDGED)?;
+            Ok(acknowledged.get(id)?.map(|mark| Mark(mark.value())))
+        })
+    }
+
+    /// Moves a cursor over blocks, and notes what consumers have acknowledged. Nothing below `first_kept` is remembered any
+    /// longer.
     pub(super) fn advance(
         &self,
         CursorId(id): CursorId,
         passed: &[Passed],
         first_kept: u64,
+        acknowledged: Option<Mark>,
     ) -> Result<(), ProducerError> {
         self.storage.write(|transaction| {
             let mut canonical = transaction.open_table(CANONICAL)?;
             let mut delivered = transaction.open_table(DELIVERED)?;
+            if let Some(mark) = acknowledged {
+                transaction.open_table(ACKNOWLEDGED)?.insert(id, mark.0)?;
+            }
             for Passed { block, how } in passed {
                 canonical.insert((id, block.number), &block.hash.0)?;
                 match how {
@@ -153,7 +172,8 @@ impl Cursors {
         })
     }
 
-    /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`.
+    /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`. What consumers had acknowledged
+    /// says nothing of the positions that come now.
     pub(super) fn lose(&self, target: &str, kept: Mark, resume: u64) -> Result<(), ProducerError> {
         self.storage.write(|transaction| {
             let mut targets = transaction.open_table(TARGETS)?;
@@ -161,6 +181,7 @@ impl Cursors {
                 return Ok(());
             };
             targets.insert(target, (id, start, resume))?;
+            transaction.open_table(ACKNOWLEDGED)?.remove(id)?;
             let mut canonical = transaction.open_table(CANONICAL)?;
             canonical.retain_in((id, resume)..=(id, u64::MAX), |_, _| false)?;
             let all = (id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]);
@@ -255,7 +276,7 @@ mod tests {
 
         fn advance(&mut self, passed: &[Passed]) {
             self.ring.advance(passed);
-            self.cursors().advance(self.id, passed, self.ring.first_kept()).unwrap();
+            self.cursors().advance(self.id, passed, self.ring.first_kept(), None).unwrap();
         }
 
         fn step_back(&mut self, to: Option<u64>) {
@@ -309,11 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn what_consumers_have_acknowledged_is_kept_until_the_target_loses_some() {
+        let mut lane = Lane::begin(7);
+        let id = lane.id;
+        assert_eq!(lane.cursors().acknowledged(id).unwrap(), None);
+        for (number, acknowledged) in [(7, Some(Mark(6))), (8, None), (9, Some(Mark(8)))] {
+            lane.cursors().advance(id, &[delivered(number, 0)], 0, acknowledged).unwrap();
+            lane.reopened();
+            let kept = acknowledged.unwrap_or(Mark(6));
+            assert_eq!(lane.cursors().acknowledged(id).unwrap(), Some(kept));
+        }
+        lane.cursors().lose("there", Mark(8), 9).unwrap();
+        assert_eq!(lane.cursors().acknowledged(id).unwrap(), None);
+    }
+
+    #[test]
     fn targets_are_kept_apart() {
         let mut lane = Lane::begin(1);
         let (other, _) = lane.cursors().begin("elsewhere", 5).unwrap();
         lane.advance(&[delivered(1, 0)]);
-        lane.cursors().advance(other, &[delivered(5, 0)], 0).unwrap();
+        lane.cursors().advance(other, &[delivered(5, 0)], 0, None).unwrap();
         lane.step_back(None);
         assert_eq!(lane.reopened(), lane.ring);
         let (_, elsewhere) = lane.cursors().read("elsewhere").unwrap().unwrap();

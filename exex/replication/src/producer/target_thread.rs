@@ -32,8 +32,16 @@ pub(super) enum Failure {
     Gone,
 }
 
-/// A target's position after what it was asked for.
-type Answer = Result<Option<Mark>, Failure>;
+/// Where a target is after what it was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Position {
+    /// See [`Target::mark`].
+    pub(super) mark: Option<Mark>,
+    /// See [`Target::acknowledged`].
+    pub(super) acknowledged: Option<Mark>,
+}
+
+type Answer = Result<Position, Failure>;
 
 #[derive(Debug)]
 struct Request {
@@ -44,7 +52,7 @@ struct Request {
 
 #[derive(Debug)]
 enum Task {
-    Resume(Mark),
+    Resume { mark: Mark, acknowledged: Option<Mark> },
     Deliver(Arc<[Entry]>),
 }
 
@@ -88,9 +96,9 @@ impl TargetThread {
         self.ask(Task::Deliver(batch.into())).await
     }
 
-    /// Tells the target where it is, see [`Target::resume`].
-    pub(super) async fn resume(&self, mark: Mark) -> Answer {
-        self.ask(Task::Resume(mark)).await
+    /// Tells the target where it is, see [`Target::resume`] and [`Target::resume_acknowledged`].
+    pub(super) async fn resume(&self, mark: Mark, acknowledged: Option<Mark>) -> Answer {
+        self.ask(Task::Resume { mark, acknowledged }).await
     }
 
     async fn ask(&self, task: Task) -> Answer {
@@ -125,12 +133,17 @@ async fn serve(
     }
 }
 
-async fn work(target: &mut dyn Target, task: Task) -> Result<Option<Mark>, TargetError> {
+async fn work(target: &mut dyn Target, task: Task) -> Result<Position, TargetError> {
     match task {
-        Task::Resume(mark) => target.resume(mark),
+        Task::Resume { mark, acknowledged } => {
+            target.resume(mark);
+            if let Some(acknowledged) = acknowledged {
+                target.resume_acknowledged(acknowledged);
+            }
+        }
         Task::Deliver(batch) => target.deliver(&batch).await?,
     }
-    Ok(target.mark())
+    Ok(Position { mark: target.mark(), acknowledged: target.acknowledged() })
 }
 
 #[cfg(test)]
@@ -182,7 +195,7 @@ mod tests {
     }
 
     fn entry(number: u64) -> Entry {
-        Entry { hash: Default::default(), number, replica: Default::default() }
+        Entry { hash: Default::default(), number, replica: Default::default(), supplement: None }
     }
 
     /// Many times, because it must not be left to chance.
@@ -233,8 +246,8 @@ mod tests {
         drop(reached);
         let panicked = futures::executor::block_on(target.deliver(&[entry(1)]));
         assert!(matches!(panicked, Err(Failure::Panicked(_))), "{panicked:?}");
-        let mark = futures::executor::block_on(target.resume(Mark(7))).unwrap();
-        assert_eq!((mark, taken.lock().unwrap().len()), (None, 0));
+        let position = futures::executor::block_on(target.resume(Mark(7), None)).unwrap();
+        assert_eq!((position.mark, taken.lock().unwrap().len()), (None, 0));
         drop((target, go_on));
         thread.join().unwrap();
     }

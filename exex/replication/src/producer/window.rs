@@ -5,6 +5,7 @@ use super::{
     lookups::Lookups,
     pool::{Pool, Produced},
     ring::{How, Passed, Ring, Skip},
+    target_thread::Position,
 };
 use crate::{ChainError, Entry, Mark, ProduceError, Product};
 use alloy_eips::BlockNumHash;
@@ -83,6 +84,8 @@ pub(super) struct Batch {
     pub(super) gas: u64,
     /// When the first of them was heard of.
     pub(super) seen: Option<Instant>,
+    /// What the target's consumers have acknowledged after the delivery, as far as it is known.
+    pub(super) acknowledged: Option<Mark>,
 }
 
 impl Window {
@@ -250,8 +253,10 @@ impl Batch {
         self.gas = self.gas.saturating_add(product.gas_used);
     }
 
-    /// Notes the target's position after the delivery.
-    pub(super) fn set_mark(&mut self, at: Mark) {
+    /// Notes where the target is after the delivery.
+    pub(super) fn set_position(&mut self, position: Position) {
+        let at = position.mark.unwrap_or_default();
+        self.acknowledged = position.acknowledged;
         for passed in &mut self.passed {
             if let How::Delivered { mark, .. } = &mut passed.how {
                 *mark = at;

@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first release with `XADD … IDMP`.
 const IDEMPOTENT_SINCE: (u32, u32) = (8, 6);
+/// The first release with `XADD … NOMKSTREAM`.
+const NOMKSTREAM_SINCE: (u32, u32) = (6, 2);
 
 /// What a file of certificate authorities must have.
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -30,6 +32,8 @@ pub(super) struct Link {
     given_up: Option<Session>,
     /// Whether `IDMP` may be used where the server's version has it.
     may_be_idempotent: bool,
+    /// Whether `NOMKSTREAM` may be used.
+    may_leave_unmade: bool,
 }
 
 /// A connection that is there.
@@ -38,6 +42,11 @@ pub(super) struct Open {
     session: Option<Session>,
     /// Whether the server tells by itself what was added already.
     pub(super) is_idempotent: bool,
+    /// Whether it can be told not to make a stream that is not there.
+    pub(super) can_leave_unmade: bool,
+    version: Option<(u32, u32)>,
+    /// How the server may lose what it has confirmed, and what to do.
+    pub(super) risks: Vec<&'static str>,
     /// Whether it is known that the stream has lost nothing before this connection.
     pub(super) is_continuous: bool,
 }
@@ -52,7 +61,14 @@ struct Session {
 
 impl Link {
     pub(super) const fn new(server: ConnectionInfo, ca_file: Option<PathBuf>) -> Self {
-        Self { server, ca_file, open: None, given_up: None, may_be_idempotent: true }
+        Self {
+            server,
+            ca_file,
+            open: None,
+            given_up: None,
+            may_be_idempotent: true,
+            may_leave_unmade: true,
+        }
     }
 
     /// The connection, made now if there is none.
@@ -72,8 +88,14 @@ impl Link {
     }
 
     /// For a server that refuses `IDMP` although its version has it.
-    pub(super) fn do_without_idempotence(&mut self) {
-        self.may_be_idempotent = false;
+    ///
+    /// A server that tells no version may also be too old for `NOMKSTREAM`.
+    pub(super) fn do_without(&mut self, idempotence: bool) {
+        if idempotence {
+            self.may_be_idempotent = false;
+        } else if self.open.as_ref().is_some_and(|open| open.version.is_none()) {
+            self.may_leave_unmade = false;
+        }
     }
 
     /// The file is read anew for each connection, so that a renewed one is taken up.
@@ -96,6 +118,7 @@ impl Link {
             self.client()?.get_multiplexed_async_connection_with_config(&config).await?;
         let mut open = introduce(&mut connection).await?;
         open.is_idempotent &= self.may_be_idempotent;
+        open.can_leave_unmade &= self.may_leave_unmade;
         if let (Some(before), Some(now)) = (&self.given_up, &open.session)
             && before.run_id == now.run_id
         {
@@ -126,18 +149,39 @@ fn read_authorities(path: &Path) -> RedisResult<Vec<u8>> {
 async fn introduce(connection: &mut MultiplexedConnection) -> RedisResult<Open> {
     let mut questions = redis::pipe();
     questions.ignore_errors().cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
+    questions.cmd("INFO").arg("memory").cmd("INFO").arg("persistence");
     let replies: Vec<RedisResult<Value>> = questions.query_async(connection).await?;
     let mut replies = replies.into_iter().map(Result::ok);
-    let info = replies.next().flatten().and_then(|info| from_redis_value::<String>(info).ok());
-    let info = info.unwrap_or_default();
+    let text = |reply: Option<Option<Value>>| {
+        reply.flatten().and_then(|info| from_redis_value::<String>(info).ok()).unwrap_or_default()
+    };
+    let info = text(replies.next());
     let client_id = replies.next().flatten().and_then(|id| from_redis_value(id).ok());
-    let run_id = field(&info, "run_id").map(str::to_owned);
+    let risks = risks(&text(replies.next()), &text(replies.next()));
+    let (run_id, version) = (field(&info, "run_id").map(str::to_owned), version(&info));
     Ok(Open {
         connection: connection.clone(),
         session: run_id.zip(client_id).map(|(run_id, client_id)| Session { run_id, client_id }),
-        is_idempotent: version(&info).is_some_and(|version| version >= IDEMPOTENT_SINCE),
+        is_idempotent: version.is_some_and(|version| version >= IDEMPOTENT_SINCE),
+        can_leave_unmade: version.is_none_or(|version| version >= NOMKSTREAM_SINCE),
+        version,
+        risks,
         is_continuous: false,
     })
+}
+
+/// What the sections `memory` and `persistence` say of how a stream may be lost. A policy that evicts only keys that expire
+/// evicts no stream.
+fn risks(memory: &str, persistence: &str) -> Vec<&'static str> {
+    let is_bounded = field(memory, "maxmemory").is_some_and(|bytes| bytes != "0");
+    let evicts = field(memory, "maxmemory_policy").is_some_and(|it| it.starts_with("allkeys"));
+    let evicting = (is_bounded && evicts).then_some(
+        "it may evict the stream, with everything in it, when its memory is full: set `maxmemory-policy noeviction`",
+    );
+    let forgetting = (field(persistence, "aof_enabled") == Some("0")).then_some(
+        "it writes no append-only file, so a restart loses the last entries or all of them, which are then delivered again: set `appendonly yes`",
+    );
+    evicting.into_iter().chain(forgetting).collect()
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -152,6 +196,20 @@ fn version(info: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_may_lose_a_stream_says_so() {
+        let memory = |bytes, policy| {
+            format!("# Memory\r\nmaxmemory:{bytes}\r\nmaxmemory_policy:{policy}\r\n")
+        };
+        let count = |memory: &str, persistence: &str| risks(memory, persistence).len();
+        assert_eq!(count(&memory(100, "allkeys-lru"), "aof_enabled:0\r\n"), 2);
+        assert_eq!(count(&memory(100, "allkeys-lru"), "aof_enabled:1\r\n"), 1);
+        for (bytes, policy) in [(0, "allkeys-lru"), (9, "volatile-lru"), (9, "noeviction")] {
+            assert_eq!(count(&memory(bytes, policy), "aof_enabled:1\r\n"), 0, "{policy}");
+        }
+        assert_eq!(count("", ""), 0, "a server that does not tell");
+    }
 
     #[test]
     fn a_version_is_read_from_what_a_server_says() {

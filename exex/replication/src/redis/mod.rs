@@ -14,16 +14,16 @@ mod trouble;
 pub use options::RedisOptions;
 
 use crate::{Entry, Mark, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
-use add::add;
+use add::{Addition, add};
 use async_trait::async_trait;
 use budget::{Budget, Spent};
-use continuity::{Continuity, last_given};
+use continuity::{Continuity, stream_state};
 use entries::{StreamEntry, compress, hash_text, leading_group};
 use entry_id::EntryId;
 use link::Link;
 use look_back::look_back;
 use redis::RedisError;
-use retention::{Retention, trim};
+use retention::{Retention, groups, trim};
 use std::fmt;
 use tokio_util::sync::CancellationToken;
 use trouble::{explain, is_unavailable, outcome_is_unknown};
@@ -42,7 +42,9 @@ use trouble::{explain, is_unavailable, outcome_is_unknown};
 /// deleted it before the connection was back, on an older server or after a longer outage.
 ///
 /// A server that has lost what it had confirmed, because it was restarted without its data or replaced by a replica that was
-/// behind, is found out by the stream's ids: [`TargetError::Lost`].
+/// behind, is found out by the stream's ids: [`TargetError::Lost`]. So is a stream that was deleted or evicted under an open
+/// connection: once it has entries it is never made again by an addition (`NOMKSTREAM`, Redis 6.2), and where a consumer
+/// made it again, it has had fewer entries than it should have (Redis 7.0).
 ///
 /// Whatever the server refuses can be mended there, so it is waited for, a wrong password too. [`Target::health`] shows it.
 pub struct RedisTarget {
@@ -55,6 +57,8 @@ pub struct RedisTarget {
     continuity: Continuity,
     budget: Budget,
     retention: Retention,
+    /// What the log has said of the server's settings.
+    warned_of: Vec<&'static str>,
     stop: CancellationToken,
     health: TargetHealth,
 }
@@ -101,6 +105,7 @@ impl RedisTarget {
                 continuity: Continuity::default(),
                 budget: Budget::new(options.byte_budget),
                 retention: Retention::new(options.trim_acknowledged),
+                warned_of: Vec::new(),
                 stop,
                 health: TargetHealth::default(),
             }),
@@ -124,16 +129,19 @@ impl RedisTarget {
         let open = self.link.open().await?;
         self.is_uncertain = true;
         let producer_id = open.is_idempotent.then_some(self.producer_id.as_str());
-        let added = add(&mut open.connection, &self.topic, producer_id, &entries).await;
+        let must_exist = open.can_leave_unmade && self.continuity.must_exist();
+        let addition = Addition { topic: &self.topic, producer_id, must_exist };
+        let added = add(&mut open.connection, addition, &entries).await;
         self.is_uncertain = added.as_ref().is_err_and(outcome_is_unknown);
-        if producer_id.is_some() && added.as_ref().is_err_and(is_unavailable) {
-            self.link.do_without_idempotence();
+        if added.as_ref().is_err_and(is_unavailable) {
+            self.link.do_without(producer_id.is_some());
         }
         if self.retention.is_on() && added.as_ref().is_err_and(|e| e.code() == Some("OOM")) {
             // The next attempt may find the room that this makes.
             self.trim().await?;
         }
-        if let Some(id) = EntryId::parse(&added?) {
+        let Some(ids) = added? else { return Err(Setback::Lost(self.continuity.gone())) };
+        for id in ids.iter().filter_map(|id| EntryId::parse(id)) {
             self.continuity.given(id.into());
         }
         failpoint::hit("after_pipeline");
@@ -148,9 +156,15 @@ impl RedisTarget {
         if open.is_continuous {
             return Ok(());
         }
-        let last = last_given(&mut open.connection, &self.topic).await?;
+        if self.warned_of != open.risks {
+            self.warned_of.clone_from(&open.risks);
+            for risk in &open.risks {
+                tracing::warn!(target_url = self.name, "The Redis server can lose blocks: {risk}");
+            }
+        }
+        let state = stream_state(&mut open.connection, &self.topic).await?;
         open.is_continuous = true;
-        match last.and_then(|last| self.continuity.compare(last)) {
+        match state.and_then(|state| self.continuity.compare(state)) {
             Some(kept) => Err(Setback::Lost(kept)),
             None => Ok(()),
         }
@@ -201,34 +215,52 @@ impl RedisTarget {
         }
     }
 
-    async fn trim(&mut self) -> Result<(), RedisError> {
+    /// Looks at the stream's groups: whether they are those of the stream that was added to, and what can go.
+    async fn trim(&mut self) -> Result<(), Setback> {
         let open = self.link.open().await?;
-        match trim(&mut open.connection, &self.topic).await {
-            Ok((removed, needed)) => {
-                if let Some(needed) = needed {
-                    self.continuity.needed_from(needed.into());
-                }
+        let asked = match groups(&mut open.connection, &self.topic).await {
+            Ok(asked) => asked,
+            Err(error) => return self.not_trimmed(error),
+        };
+        if self.continuity.misses_some(asked.count) {
+            // Groups may count wrong, a stream does not.
+            let state = stream_state(&mut open.connection, &self.topic).await?;
+            if let Some(state) = state.filter(|state| self.continuity.misses_some(state.count)) {
+                // The other stream may have the last entries.
+                self.is_uncertain = true;
+                return Err(Setback::Lost(self.continuity.replaced(state)));
+            }
+        }
+        let Some(needed) = asked.needed else { return Ok(()) };
+        self.continuity.needed_from(needed.into());
+        if !self.retention.is_on() {
+            return Ok(());
+        }
+        match trim(&mut open.connection, &self.topic, needed).await {
+            Ok(removed) => {
                 tracing::debug!(target_url = self.name, removed, "removed acknowledged entries");
+                Ok(())
             }
-            Err(error) if error.code() == Some("NOPERM") => {
-                let target = &self.name;
-                tracing::warn!(target_url = target, "nothing is trimmed any more: {error}");
-                self.retention.end();
-            }
-            Err(error) if outcome_is_unknown(&error) => return Err(error),
-            Err(error) => tracing::debug!(target_url = self.name, "not trimmed: {error}"),
+            Err(error) => self.not_trimmed(error),
+        }
+    }
+
+    fn not_trimmed(&mut self, error: RedisError) -> Result<(), Setback> {
+        if error.code() == Some("NOPERM") {
+            let target = &self.name;
+            tracing::warn!(target_url = target, "nothing is trimmed any more: {error}");
+            self.retention.end();
+        } else if outcome_is_unknown(&error) {
+            return Err(error.into());
+        } else {
+            tracing::debug!(target_url = self.name, "not trimmed: {error}");
         }
         Ok(())
     }
 
-    /// Trims the stream if it is time. Trouble is left for the next delivery.
-    async fn tidy(&mut self) {
-        if self.retention.is_due()
-            && let Err(error) = self.trim().await
-        {
-            tracing::debug!(target_url = self.name, "not trimmed: {error}");
-            self.disconnect();
-        }
+    /// Looks at the stream's groups if it is time.
+    async fn tidy(&mut self) -> Result<(), Setback> {
+        if self.retention.is_due() { self.trim().await } else { Ok(()) }
     }
 
     fn disconnect(&mut self) {
@@ -270,11 +302,20 @@ impl Target for RedisTarget {
                 }
             }
         }
-        tokio::select! {
-            () = self.tidy() => {}
-            () = stop.cancelled() => {}
+        let tidied = tokio::select! {
+            tidied = self.tidy() => tidied,
+            () = stop.cancelled() => Ok(()),
+        };
+        match tidied {
+            Ok(()) => Ok(()),
+            Err(Setback::Lost(kept)) => Err(TargetError::Lost { target: name, kept }),
+            // What the trouble is shows with the next delivery.
+            Err(setback) => {
+                tracing::debug!(target_url = name, "not trimmed: {setback}");
+                self.disconnect();
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn mark(&self) -> Option<Mark> {
@@ -283,6 +324,14 @@ impl Target for RedisTarget {
 
     fn resume(&mut self, mark: Mark) {
         self.continuity.given(mark);
+    }
+
+    fn acknowledged(&self) -> Option<Mark> {
+        Some(self.continuity.acknowledged()).filter(|mark| *mark > Mark::default())
+    }
+
+    fn resume_acknowledged(&mut self, mark: Mark) {
+        self.continuity.needed_from(Mark(mark.0.saturating_add(1)));
     }
 
     fn health(&self) -> TargetHealth {

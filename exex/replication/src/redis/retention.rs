@@ -17,17 +17,19 @@ const MOST_AT_ONCE: u32 = 1000;
 #[derive(Debug)]
 pub(super) struct Retention {
     is_on: bool,
+    /// Whether the server lets us look.
+    may_look: bool,
     last: Option<Instant>,
 }
 
 impl Retention {
     pub(super) const fn new(is_on: bool) -> Self {
-        Self { is_on, last: None }
+        Self { is_on, may_look: true, last: None }
     }
 
-    /// Whether it is time. Says so once for each interval.
+    /// Whether it is time to look at the groups, also if nothing is removed. Says so once for each interval.
     pub(super) fn is_due(&mut self) -> bool {
-        let due = self.is_on && self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        let due = self.may_look && self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
         if due {
             self.last = Some(Instant::now());
         }
@@ -39,32 +41,40 @@ impl Retention {
         self.is_on
     }
 
-    /// No longer removes anything.
+    /// No longer looks, nor removes anything.
     pub(super) const fn end(&mut self) {
-        self.is_on = false;
+        (self.is_on, self.may_look) = (false, false);
     }
 }
 
-/// Removes the stream's oldest entries as far as every group has acknowledged them. Returns how many that were, and the first
-/// entry that some group may still need, if there is a group.
+/// What a stream's groups say of it.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// The first entry that some group may still need; `None` if there is no group.
+    pub(super) needed: Option<EntryId>,
+    /// How many entries the stream has had in its life, as far as its groups tell. It may be too few.
+    pub(super) count: Option<u64>,
+}
+
+/// Removes the stream's oldest entries, up to the first that some group may still need. Returns how many that were.
 ///
 /// The server may leave some of those that share a node with later ones.
 pub(super) async fn trim(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
-) -> RedisResult<(u64, Option<EntryId>)> {
-    let Some(first_kept) = first_kept(connection, topic).await? else { return Ok((0, None)) };
+    needed: EntryId,
+) -> RedisResult<u64> {
     let mut trim = redis::cmd("XTRIM");
-    trim.arg(topic).arg("MINID").arg("~").arg(first_kept.to_string());
+    trim.arg(topic).arg("MINID").arg("~").arg(needed.to_string());
     trim.arg("LIMIT").arg(MOST_AT_ONCE);
-    Ok((trim.query_async(connection).await?, Some(first_kept)))
+    trim.query_async(connection).await
 }
 
-/// The first entry that some group may still need; `None` if there is no group.
-async fn first_kept(
+/// Asks for the stream's groups.
+pub(super) async fn groups(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
-) -> RedisResult<Option<EntryId>> {
+) -> RedisResult<Groups> {
     let groups = redis::cmd("XINFO").arg("GROUPS").arg(topic).to_owned();
     let groups: StreamInfoGroupsReply = groups.query_async(connection).await?;
     let mut first_kept: Option<EntryId> = None;
@@ -79,7 +89,13 @@ async fn first_kept(
         let needed = needed.unwrap_or_default();
         first_kept = Some(first_kept.map_or(needed, |kept| kept.min(needed)));
     }
-    Ok(first_kept)
+    let counts = groups.groups.iter().filter_map(|group| {
+        // Neither is told before Redis 7.0, nor always after it.
+        group.entries_read.or(group.lag)?;
+        let [read, lag] = [group.entries_read, group.lag].map(Option::unwrap_or_default);
+        u64::try_from(read.saturating_add(lag)).ok()
+    });
+    Ok(Groups { needed: first_kept, count: counts.max() })
 }
 
 /// The first entry that a group needs: the first that it has not acknowledged, or the one after the last it was given.
@@ -114,6 +130,10 @@ mod tests {
         let mut retention = Retention::new(true);
         assert!(retention.is_due());
         assert!(!retention.is_due());
-        assert!(!Retention::new(false).is_due());
+        let mut looking = Retention::new(false);
+        assert!(looking.is_due() && !looking.is_on());
+        let mut ended = Retention::new(true);
+        ended.end();
+        assert!(!ended.is_due() && !ended.is_on());
     }
 }

@@ -35,6 +35,9 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         Some("MOVED" | "CROSSSLOT" | "CLUSTERDOWN") => {
             "name a server that is not part of a cluster"
         }
+        _ if error.to_string().contains("invalid bulk length") => {
+            "the block is longer than the server takes: raise its proto-max-bulk-len"
+        }
         _ if error.kind() == ErrorKind::AuthenticationFailed => login,
         _ if error.to_string().contains("refused to switch database") => {
             "the server has no such database: check the path of the URL, or raise `databases`"
@@ -51,6 +54,14 @@ fn advice(error: &RedisError) -> Option<&'static str> {
 mod tests {
     use super::*;
     use redis::ServerErrorKind;
+
+    #[test]
+    fn a_block_that_is_too_long_for_the_server_is_told_from_an_outage() {
+        let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+        let detail = "Protocol error: invalid bulk length".to_owned();
+        let error = RedisError::from((kind, "An error was signalled by the server", detail));
+        assert!(explain(&error).contains("raise its proto-max-bulk-len"), "{}", explain(&error));
+    }
 
     #[test]
     fn only_a_reply_tells_what_happened() {

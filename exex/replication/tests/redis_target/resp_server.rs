@@ -89,7 +89,9 @@ async fn read_length(stream: &mut BufReader<TcpStream>, sign: char) -> Option<us
 
 impl State {
     fn answer(&mut self, words: &[String]) -> String {
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let words = words.iter().map(String::as_str);
+        // The stream is always there.
+        let words: Vec<_> = words.filter(|word| *word != "NOMKSTREAM").collect();
         match words[..] {
             ["INFO", ..] => bulk("# Server\r\nredis_version:8.6.0\r\nrun_id:stand-in\r\n"),
             ["CLIENT", "ID"] => ":7\r\n".to_owned(),

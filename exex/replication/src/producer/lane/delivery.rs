@@ -3,7 +3,12 @@
 use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
 use crate::{
     Mark, ProducerError, SkippedRange, TargetError, failpoint,
-    producer::{cursors::Cursors, ring::How, target_thread::Failure, window::Batch},
+    producer::{
+        cursors::Cursors,
+        ring::How,
+        target_thread::{Failure, Position},
+        window::Batch,
+    },
 };
 use std::{
     convert::Infallible,
@@ -38,10 +43,10 @@ impl Lane {
             let begun = Instant::now();
             failpoint::hit("before_deliver");
             match self.send(&batch, &ring, window).await {
-                Ok(mark) => {
+                Ok(position) => {
                     failpoint::hit("after_deliver");
                     self.report.delivered(&batch, begun.elapsed());
-                    batch.set_mark(mark.unwrap_or_default());
+                    batch.set_position(position);
                 }
                 Err(Failure::Target(TargetError::Lost { kept, .. })) => {
                     self.deliver_again(ring, kept).await?;
@@ -91,7 +96,7 @@ impl Lane {
         batch: &Batch,
         ring: &Ring,
         window: &mut Window,
-    ) -> Result<Option<Mark>, Failure> {
+    ) -> Result<Position, Failure> {
         let Timing { slow_target, poll, .. } = self.common.timing;
         let (report, wake) = (&self.report, &mut self.wake);
         tokio::select! {
@@ -113,8 +118,9 @@ impl Lane {
         self.cursor = None;
         Arc::make_mut(&mut ring).advance(&batch.passed);
         let (passed, first_kept) = (Arc::new(batch.passed.clone()), ring.first_kept());
+        let acknowledged = batch.acknowledged;
         failpoint::hit("before_cursor");
-        self.write(move |cursors| cursors.advance(id, &passed, first_kept)).await?;
+        self.write(move |cursors| cursors.advance(id, &passed, first_kept, acknowledged)).await?;
         failpoint::hit("after_cursor");
         self.cursor = Some((id, Arc::clone(&ring)));
         self.succeeded();

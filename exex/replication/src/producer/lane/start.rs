@@ -25,7 +25,8 @@ impl Lane {
             }
         };
         if let Some(mark) = ring.mark() {
-            while let Err(failure) = self.target.resume(mark).await {
+            let acknowledged = self.write(move |cursors| cursors.acknowledged(id)).await?;
+            while let Err(failure) = self.target.resume(mark, acknowledged).await {
                 self.target_failed(failure).await?;
             }
         }

@@ -38,6 +38,9 @@ struct Content {
     tricks: VecDeque<Trick>,
     waiting: bool,
     largest_batch: usize,
+    /// What the target says that its consumers have acknowledged, and what it was told of that at a start.
+    acknowledged: Option<Mark>,
+    told_acknowledged: Option<Mark>,
 }
 
 impl Content {
@@ -103,6 +106,14 @@ impl Inbox {
         self.lock().waiting
     }
 
+    pub(super) fn acknowledge(&self, mark: Mark) {
+        self.lock().acknowledged = Some(mark);
+    }
+
+    pub(super) fn told_acknowledged(&self) -> Option<Mark> {
+        self.lock().told_acknowledged
+    }
+
     pub(super) fn largest_batch(&self) -> usize {
         self.lock().largest_batch
     }
@@ -133,6 +144,14 @@ impl Target for MemoryTarget {
 
     fn mark(&self) -> Option<Mark> {
         Some(Mark(self.inbox.lock().taken.len() as u128))
+    }
+
+    fn acknowledged(&self) -> Option<Mark> {
+        self.inbox.lock().acknowledged
+    }
+
+    fn resume_acknowledged(&mut self, mark: Mark) {
+        self.inbox.lock().told_acknowledged = Some(mark);
     }
 
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
