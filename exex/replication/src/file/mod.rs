@@ -1,11 +1,13 @@
 //! A folder of chunk files: the `file://` target of bsp-geth v2.2.0, see [`bsp_codec::chunk`].
 
+mod position;
 mod repair;
 mod supplements;
 mod writer;
 
-use crate::{Entry, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
+use crate::{Entry, Mark, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
 use async_trait::async_trait;
+use position::Position;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -20,11 +22,15 @@ use writer::{AppendError, ChunkWriter};
 /// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one that was, so
 /// no file is ever truncated; what a crash left behind of a record is cut off before anything new is
 /// written; and one process at a time writes to a folder. What was written last
-/// is not written again: the last batch, and at the begin of a session all of the last chunk that has records.
+/// is not written again: the last batch, and at the begin of a session all of the last chunk that has records. Where the
+/// chunk that an earlier process wrote to last was damaged since, what follows the damage is found out to be missing:
+/// [`TargetError::Lost`].
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,
     folder: Arc<Mutex<Folder>>,
+    /// After all that was delivered, by an earlier process too.
+    mark: Option<Mark>,
     stop: CancellationToken,
     health: TargetHealth,
 }
@@ -34,6 +40,16 @@ struct Folder {
     path: PathBuf,
     /// `None` until it could be opened.
     writer: Option<ChunkWriter>,
+    /// Up to where an earlier process has written, until it was compared with what is there.
+    resumed: Option<Position>,
+}
+
+/// What a delivery finds.
+enum Found {
+    /// The batch is on disk, and the session's records end here.
+    Taken(Option<Position>),
+    /// Records that were on disk can't be read any longer, from here on.
+    Lost(Position),
 }
 
 impl FileTarget {
@@ -66,8 +82,9 @@ impl FileTarget {
 
     fn unopened(folder: &Path, stop: CancellationToken) -> Self {
         let name = TargetUrl::File(folder.to_owned()).to_string();
-        let folder = Folder { path: folder.to_owned(), writer: None };
-        Self { name, folder: Arc::new(Mutex::new(folder)), stop, health: TargetHealth::default() }
+        let folder = Folder { path: folder.to_owned(), writer: None, resumed: None };
+        let folder = Arc::new(Mutex::new(folder));
+        Self { name, folder, mark: None, stop, health: TargetHealth::default() }
     }
 
     fn folder(&self) -> MutexGuard<'_, Folder> {
@@ -83,8 +100,18 @@ impl Folder {
         })
     }
 
-    fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
-        self.open()?.append(batch)
+    fn append(&mut self, batch: &[Entry]) -> Result<Found, AppendError> {
+        self.open()?;
+        if let Some(resumed) = self.resumed
+            && let Some(left) = resumed.what_is_left(&self.path)?
+        {
+            self.resumed = None;
+            return Ok(Found::Lost(left));
+        }
+        self.resumed = None;
+        let writer = self.open()?;
+        writer.append(batch)?;
+        Ok(Found::Taken(writer.position()))
     }
 }
 
@@ -101,7 +128,15 @@ impl Target for FileTarget {
             let append =
                 move || folder.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
             match tokio::task::spawn_blocking(append).await {
-                Ok(Ok(())) => break,
+                Ok(Ok(Found::Taken(position))) => {
+                    self.mark = self.mark.max(position.and_then(Position::mark));
+                    break;
+                }
+                Ok(Ok(Found::Lost(left))) => {
+                    let kept = left.mark().unwrap_or_default();
+                    self.mark = Some(kept);
+                    return Err(TargetError::Lost { target: self.name.clone(), kept });
+                }
                 Ok(Err(AppendError::Io(error))) => outage.wait(&error).await?,
                 Ok(Err(error @ AppendError::Entry { .. })) => {
                     let (target, reason) = (self.name.clone(), error.to_string());
@@ -113,6 +148,15 @@ impl Target for FileTarget {
         }
         outage.end();
         Ok(())
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.mark
+    }
+
+    fn resume(&mut self, mark: Mark) {
+        self.mark = Some(mark);
+        self.folder().resumed = Position::of(mark);
     }
 
     fn health(&self) -> TargetHealth {

@@ -26,6 +26,13 @@ pub(super) fn synced_hashes(path: &Path) -> io::Result<HashSet<B256>> {
     Ok(read(&mut file)?.hashes)
 }
 
+/// How many bytes of a chunk are whole records, from its start.
+pub(super) fn whole_bytes(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(read(&mut file)?.end.map_or_else(|error| error.offset, |()| length))
+}
+
 /// Cuts off the part of a record that a chunk ends in, if it does. The bytes are kept beside it, in `<chunk>.torn`: damage in the
 /// midst of a file looks the same, and then there may be whole records behind it.
 ///

@@ -293,3 +293,47 @@ fn no_record_is_written_before_its_supplement_is_on_disk() {
     let next = ChunkName { chunk: 1, ..name };
     assert!(folder.path().join(next.supplements()).is_file());
 }
+
+#[test]
+fn what_follows_the_damage_in_the_last_chunk_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let random = incompressible(1000);
+    let batch = |number| [entry(number, random.clone())];
+    let mut target = open(folder.path());
+    assert_eq!(target.mark(), None);
+    let marks = [1, 2, 3].map(|number| {
+        block_on(target.deliver(&batch(number))).unwrap();
+        target.mark().unwrap()
+    });
+    assert!(marks.is_sorted());
+    drop(target);
+
+    // Undamaged, also when it has been consumed and removed.
+    let resumed = || {
+        let mut target = open(folder.path());
+        target.resume(marks[2]);
+        target
+    };
+    block_on(resumed().deliver(&[])).unwrap();
+    block_on(resumed().deliver(&batch(3))).unwrap();
+    assert_eq!(records(folder.path()).len(), 3, "it is there already");
+
+    // A bit in the second record's length.
+    let (name, mut bytes) = chunks(folder.path()).into_iter().next().unwrap();
+    let path = folder.path().join(name.to_string());
+    let second = bytes.len() / 3;
+    bytes[second] ^= 0x40;
+    fs::write(&path, &bytes).unwrap();
+    let mut target = resumed();
+    let error = block_on(target.deliver(&batch(4))).unwrap_err();
+    assert!(matches!(error, TargetError::Lost { kept, .. } if kept == marks[0]), "{error}");
+    // It is told once, and what was written before the damage is not written again.
+    block_on(target.deliver(&[2, 3, 4].map(|number| batch(number)[0].clone()))).unwrap();
+    assert!(target.mark().unwrap() > marks[2]);
+    let last = chunks(folder.path()).into_values().next_back().unwrap();
+    assert_eq!(ChunkReader::new(&last).count(), 3);
+
+    drop(target);
+    fs::remove_file(path).unwrap();
+    block_on(resumed().deliver(&batch(5))).unwrap();
+}

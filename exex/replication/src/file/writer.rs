@@ -1,6 +1,6 @@
 //! The chunk that is being written, and the one that comes after it.
 
-use super::{repair, supplements::SupplementFile};
+use super::{position::Position, repair, supplements::SupplementFile};
 use crate::{Entry, failpoint};
 use alloy_primitives::B256;
 use bsp_codec::{
@@ -44,6 +44,8 @@ pub(super) struct ChunkWriter {
     /// What was written last, in this session or the one before. Whoever waited for it may have ended before he heard
     /// of it, and deliver it again.
     written_last: HashSet<B256>,
+    /// The end of what this session has written.
+    position: Option<Position>,
 }
 
 #[derive(Debug)]
@@ -74,10 +76,20 @@ impl ChunkWriter {
         }
         let written_last = last_hashes(folder, &chunks)?;
         let next = ChunkName { session: new_session(last), chunk: 0 };
-        let mut writer =
-            Self { folder: folder.to_owned(), handle, next, chunk: None, written_last };
+        let mut writer = Self {
+            folder: folder.to_owned(),
+            handle,
+            next,
+            chunk: None,
+            written_last,
+            position: None,
+        };
         writer.chunk = Some(writer.make_chunk()?);
         Ok(writer)
+    }
+
+    pub(super) const fn position(&self) -> Option<Position> {
+        self.position
     }
 
     /// Appends records and syncs them, but for those that were written last.
@@ -106,6 +118,7 @@ impl ChunkWriter {
             chunk.give_up();
             return Err(error);
         }
+        self.position = Some(Position { chunk: chunk.name, end: chunk.synced });
         if chunk.synced < CHUNK_ROTATE_BYTES {
             self.chunk = Some(chunk);
         } else {
