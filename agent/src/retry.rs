@@ -67,6 +67,8 @@ impl Retry {
                     }
                     return Some(done);
                 }
+                // What an attempt says then is that it was told to stop.
+                Err(_) if self.stop.is_cancelled() => return None,
                 Err(error) => {
                     let pause = backoff.next_pause();
                     tracing::warn!("{what}: {error}; trying again in {} ms", pause.as_millis());
@@ -135,5 +137,22 @@ mod tests {
         retry.stop.cancel();
         let done: Option<()> = retry.until_done("writing", || async { Err("full") }).await;
         assert_eq!(done, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_because_of_the_stop_is_no_trouble() {
+        let retry = retry();
+        let attempts = Cell::new(0);
+        let done: Option<()> = retry
+            .until_done("writing", || {
+                attempts.set(attempts.get() + 1);
+                if attempts.get() == FAILURES_BEFORE_ALARM {
+                    retry.stop.cancel();
+                }
+                async { Err("the agent stops") }
+            })
+            .await;
+        assert_eq!(done, None);
+        assert!(retry.alarms.raised().is_empty());
     }
 }
