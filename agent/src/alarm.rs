@@ -17,6 +17,8 @@ pub enum AlarmKind {
     SourceUnavailable,
     /// Entries went before they were handled.
     EntriesLost,
+    /// Another process reads as the same consumer.
+    ConsumerShared,
     /// A message went to the dead letters.
     DeadLetter,
     /// A segment can't be written: full disk, missing or read-only folder.
@@ -53,6 +55,7 @@ impl AlarmKind {
         match self {
             Self::SourceUnavailable => "source_unavailable",
             Self::EntriesLost => "entries_lost",
+            Self::ConsumerShared => "consumer_shared",
             Self::DeadLetter => "dead_letter",
             Self::StoreFailing => "store_failing",
             Self::JournalFailing => "journal_failing",

@@ -10,8 +10,9 @@ use crate::{
     proof::{LedgerProver, preflight},
     server::Server,
     source::{
+        SourceError,
         folder::FolderSource,
-        redis::{Overview, ca_file_from_env, overview_if_there},
+        redis::{Overview, ca_file_from_env, check_writes, overview_if_there},
     },
 };
 use bsp_capture::ExecutionSpec;
@@ -132,23 +133,31 @@ async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     };
     let url = parts::redis_url(url, password)?;
     let ca_file = ca_file_from_env();
-    let seen = tokio::time::timeout(DEADLINE, overview_if_there(&url, ca_file.as_deref())).await;
-    let seen = match seen {
-        Ok(seen) => seen.map_err(|error| error.to_string()),
+    let asked = async {
+        let seen = overview_if_there(&url, ca_file.as_deref()).await?;
+        Ok::<_, SourceError>((seen, check_writes(&url, ca_file.as_deref()).await?))
+    };
+    let asked = match tokio::time::timeout(DEADLINE, asked).await {
+        Ok(asked) => asked.map_err(|error| error.to_string()),
         Err(_) => Err(format!("{url} does not answer within {} s", DEADLINE.as_secs())),
     };
-    Ok(match seen {
-        Ok(Some(seen)) => redis(&seen),
-        Ok(None) => vec![
-            told("redis", Ok(url.to_string())),
-            told("stream", Ok("is not there yet; it is made at the start".to_owned())),
-        ],
-        Err(error) => vec![told("redis", Err(error))],
-    })
+    let (seen, note) = match asked {
+        Ok(asked) => asked,
+        Err(error) => return Ok(vec![told("redis", Err(error))]),
+    };
+    let server = note.map_or_else(|| url.to_string(), |note| format!("{url}: {note}"));
+    let mut checks = vec![told("redis", Ok(server))];
+    match seen {
+        Some(seen) => checks.extend(stream(&seen)),
+        None => {
+            let told_later = "is not there yet; it is made at the start".to_owned();
+            checks.push(told("stream", Ok(told_later)));
+        }
+    }
+    Ok(checks)
 }
 
-fn redis(seen: &Overview) -> Vec<Check> {
-    let length = seen.length;
+fn stream(seen: &Overview) -> Vec<Check> {
     let group = seen.groups.iter().find(|group| group.ours);
     let group = group.map_or_else(
         || "is made at the start, and reads the stream from its beginning".to_owned(),
@@ -157,11 +166,11 @@ fn redis(seen: &Overview) -> Vec<Check> {
             format!("{}: {lag} undelivered, {} pending", group.name, group.pending)
         },
     );
-    vec![
-        told("redis", Ok(seen.source.clone())),
-        told("stream", Ok(format!("{length} entries, {} dead letters", seen.dead))),
-        told("group", Ok(group)),
-    ]
+    let unread = seen.unread.as_ref().map_or_else(String::new, |unread| {
+        format!("; no group will read those before {} (see `bsp status`)", unread.before)
+    });
+    let entries = format!("{} entries, {} dead letters{unread}", seen.length, seen.dead);
+    vec![told("stream", Ok(entries)), told("group", Ok(group))]
 }
 
 async fn proofs(config: &AgentConfig) -> Result<Vec<Check>, StartError> {

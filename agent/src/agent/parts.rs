@@ -16,7 +16,7 @@ use crate::{
     secret::Secret,
     segments::SegmentFolder,
     source::{
-        Source, UnselectedFolder,
+        EntryId, Source, UnselectedFolder,
         folder::FolderSource,
         redis::{self, RedisSourceConfig},
         url::{RedisUrl, UrlError},
@@ -79,7 +79,7 @@ impl Parts {
             chain_spec: chain_spec(settings.genesis.as_deref())?,
             pinner: pinner(settings)?,
             prover: prover(config, data, alarms, stop).await?,
-            source: source(config, &consumer, alarms, stop).await?,
+            source: source(config, &consumer, in_work(&journal)?, alarms, stop).await?,
             journal,
             consumer,
         })
@@ -147,12 +147,20 @@ pub(super) fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, St
     Ok(Some(ChainSpec::from_genesis(&genesis)))
 }
 
+/// The entries of blocks that go on from the journal: their segments are on disk, so they need not come again.
+fn in_work(journal: &Journal) -> Result<Vec<EntryId>, StartError> {
+    let stored = journal.unfinished()?.into_iter().filter(|record| record.stage.is_stored());
+    Ok(stored.flat_map(|record| record.entries).collect())
+}
+
 async fn source(
     config: &AgentConfig,
     consumer: &str,
+    in_work: Vec<EntryId>,
     alarms: &Alarms,
     stop: &CancellationToken,
 ) -> Result<Source, StartError> {
+    let data_dir = &config.segments.data_dir;
     match &config.source {
         SourceConfig::Redis { url, password } => {
             let config = RedisSourceConfig {
@@ -160,11 +168,13 @@ async fn source(
                 consumer: consumer.to_owned(),
                 claim_idle: config.intake.claim_idle,
                 ca_file: redis::ca_file_from_env(),
+                data_dir: data_dir.clone(),
+                in_work,
             };
             Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
         }
         SourceConfig::Folder(folder) => {
-            let state = config.segments.data_dir.join("source");
+            let state = data_dir.join("source");
             let max = usize::try_from(config.intake.max_decoded_bytes).unwrap_or(usize::MAX);
             let source = FolderSource::new(folder, state).with_max_replica_bytes(max);
             Ok(source.with_idle(config.intake.claim_idle).open(alarms, stop)?)

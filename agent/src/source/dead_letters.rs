@@ -1,23 +1,36 @@
-//! Dead letters of sources that are folders: two files for each, the payload and what is wrong with it.
+//! Dead letters in a folder, two files for each: the payload and what is wrong with it. Those of sources that are folders,
+//! and those of a stream whose server can't take them.
 
 use super::DeadLetter;
 use crate::alarm::now_ms;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`.
+/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`, for an entry of a stream with the
+/// stream's name and an underscore before that.
 #[derive(Debug, Clone)]
 pub(super) struct DeadLetterFolder(PathBuf);
+
+/// Where an entry of a stream came from, in the `.json` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamOrigin {
+    /// The stream.
+    pub topic: String,
+    /// The group whose agent gave up on it.
+    pub group: String,
+}
 
 /// The content of the `.json` file.
 #[derive(Serialize)]
 struct Description<'a> {
     #[serde(flatten)]
     letter: &'a DeadLetter,
+    #[serde(flatten)]
+    origin: Option<&'a StreamOrigin>,
     /// In milliseconds since 1970.
     buried_ms: u64,
     /// The file with the payload, if there is any.
@@ -37,25 +50,44 @@ impl DeadLetterFolder {
 
     /// Keeps a letter. On return it is on disk. Keeping it again replaces it.
     pub(super) fn keep(&self, letter: &DeadLetter) -> io::Result<()> {
-        self.keep_from(letter, letter.payload.as_deref())
+        self.keep_from(letter, None, letter.payload.as_deref())
+    }
+
+    /// Keeps a letter of a stream. On return it is on disk. Keeping it again replaces it.
+    pub(super) fn keep_of_stream(
+        &self,
+        letter: &DeadLetter,
+        origin: &StreamOrigin,
+    ) -> io::Result<()> {
+        self.keep_from(letter, Some(origin), letter.payload.as_deref())
     }
 
     /// Keeps a letter whose payload is the rest of a file.
     pub(super) fn keep_rest(&self, letter: &DeadLetter, path: &Path, from: u64) -> io::Result<()> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
-        self.keep_from(letter, Some(file))
+        self.keep_from(letter, None, Some(file))
     }
 
     /// The payload is there before the description that names it.
-    fn keep_from(&self, letter: &DeadLetter, payload: Option<impl Read>) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
-        let stem: String = letter.entry.0.chars().map(file_character).collect();
+    fn keep_from(
+        &self,
+        letter: &DeadLetter,
+        origin: Option<&StreamOrigin>,
+        payload: Option<impl Read>,
+    ) -> io::Result<()> {
+        if !self.0.is_dir() {
+            fs::create_dir_all(&self.0)?;
+            self.0.parent().map_or(Ok(()), sync_folder)?;
+        }
+        let topic = origin.map_or_else(String::new, |origin| format!("{}_", origin.topic));
+        let stem: String =
+            topic.chars().chain(letter.entry.0.chars()).map(file_character).collect();
         let payload_file = payload.is_some().then(|| format!("{stem}.bin"));
         if let Some((mut payload, name)) = payload.zip(payload_file.as_ref()) {
             write_file(&self.0.join(name), &mut payload)?;
         }
-        let description = Description { letter, buried_ms: now_ms(), payload_file };
+        let description = Description { letter, origin, buried_ms: now_ms(), payload_file };
         let json = serde_json::to_vec_pretty(&description)?;
         write_file(&self.0.join(format!("{stem}.json")), &mut &json[..])
     }
@@ -134,6 +166,18 @@ mod tests {
         assert_eq!((&described["hash"], &described["reason"]), (&"0xab".into(), &"not RLP".into()));
         assert_eq!(described["payload_file"], "sess-1-chunk-2.rlp_77.bin");
         assert_eq!(description(&folder, ".._evil_name.json")["payload_file"], Value::Null);
+    }
+
+    #[test]
+    fn a_letter_of_a_stream_names_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let origin = StreamOrigin { topic: "a:b".to_owned(), group: "g".to_owned() };
+        let letters = DeadLetterFolder::new(scratch.path().to_owned());
+        letters.keep_of_stream(&letter("17-0", Some(b"bytes")), &origin).unwrap();
+        let described = description(scratch.path(), "a_b_17-0.json");
+        assert_eq!((&described["topic"], &described["group"]), (&"a:b".into(), &"g".into()));
+        assert_eq!(described["payload_file"], "a_b_17-0.bin");
+        assert_eq!(fs::read(scratch.path().join("a_b_17-0.bin")).unwrap(), b"bytes");
     }
 
     #[test]

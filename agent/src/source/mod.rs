@@ -11,6 +11,7 @@ pub mod redis;
 mod unselected;
 pub mod url;
 
+pub use dead_letters::StreamOrigin;
 pub use merged::merge;
 pub use unselected::UnselectedFolder;
 
@@ -40,7 +41,8 @@ pub struct Delivery {
     pub hash: Option<String>,
     /// The entry's payload, if there is such a field.
     pub payload: Option<Payload>,
-    /// How often the entry was delivered to any consumer, this time included, where the source knows.
+    /// How often the entry was delivered to any consumer, this time included, where the source knows: since it was last
+    /// released, and without reads that failed.
     pub deliveries: u64,
 }
 

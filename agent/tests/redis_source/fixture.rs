@@ -10,7 +10,11 @@ use bsp_agent::{
     },
 };
 use redis::{aio::MultiplexedConnection, cmd};
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const TOPIC: &str = "replication";
@@ -23,6 +27,7 @@ pub(crate) struct Fixture {
     pub(crate) url: RedisUrl,
     pub(crate) alarms: Alarms,
     pub(crate) stop: CancellationToken,
+    pub(crate) data: TempDir,
 }
 
 impl Fixture {
@@ -35,6 +40,7 @@ impl Fixture {
             server,
             alarms: Alarms::default(),
             stop: CancellationToken::new(),
+            data: tempfile::tempdir().unwrap(),
         })
     }
 
@@ -53,7 +59,13 @@ impl Fixture {
         consumer: &str,
         claim_idle: Duration,
     ) -> Result<Source, SourceError> {
-        open(config(&self.url, consumer, claim_idle), self.alarms.clone(), self.stop.clone()).await
+        open(self.config(consumer, claim_idle), self.alarms.clone(), self.stop.clone()).await
+    }
+
+    /// The settings of a source whose data folder is this fixture's.
+    pub(crate) fn config(&self, consumer: &str, claim_idle: Duration) -> RedisSourceConfig {
+        let data_dir = self.data.path().to_owned();
+        RedisSourceConfig { data_dir, ..config(&self.url, consumer, claim_idle) }
     }
 
     /// Adds an entry of these fields and values.
@@ -92,7 +104,14 @@ impl Fixture {
 }
 
 pub(crate) fn config(url: &RedisUrl, consumer: &str, claim_idle: Duration) -> RedisSourceConfig {
-    RedisSourceConfig { url: url.clone(), consumer: consumer.to_owned(), claim_idle, ca_file: None }
+    RedisSourceConfig {
+        url: url.clone(),
+        consumer: consumer.to_owned(),
+        claim_idle,
+        ca_file: None,
+        data_dir: PathBuf::new(),
+        in_work: Vec::new(),
+    }
 }
 
 /// The next delivery, which must come.

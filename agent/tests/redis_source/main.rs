@@ -3,7 +3,10 @@
 mod consuming;
 mod dead;
 mod fixture;
+mod groups;
 mod outages;
+mod pressure;
+mod restart;
 mod server;
 mod topology;
 mod trimming;

@@ -1,17 +1,17 @@
 //! The dead letters of a stream, for tools: what could not be handled, with its reason.
 //!
 //! They are in the stream `<topic>.dead`, with the fields `id` (of the entry), `hash`, `data`, `reason`, `group` and `time_ms`. What
-//! the entry had not is absent.
+//! the entry had not is absent. Those that Redis could not take are in the agent's data folder, and are not seen here.
 
 use super::{
     connect::{Connection, Connector, REPLY_DEADLINE},
     id::StreamId,
-    refusal::{Verdict, judge},
+    refusal::{Verdict, advice, judge, with_advice},
     reply,
 };
 use crate::source::{SourceError, url::RedisUrl};
 use bytes::Bytes;
-use redis::{RedisError, RedisResult, Value, cmd, pipe};
+use redis::{Cmd, RedisError, RedisResult, Value, cmd, pipe};
 use serde::Serialize;
 use std::{collections::HashMap, path::Path};
 
@@ -93,11 +93,17 @@ impl DeadLetters {
     /// Puts one back into the stream as a new entry, and takes it from the dead letters.
     pub async fn retry(&mut self, id: &str) -> Result<(), DeadError> {
         let letter = self.show(id).await?;
-        if letter.hash.is_none() && letter.payload.is_none() {
-            return Err(DeadError::Empty(id.to_owned()));
-        }
+        must_hold_something(&letter)?;
         let result = put_back(&mut self.connection, &self.url, &letter).await;
         Ok(result.map_err(|error| explain(&self.url, &error))?)
+    }
+
+    /// Puts a letter that is kept elsewhere into the stream as a new entry.
+    pub async fn add(&mut self, letter: &Letter) -> Result<(), DeadError> {
+        must_hold_something(letter)?;
+        let command = adding(&self.url.topic, letter);
+        let added: RedisResult<()> = command.exec_async(&mut self.connection).await;
+        Ok(added.map_err(|error| explain(&self.url, &error))?)
     }
 
     /// Deletes one for good.
@@ -130,15 +136,29 @@ impl DeadLetters {
     }
 }
 
-async fn put_back(connection: &mut Connection, url: &RedisUrl, letter: &Letter) -> RedisResult<()> {
-    let mut transaction = pipe();
-    let add = transaction.cmd("XADD").arg(&url.topic).arg("*");
+fn must_hold_something(letter: &Letter) -> Result<(), DeadError> {
+    match letter.hash.is_none() && letter.payload.is_none() {
+        true => Err(DeadError::Empty(letter.id.clone())),
+        false => Ok(()),
+    }
+}
+
+/// Adds the entry that a letter was made of.
+fn adding(topic: &str, letter: &Letter) -> Cmd {
+    let mut add = cmd("XADD");
+    add.arg(topic).arg("*");
     if let Some(hash) = &letter.hash {
         add.arg("hash").arg(hash);
     }
     if let Some(payload) = &letter.payload {
         add.arg("data").arg(payload.as_ref());
     }
+    add
+}
+
+async fn put_back(connection: &mut Connection, url: &RedisUrl, letter: &Letter) -> RedisResult<()> {
+    let mut transaction = pipe();
+    transaction.add_command(adding(&url.topic, letter));
     if !connection.has_all_keys() {
         transaction.exec_async(connection).await?;
         transaction = pipe();
@@ -175,6 +195,9 @@ pub(super) fn explain(url: &RedisUrl, error: &RedisError) -> SourceError {
             source_name,
             reason: "there is no such stream or consumer group yet: start the agent once, or check topic and group".to_owned(),
         },
+        Verdict::Passing if advice(error).is_some() => {
+            SourceError::Refused { source_name, reason: with_advice(error) }
+        }
         Verdict::Passing => SourceError::Unavailable { source_name, reason: error.to_string() },
     }
 }

@@ -1,8 +1,28 @@
 //! The consumer group: made when it is not there, and asked who else reads the stream.
 
-use super::{connect::Connection, id::StreamId, reply};
+use super::{
+    connect::Connection,
+    id::StreamId,
+    refusal::{Verdict, judge},
+    reply,
+};
 use crate::source::url::RedisUrl;
 use redis::{RedisResult, Value, cmd};
+
+/// Makes the group if it is not there. A server at its `maxmemory` refuses to make what is there already, too, and must
+/// not keep an agent from starting that would drain it: so it is asked first.
+pub(super) async fn ensure(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
+    match all(&mut connection, &url.topic).await {
+        Ok(groups) if groups.iter().any(|group| group.name == url.group) => Ok(()),
+        Err(error) if judge(&error) != Verdict::NoGroup => Err(error),
+        _ => create(connection, url).await,
+    }
+}
+
+/// Whether the server takes a change of the stream: one that changes nothing.
+pub(super) async fn probe(connection: &mut Connection, url: &RedisUrl) -> RedisResult<()> {
+    cmd("XACK").arg(&url.topic).arg(&url.group).arg("0-0").exec_async(connection).await
+}
 
 /// Makes the group, and the stream if need be. A new group begins with the oldest entry there is, as bsp-agent v1.9.2's.
 pub(super) async fn create(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
@@ -25,7 +45,7 @@ pub(super) async fn recreate(mut connection: Connection, url: RedisUrl) -> Redis
     tracing::warn!(
         topic = url.topic,
         group = url.group,
-        "the stream or its consumer group is gone; making it anew, from the oldest entry there is"
+        "The stream or its consumer group is gone; making it anew, from the oldest entry there is"
     );
     // The stream counts from zero again, and so must what is compared with its count.
     cmd("ZREM")
@@ -45,16 +65,21 @@ pub(super) async fn all(
     reply::groups(groups)
 }
 
-/// The oldest entry that some group has not acknowledged, or has yet to read: what is older may go.
+/// The oldest entry that some group has not acknowledged, or has yet to read. `None` if ours is not among the groups:
+/// it will begin with the oldest entry there is.
 pub(super) async fn oldest_needed(
     connection: &mut Connection,
-    topic: &str,
+    url: &RedisUrl,
+    groups: &[reply::Group],
 ) -> RedisResult<Option<StreamId>> {
+    if !groups.iter().any(|group| group.name == url.group) {
+        return Ok(None);
+    }
     let mut oldest: Option<StreamId> = None;
-    for group in all(connection, topic).await? {
+    for group in groups {
         let pending = match group.pending {
             0 => None,
-            _ => first_pending(connection, topic, &group.name).await?,
+            _ => first_pending(connection, &url.topic, &group.name).await?,
         };
         let needed = pending.unwrap_or_else(|| group.last_delivered.after());
         oldest = Some(oldest.map_or(needed, |oldest| oldest.min(needed)));

@@ -14,7 +14,14 @@ pub(super) struct Hand(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     held: HashSet<StreamId>,
-    released: HashMap<StreamId, Instant>,
+    released: HashMap<StreamId, Released>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Released {
+    since: Instant,
+    /// Whether Redis counts its deliveries anew.
+    is_recounted: bool,
 }
 
 impl Hand {
@@ -33,7 +40,7 @@ impl Hand {
     /// it was released.
     pub(super) fn may_take(&self, id: StreamId, rest: Duration) -> bool {
         let mut entries = self.entries();
-        entries.released.retain(|_, since| since.elapsed() < rest);
+        entries.released.retain(|_, released| released.since.elapsed() < rest);
         !entries.held.contains(&id) && !entries.released.contains_key(&id)
     }
 
@@ -58,7 +65,22 @@ impl Hand {
     pub(super) fn release(&self, id: StreamId) {
         let mut entries = self.entries();
         if entries.held.remove(&id) {
-            entries.released.insert(id, Instant::now());
+            let released = Released { since: Instant::now(), is_recounted: false };
+            entries.released.insert(id, released);
+        }
+    }
+
+    /// Those that were released and whose deliveries Redis does not count anew yet.
+    pub(super) fn to_recount(&self) -> HashSet<StreamId> {
+        let entries = self.entries();
+        let waiting = entries.released.iter().filter(|(_, released)| !released.is_recounted);
+        waiting.map(|(id, _)| *id).collect()
+    }
+
+    /// Redis counts the entry's deliveries anew.
+    pub(super) fn recounted(&self, id: StreamId) {
+        if let Some(released) = self.entries().released.get_mut(&id) {
+            released.is_recounted = true;
         }
     }
 

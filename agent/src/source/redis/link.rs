@@ -3,7 +3,7 @@
 use super::{
     connect::{Connection, Connector},
     group,
-    refusal::{Verdict, judge},
+    refusal::{Verdict, advice, judge, with_advice},
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -16,6 +16,10 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How long after the stop an operation that is under way may take: most are over in a moment, and are then
+/// not to be done again at the next start.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// The alarm that the links of a source share: it is over when none of their operations is in trouble.
 #[derive(Debug)]
@@ -107,18 +111,42 @@ impl Link {
         F: Fn(Connection, u32) -> R,
         R: Future<Output = RedisResult<T>>,
     {
+        match self.run_unless(|_| false, operation).await? {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.explain(&error)),
+        }
+    }
+
+    /// As [`run`](Self::run), but for what has another place: an error that `gives_up` is returned at once.
+    pub(super) async fn run_unless<T, F, R>(
+        &self,
+        gives_up: fn(&RedisError) -> bool,
+        operation: F,
+    ) -> Result<RedisResult<T>, SourceError>
+    where
+        F: Fn(Connection, u32) -> R,
+        R: Future<Output = RedisResult<T>>,
+    {
         let mut failures = Failures::default();
         loop {
-            let attempt =
-                self.attempt(|connection| operation(connection, failures.backoff.failures()));
-            let result = tokio::select! {
-                biased;
-                result = attempt => result,
-                () = self.stop.cancelled() => return Err(self.stopping()),
+            let before = failures.backoff.failures();
+            let result = {
+                let attempt = self.attempt(|connection| operation(connection, before));
+                tokio::pin!(attempt);
+                tokio::select! {
+                    biased;
+                    result = &mut attempt => result,
+                    () = self.stop.cancelled() => {
+                        match tokio::time::timeout(GRACE, attempt).await {
+                            Ok(result) => result,
+                            Err(_) => return Err(self.stopping()),
+                        }
+                    }
+                }
             };
             match result {
-                Ok(value) => return Ok(value),
-                Err(error) => self.recover(&error, &mut failures).await?,
+                Err(error) if !gives_up(&error) => self.recover(&error, &mut failures).await?,
+                result => return Ok(result),
             }
         }
     }
@@ -129,25 +157,31 @@ impl Link {
         error: &RedisError,
         failures: &mut Failures,
     ) -> Result<(), SourceError> {
+        if self.stop.is_cancelled() {
+            return Err(self.stopping());
+        }
         let wait = failures.backoff.next_pause();
         let count = failures.backoff.failures();
+        let mut reason = with_advice(error);
         match judge(error) {
             Verdict::Refused(reason) => return Err(self.refused(reason)),
             Verdict::NoGroup => {
                 let remade =
                     self.attempt(|c| group::recreate(c, self.connector.url().clone())).await;
-                if remade.is_ok() && count == 1 {
-                    return Ok(());
+                match remade {
+                    Ok(()) if count == 1 => return Ok(()),
+                    Ok(()) => {}
+                    Err(error) => reason = format!("no consumer group: {}", with_advice(&error)),
                 }
             }
             Verdict::Passing => {}
         }
 
         let source = self.connector.url();
-        tracing::warn!(%source, role = self.role, %error, failures = count, ?wait, "Redis failed, trying again");
+        tracing::warn!(%source, role = self.role, error = reason, failures = count, ?wait, "Redis failed, trying again");
         if count >= FAILURES_BEFORE_ALARM {
             failures.trouble.get_or_insert_with(|| self.outages.begin());
-            let message = format!("{source} fails: {error}; trying again for ever");
+            let message = format!("{source} fails: {reason}; trying again for ever");
             self.outages.alarms.raise(AlarmKind::SourceUnavailable, message);
         }
         tokio::select! {
@@ -160,6 +194,7 @@ impl Link {
     pub(super) fn explain(&self, error: &RedisError) -> SourceError {
         match judge(error) {
             Verdict::Refused(reason) => self.refused(reason),
+            _ if advice(error).is_some() => self.refused(with_advice(error)),
             Verdict::NoGroup | Verdict::Passing => self.unavailable(error.to_string()),
         }
     }
@@ -185,7 +220,7 @@ impl Link {
         }
     }
 
-    fn refused(&self, reason: String) -> SourceError {
+    pub(super) fn refused(&self, reason: String) -> SourceError {
         SourceError::Refused { source_name: self.connector.url().to_string(), reason }
     }
 

@@ -3,12 +3,17 @@
 //! Each loss is remembered in Redis, in the sorted set `<topic>.lost`, so that one of several agents reports it, once, and
 //! across restarts: a member `<group>/<id>` for an entry that was delivered (its score is when that was found, in
 //! milliseconds), and one member for the count of those that never were (its score is the count).
+//!
+//! A server that can't take that keeps nobody from going on: the loss is told, noted in the data folder, and remembered in
+//! Redis when it has room again.
 
 use super::{
     connect::Connection,
     id::StreamId,
     link::Link,
     members::{entry_member, undelivered_member},
+    overflow::{Lost, Overflow},
+    refusal::cannot_store,
     reply::{Group, Stream},
 };
 use crate::{
@@ -16,17 +21,27 @@ use crate::{
     source::{SourceError, url::RedisUrl},
 };
 use redis::{cmd, pipe};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Losses that wait for room in Redis, at most. All are in the data folder.
+const MOST_WAITING: usize = 10_000;
 
 /// Reports losses.
 #[derive(Debug)]
 pub(super) struct Losses {
     url: RedisUrl,
     alarms: Alarms,
+    overflow: Arc<Overflow>,
+    /// Members and scores that Redis could not take yet.
+    waiting: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Losses {
-    pub(super) const fn new(url: RedisUrl, alarms: Alarms) -> Self {
-        Self { url, alarms }
+    pub(super) fn new(url: RedisUrl, alarms: Alarms, overflow: Arc<Overflow>) -> Self {
+        Self { url, alarms, overflow, waiting: Mutex::default() }
     }
 
     /// Reports entries that are delivered, not acknowledged, in nobody's hand, and gone from the stream; then takes them from
@@ -38,17 +53,19 @@ impl Losses {
     ) -> Result<(), SourceError> {
         for &id in ids {
             let member = entry_member(&self.url.group, id);
-            let new =
-                link.run(|connection, _| remember(connection, &self.url, member.clone())).await;
-            // An error means that the set can't be written: better told twice than never.
-            if new.as_ref().map_or(true, |new| *new) {
+            let run = |connection, _| remember(connection, &self.url, member.clone());
+            let is_new = match link.run_unless(cannot_store, run).await? {
+                Ok(is_new) => is_new,
+                // Better told twice than never.
+                Err(_) => self.keep_waiting(&member, now_ms(), Lost::Entry(&id.to_string())).await,
+            };
+            if is_new {
                 self.tell(
                     1,
                     &format!("entry {id} was delivered, and trimmed before it was handled"),
                 );
             }
             link.run(|connection, _| acknowledge(connection, &self.url, id)).await?;
-            new?;
         }
         Ok(())
     }
@@ -62,20 +79,71 @@ impl Losses {
         if lost_in_all == 0 {
             return Ok(());
         }
-        let known = link.run(|connection, _| raise_count(connection, &self.url, lost_in_all)).await;
-        let new = lost_in_all.saturating_sub(*known.as_ref().unwrap_or(&0));
+        let run = |connection, _| raise_count(connection, &self.url, lost_in_all);
+        let known = match link.run_unless(cannot_store, run).await? {
+            Ok(known) => known,
+            Err(_) => {
+                let member = undelivered_member(&self.url.group);
+                let told = self.waiting().get(&member).copied();
+                let run = |connection, _| count(connection, &self.url);
+                let counted = link.run_unless(cannot_store, run).await?.unwrap_or(0);
+                let known = told.unwrap_or(0).max(counted);
+                if lost_in_all > known {
+                    self.keep_waiting(&member, lost_in_all, Lost::Undelivered(lost_in_all)).await;
+                }
+                known
+            }
+        };
+        let new = lost_in_all.saturating_sub(known);
         if new > 0 {
             self.tell(
                 new,
                 &format!("{new} entries were trimmed before they were delivered to anybody"),
             );
         }
-        known.map(|_| ())
+        Ok(())
+    }
+
+    /// Has Redis remember what it could not take before, if it can now.
+    pub(super) async fn remember_waiting(&self, link: &Link) {
+        let waiting = self.waiting().clone();
+        if waiting.is_empty() {
+            return;
+        }
+        let mut command = cmd("ZADD");
+        command.arg(self.url.lost_topic()).arg("GT");
+        for (member, score) in &waiting {
+            command.arg(score).arg(member);
+        }
+        let add =
+            |mut connection: Connection| async move { command.exec_async(&mut connection).await };
+        if link.attempt(add).await.is_ok() {
+            self.waiting().retain(|member, score| waiting.get(member) != Some(score));
+        }
+    }
+
+    /// Keeps a loss here until Redis has room; false if it was here already.
+    async fn keep_waiting(&self, member: &str, score: u64, lost: Lost<'_>) -> bool {
+        {
+            let mut waiting = self.waiting();
+            if matches!(lost, Lost::Entry(_)) && waiting.contains_key(member) {
+                return false;
+            }
+            if waiting.len() < MOST_WAITING || waiting.contains_key(member) {
+                waiting.insert(member.to_owned(), score);
+            }
+        }
+        self.overflow.note_loss(lost).await;
+        true
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, count: u64, what: &str) {
         metrics::counter!("agent_stream_lost_total").increment(count);
-        tracing::error!(topic = self.url.topic, group = self.url.group, "data loss: {what}");
+        tracing::error!(topic = self.url.topic, group = self.url.group, "Data loss: {what}");
         self.alarms.raise(
             AlarmKind::EntriesLost,
             format!(
@@ -144,6 +212,14 @@ async fn raise_count(
     transaction.cmd("ZADD").arg(&key).arg("GT").arg(count).arg(&member).ignore();
     let (before,): (Option<u64>,) = transaction.query_async(&mut connection).await?;
     Ok(before.unwrap_or(0))
+}
+
+/// The count there is.
+async fn count(mut connection: Connection, url: &RedisUrl) -> redis::RedisResult<u64> {
+    let mut command = cmd("ZSCORE");
+    command.arg(url.lost_topic()).arg(undelivered_member(&url.group));
+    let count: Option<u64> = command.query_async(&mut connection).await?;
+    Ok(count.unwrap_or(0))
 }
 
 async fn acknowledge(

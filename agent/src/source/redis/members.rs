@@ -1,4 +1,4 @@
-//! How the sorted set of losses names what a group has lost.
+//! How the sorted set of losses names what a group has lost, and what it knows of it besides.
 
 use super::id::StreamId;
 
@@ -10,4 +10,10 @@ pub(super) fn undelivered_member(group: &str) -> String {
 /// The member of an entry that was trimmed after it was delivered.
 pub(super) fn entry_member(group: &str, id: StreamId) -> String {
     format!("{group}/{id}")
+}
+
+/// The member that says that the group was given every entry from the stream's first one on. While it is not there,
+/// entries may lie before the group's beginning that nobody has read.
+pub(super) fn complete_member(group: &str) -> String {
+    format!("{group}/complete")
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! undelivered ──► pending to a consumer ──► in hand ──► acknowledged and deleted
-//!      │                  ▲     │              │   └──► buried in <topic>.dead
+//!      │                  ▲     │              │   └──► buried in <topic>.dead, or in the data folder
 //!      │                  └─────┼── released ──┘
 //!      └── trimmed ──► lost ◄───┘ trimmed
 //! ```
@@ -12,9 +12,11 @@
 //! - A consumer's name stays the same across restarts, so what it had taken is pending to it when it comes back, and
 //!   comes first.
 //! - The keeper resets the idle time of what is in hand, and claims what nobody has touched for [`RedisSourceConfig::claim_idle`].
-//! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise the stream's beginning is
-//!   deleted as far as every group has acknowledged it.
+//! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise, and once in a while, the stream's
+//!   beginning is deleted as far as every group has acknowledged it.
 //! - What is trimmed before it was handled is counted, raised as an alarm and remembered in `<topic>.lost`.
+//! - A server that is full, or may not write to one of the keys, keeps nothing from being handled: only reading,
+//!   acknowledging and deleting have to work, which a full server does. What can't be added goes to the data folder.
 //!
 //! # Servers
 //!
@@ -31,18 +33,22 @@ mod keeper;
 mod link;
 mod lost;
 mod members;
+mod overflow;
 mod overview;
 mod reader;
 mod refusal;
 mod reply;
 mod settle;
+mod trim;
+mod twin;
 
 pub use id::NotAnId;
 pub use overview::{
-    ConsumerOverview, GroupOverview, LostEntry, Overview, overview, overview_if_there,
+    ConsumerOverview, GroupOverview, LostEntry, Overview, Unread, check_writes, overview,
+    overview_if_there,
 };
 
-use super::{Source, SourceError, url::RedisUrl};
+use super::{EntryId, Source, SourceError, url::RedisUrl};
 use crate::alarm::Alarms;
 use connect::{Connector, REPLY_DEADLINE};
 use link::{Link, Outages};
@@ -61,6 +67,11 @@ pub struct RedisSourceConfig {
     pub claim_idle: Duration,
     /// PEM file of the certificate authorities to trust for `rediss`, instead of the built-in ones.
     pub ca_file: Option<PathBuf>,
+    /// Where dead letters and losses go that Redis can't take: into its folder `dead` and its file `lost.jsonl`.
+    pub data_dir: PathBuf,
+    /// Entries whose blocks are in work here from the start, without being delivered again. They are settled or released as
+    /// others are.
+    pub in_work: Vec<EntryId>,
 }
 
 /// The file of certificate authorities that the environment names, in the variable that OpenSSL's programs take too:
@@ -80,7 +91,7 @@ pub async fn open(
     alarms: Alarms,
     stop: CancellationToken,
 ) -> Result<Source, SourceError> {
-    let RedisSourceConfig { url, consumer, claim_idle, ca_file } = config;
+    let RedisSourceConfig { url, consumer, claim_idle, ca_file, data_dir, in_work } = config;
     let claim_idle = claim_idle.max(Duration::from_secs(1));
     let connector = Connector::new(url.clone(), ca_file.as_deref());
     let outages = Arc::new(Outages::new(alarms.clone()));
@@ -97,7 +108,14 @@ pub async fn open(
     );
 
     let hand = Arc::new(hand::Hand::default());
-    let losses = Arc::new(lost::Losses::new(url.clone(), alarms.clone()));
+    for id in in_work.iter().filter_map(|entry| entry.0.parse().ok()) {
+        hand.take(id);
+    }
+    let overflow = overflow::Overflow::new(url.clone(), &data_dir, alarms.clone(), stop.clone());
+    let overflow = Arc::new(overflow);
+    let losses = lost::Losses::new(url.clone(), alarms.clone(), Arc::clone(&overflow));
+    let losses = Arc::new(losses);
+    let trimmer = Arc::new(trim::Trimmer::default());
     let claimed = Arc::default();
     let keeper = keeper::Keeper {
         url: url.clone(),
@@ -107,6 +125,9 @@ pub async fn open(
         losses: Arc::clone(&losses),
         link: Arc::clone(&settling),
         claimed: Arc::clone(&claimed),
+        trimmer: Arc::clone(&trimmer),
+        alarms: alarms.clone(),
+        memory: keeper::Memory::default(),
     };
     let keeper_stop = stop.child_token();
     tokio::spawn(keeper.run(keeper_stop.clone()));
@@ -116,6 +137,8 @@ pub async fn open(
         link: settling,
         alarms,
         sole_group: settle::SoleGroup::default(),
+        trimmer,
+        overflow,
         _keeper: keeper_stop.drop_guard(),
     };
     let reader = reader::Reader {
@@ -128,6 +151,7 @@ pub async fn open(
         claimed,
         stop,
         own: reader::OwnPending::default(),
+        unanswered: None,
         failures: link::Failures::default(),
     };
     Ok(Source { deliveries: Box::new(reader), settlement: Arc::new(settlement) })

@@ -5,7 +5,8 @@ use super::{
     dead, group,
     id::StreamId,
     members::undelivered_member,
-    reply,
+    refusal::{cannot_store, is_full, with_advice},
+    reply, settle, trim,
 };
 use crate::{
     alarm::now_ms,
@@ -31,10 +32,22 @@ pub struct Overview {
     pub oldest_age_ms: Option<u64>,
     /// Dead letters.
     pub dead: u64,
+    /// Entries at the stream's beginning that no group will read, if there may be any.
+    pub unread: Option<Unread>,
     /// How many entries were trimmed before they were delivered to our group.
     pub lost_undelivered: u64,
     /// Entries that were delivered to our group and trimmed before they were handled, the latest first.
     pub lost: Vec<LostEntry>,
+}
+
+/// Entries before every group's position of which it is not known that our group was ever given them: it was made after
+/// them, or they were acknowledged by all when nobody could remove them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// The id that they are before.
+    pub before: String,
+    /// How many, where Redis can tell.
+    pub count: Option<u64>,
 }
 
 /// A consumer group.
@@ -98,19 +111,67 @@ pub async fn overview_if_there(
     look.await.map_err(|error| dead::explain(url, &error))
 }
 
+/// Tries, without changing anything, whether an agent could start on this server and settle entries there: it may answer
+/// and yet not write. Returns what an operator should know although it works.
+pub async fn check_writes(
+    url: &RedisUrl,
+    ca_file: Option<&Path>,
+) -> Result<Option<String>, SourceError> {
+    let connector = Connector::new(url.clone(), ca_file);
+    let look = async {
+        let mut connection = connector.connect(REPLY_DEADLINE).await?;
+        group::probe(&mut connection, url).await?;
+        // `XX` adds nothing to what is not there, and is refused all the same where nothing can be added.
+        let mut command = cmd("ZADD");
+        command.arg(url.lost_topic()).arg("XX").arg(0).arg("");
+        match command.exec_async(&mut connection).await {
+            Ok(()) => Ok(None),
+            Err(error) if is_full(&error) => {
+                let groups = group::all(&mut connection, &url.topic).await.unwrap_or_default();
+                Ok(Some((groups.iter().any(|group| group.name == url.group), error)))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    match look.await.map_err(|error| dead::explain(url, &error))? {
+        None => Ok(None),
+        Some((true, error)) => Ok(Some(with_advice(&error))),
+        Some((false, error)) => Err(SourceError::Refused {
+            source_name: url.to_string(),
+            reason: settle::full_without_group(url, &error),
+        }),
+    }
+}
+
 async fn look(connection: &mut Connection, url: &RedisUrl) -> RedisResult<Overview> {
+    let found = group::all(connection, &url.topic).await?;
+    let before = match group::oldest_needed(connection, url, &found).await? {
+        Some(needed) => trim::unread_before(connection, url, needed).await?,
+        None => None,
+    };
     let mut groups = Vec::new();
-    for found in group::all(connection, &url.topic).await? {
+    for found in found {
         groups.push(group_overview(connection, url, found).await?);
     }
     let (lost_undelivered, lost) = losses(connection, url).await?;
     let backlog = backlog(connection, url).await?;
+    let unread = before.map(|before| Unread {
+        before: before.to_string(),
+        count: match &groups[..] {
+            [ours] => ours
+                .lag
+                .zip(backlog.length)
+                .and_then(|(lag, length)| length.checked_sub(lag.saturating_add(ours.pending))),
+            _ => None,
+        },
+    });
     Ok(Overview {
         source: url.to_string(),
         length: backlog.length.unwrap_or(0),
         groups,
         oldest_age_ms: backlog.oldest_age_ms,
         dead: backlog.dead.unwrap_or(0),
+        unread,
         lost_undelivered,
         lost,
     })
@@ -165,7 +226,11 @@ async fn losses(connection: &mut Connection, url: &RedisUrl) -> RedisResult<(u64
 pub(super) async fn backlog(connection: &mut Connection, url: &RedisUrl) -> RedisResult<Backlog> {
     let groups = group::all(connection, &url.topic).await?;
     let length: u64 = cmd("XLEN").arg(&url.topic).query_async(connection).await?;
-    let dead: u64 = cmd("XLEN").arg(url.dead_topic()).query_async(connection).await?;
+    let dead: RedisResult<u64> = cmd("XLEN").arg(url.dead_topic()).query_async(connection).await;
+    let dead = match dead {
+        Err(error) if !cannot_store(&error) => return Err(error),
+        dead => dead.ok(),
+    };
     let ours = groups.iter().find(|group| group.name == url.group);
     let pending = ours.map(|group| group.pending);
     // Redis can't tell after deletions in the middle. Where what is acknowledged is deleted, the rest is what is to come.
@@ -182,5 +247,5 @@ pub(super) async fn backlog(connection: &mut Connection, url: &RedisUrl) -> Redi
         }
     };
     let oldest_age_ms = oldest.map(|id| now_ms().saturating_sub(id.ms));
-    Ok(Backlog { length: Some(length), undelivered, pending, oldest_age_ms, dead: Some(dead) })
+    Ok(Backlog { length: Some(length), undelivered, pending, oldest_age_ms, dead })
 }

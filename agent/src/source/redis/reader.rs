@@ -42,6 +42,8 @@ pub(super) struct Reader {
     ///
     /// It is forgotten whenever Redis may have delivered an entry that did not arrive: that one is pending then.
     pub(super) own: OwnPending,
+    /// The entry whose last reads failed, and how many: Redis may have counted each as a delivery.
+    pub(super) unanswered: Option<(StreamId, u64)>,
     /// Kept from call to call, for the alarm to last as long as the outage.
     pub(super) failures: Failures,
 }
@@ -89,7 +91,10 @@ impl Reader {
         }
         let read = match self.next_own(&mut own).await {
             Ok(Some(row)) => {
-                self.read_own(&row).await.map(|entry| (entry, row.deliveries.saturating_add(1)))
+                let failed = self.unanswered.filter(|(id, _)| *id == row.id).map_or(0, |(_, n)| n);
+                let read = self.read_own(&row).await;
+                self.unanswered = read.is_err().then_some((row.id, failed.saturating_add(1)));
+                read.map(|entry| (entry, deliveries(&row, failed)))
             }
             Ok(None) => self.read_new().await.map(|entry| (entry, 1)),
             Err(error) => Err(error),
@@ -179,6 +184,11 @@ impl Reader {
     }
 }
 
+/// How often an entry was delivered, this time included: what Redis counted, without reads whose reply never came.
+fn deliveries(row: &PendingEntry, failed_reads: u64) -> u64 {
+    row.deliveries.saturating_sub(failed_reads).max(1).saturating_add(1)
+}
+
 /// A page of what is pending to a consumer.
 pub(super) async fn pending_page(
     mut connection: Connection,
@@ -190,4 +200,23 @@ pub(super) async fn pending_page(
     command.arg(&url.topic).arg(&url.group).arg(start).arg("+").arg(PAGE).arg(consumer);
     let rows: Value = command.query_async(&mut connection).await?;
     reply::pending_entries(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_that_failed_are_no_deliveries() {
+        let row = |deliveries| PendingEntry {
+            id: StreamId::ZERO,
+            consumer: String::new(),
+            idle_ms: 0,
+            deliveries,
+        };
+        assert_eq!(deliveries(&row(1), 0), 2);
+        assert_eq!(deliveries(&row(5), 4), 2);
+        // A read that failed before Redis took it up.
+        assert_eq!(deliveries(&row(1), 4), 2);
+    }
 }

@@ -1,4 +1,4 @@
-//! Which of Redis' errors need the operator, and which pass.
+//! Which of Redis' errors need the operator, which pass, and which only mean that it can't take more now.
 
 use redis::{ErrorKind, RedisError};
 
@@ -16,8 +16,7 @@ pub(super) enum Verdict {
 /// Judges an error.
 pub(super) fn judge(error: &RedisError) -> Verdict {
     let text = error.to_string();
-    // The errors of a transaction have no code of their own, and stand in the text as the library writes them.
-    let says = |code: &str| error.code() == Some(code) || text.contains(&format!("\"{code}\""));
+    let says = |code: &str| says(error, &text, code);
     let refused = |reason: &str| Verdict::Refused(reason.to_owned());
     if says("NOGROUP") || text.contains("no such key") {
         Verdict::NoGroup
@@ -31,7 +30,7 @@ pub(super) fn judge(error: &RedisError) -> Verdict {
             "it rejects the user name or password: check REDIS_PWD and the URL, where user:@ stands for the password \
              alone and user@ for an ACL user",
         )
-    } else if says("NOPERM") || text.contains("NoPerm") {
+    } else if says("NOPERM") {
         Verdict::Refused(format!("{NOT_ALLOWED}: {text}"))
     } else if says("WRONGTYPE") {
         refused(
@@ -48,6 +47,63 @@ pub(super) fn judge(error: &RedisError) -> Verdict {
     }
 }
 
+/// Whether an error has this code. The errors of a transaction have none of their own, and stand in the text as
+/// the library writes them: in quotes, or by the name of its variant.
+fn says(error: &RedisError, text: &str, code: &str) -> bool {
+    let variant = match code {
+        "NOPERM" => "NoPerm",
+        "READONLY" => "ReadOnly",
+        _ => "",
+    };
+    error.code() == Some(code)
+        || text.contains(&format!("\"{code}\""))
+        || (!variant.is_empty() && text.contains(variant))
+}
+
+/// Whether Redis answers, and yet does not store something: it is full, may not write, or the key is not for us. What
+/// has another place must not wait for it then.
+pub(super) fn cannot_store(error: &RedisError) -> bool {
+    let text = error.to_string();
+    ["OOM", "MISCONF", "READONLY", "NOREPLICAS", "NOPERM", "WRONGTYPE"]
+        .iter()
+        .any(|code| says(error, &text, code))
+        || text.contains(NO_MORE_IDS)
+}
+
+/// `XADD` to a stream whose last id is the greatest there is.
+const NO_MORE_IDS: &str = "exhausted the last possible ID";
+
+/// Whether Redis is at its `maxmemory` and evicts nothing: it removes and hands out, and stores nothing new.
+pub(super) fn is_full(error: &RedisError) -> bool {
+    says(error, &error.to_string(), "OOM")
+}
+
+/// What the operator can do about a server that answers and does not write.
+pub(super) fn advice(error: &RedisError) -> Option<&'static str> {
+    let text = error.to_string();
+    let table = [
+        (
+            "OOM",
+            "Redis is full: raise its `maxmemory` (CONFIG SET maxmemory), or free some of its memory",
+        ),
+        ("READONLY", "this server is a replica: name the primary in the URL"),
+        ("MISCONF", "Redis can't save its data to its disk: see its log, and make room there"),
+        (
+            "NOREPLICAS",
+            "Redis has fewer replicas than its `min-replicas-to-write`: bring them back, or lower that",
+        ),
+    ];
+    table.into_iter().find(|(code, _)| says(error, &text, code)).map(|(_, advice)| advice)
+}
+
+/// An error's text, with what to do about it where that is known.
+pub(super) fn with_advice(error: &RedisError) -> String {
+    match advice(error) {
+        Some(advice) => format!("{error} ({advice})"),
+        None => error.to_string(),
+    }
+}
+
 const NOT_ALLOWED: &str = "the user lacks a permission: allow +@stream +@transaction +@sortedset +@connection on the \
                            keys TOPIC and TOPIC.*";
 
@@ -60,6 +116,33 @@ mod tests {
         redis::parse_redis_value(format!("-{line}\r\n").as_bytes())
             .and_then(Value::extract_error)
             .unwrap_err()
+    }
+
+    #[test]
+    fn what_is_not_stored_is_told_from_what_does_not_answer() {
+        for line in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "READONLY You can't write against a read only replica.",
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOPERM this user has no permissions to access one of the keys used as arguments",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "ERR The stream has exhausted the last possible ID, unable to add more items",
+        ] {
+            assert!(cannot_store(&server_error(line)), "{line}");
+        }
+        for line in [
+            "LOADING Redis is loading the dataset in memory",
+            "NOGROUP No such key 't'",
+            "CLUSTERDOWN The cluster is down",
+            "NOAUTH Authentication required.",
+        ] {
+            assert!(!cannot_store(&server_error(line)), "{line}");
+        }
+        for line in ["OOM command", "MISCONF Redis", "READONLY You", "NOREPLICAS Not"] {
+            assert!(advice(&server_error(line)).is_some(), "{line}");
+        }
+        assert!(is_full(&server_error("OOM command")) && !is_full(&server_error("MISCONF x")));
     }
 
     #[test]

@@ -6,14 +6,17 @@ use super::{
     hand::Hand,
     id::StreamId,
     link::Link,
+    overflow::Overflow,
     overview,
+    refusal::{cannot_store, is_full, with_advice},
+    trim::Trimmer,
 };
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
     source::{Backlog, DeadLetter, EntryId, Settlement, SourceError, url::RedisUrl},
 };
 use async_trait::async_trait;
-use redis::{RedisResult, cmd, pipe};
+use redis::{RedisError, RedisResult, cmd, pipe};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -30,6 +33,8 @@ pub(super) struct RedisSettlement {
     pub(super) link: Arc<Link>,
     pub(super) alarms: Alarms,
     pub(super) sole_group: SoleGroup,
+    pub(super) trimmer: Arc<Trimmer>,
+    pub(super) overflow: Arc<Overflow>,
     /// Ends the keeper together with what it keeps.
     pub(super) _keeper: DropGuard,
 }
@@ -39,13 +44,15 @@ pub(super) struct RedisSettlement {
 pub(super) struct SoleGroup(Mutex<Option<(Instant, bool)>>);
 
 impl SoleGroup {
-    async fn ask(&self, link: &Link, topic: &str) -> Result<bool, SourceError> {
+    async fn ask(&self, link: &Link, url: &RedisUrl) -> Result<bool, SourceError> {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, sole)) = known.filter(|(since, _)| since.elapsed() < GROUPS_ARE_KNOWN_FOR) {
             return Ok(sole);
         }
         let ask = |mut connection| async move {
-            Ok(group::all(&mut connection, topic).await?.len() <= 1)
+            let groups = group::all(&mut connection, &url.topic).await?;
+            // Another's group that is the only one has not read what ours has, while ours is gone.
+            Ok(matches!(&groups[..], [only] if only.name == url.group))
         };
         let sole = link.run(|connection, _| ask(connection)).await?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), sole));
@@ -57,10 +64,7 @@ impl SoleGroup {
 impl Settlement for RedisSettlement {
     async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError> {
         let (topic, id) = (&self.url.topic, self.id(entry)?);
-        let sole = self.sole_group.ask(&self.link, topic).await?;
-        let done =
-            self.link.run(|connection, _| acknowledge(connection, &self.url, id, sole)).await?;
-        self.hand.settle(id);
+        let done = self.acknowledge_id(id).await?;
         if !done.was_pending {
             tracing::debug!(%id, "the entry was acknowledged or trimmed already");
         }
@@ -74,17 +78,34 @@ impl Settlement for RedisSettlement {
 
     async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError> {
         let id = self.id(&letter.entry)?;
-        let sole = self.sole_group.ask(&self.link, &self.url.topic).await?;
-        self.link
-            .run(|connection, failures| bury(connection, &self.url, id, letter, sole, failures))
-            .await?;
+        let sole = self.sole_group.ask(&self.link, &self.url).await?;
+        let run = |connection, _| bury(connection, &self.url, id, letter, sole);
+        let (place, option) = match self.link.run_unless(cannot_store, run).await? {
+            Ok(Buried::Now) => {
+                self.trim_with_others(sole).await?;
+                (self.url.dead_topic(), "")
+            }
+            Ok(Buried::Before) => {
+                tracing::info!("Entry {id} is settled already, there is nothing to bury");
+                self.hand.settle(id);
+                return Ok(());
+            }
+            Err(error) => {
+                let folder = self.overflow.keep(letter).await?.display().to_string();
+                tracing::warn!(
+                    "Redis does not take the dead letter of entry {id}, it is in {folder}: {error}"
+                );
+                self.acknowledge_id(id).await?;
+                (folder, " --data-dir")
+            }
+        };
         self.hand.settle(id);
         metrics::counter!("agent_stream_dead_total").increment(1);
         self.alarms.raise(
             AlarmKind::DeadLetter,
             format!(
-                "entry {id} went to {}: {}; look at it with `bsp dead show`, then `bsp dead retry` or `bsp dead drop`",
-                self.url.dead_topic(),
+                "entry {id} went to {place}: {}; look at it with `bsp dead show{option}`, then `bsp dead retry` or `bsp dead \
+                 drop`",
                 letter.reason
             ),
         );
@@ -100,11 +121,35 @@ impl Settlement for RedisSettlement {
     async fn backlog(&self) -> Result<Backlog, SourceError> {
         let ask =
             |mut connection| async move { overview::backlog(&mut connection, &self.url).await };
-        self.link.run(|connection, _| ask(connection)).await
+        let mut backlog = self.link.run(|connection, _| ask(connection)).await?;
+        let on_disk = self.overflow.count().await;
+        // Where the stream of letters can't be read, none goes to it.
+        backlog.dead = [backlog.dead, on_disk].into_iter().flatten().reduce(u64::saturating_add);
+        Ok(backlog)
     }
 }
 
 impl RedisSettlement {
+    /// Takes an entry from the group, and from the stream as far as nobody else needs it.
+    async fn acknowledge_id(&self, id: StreamId) -> Result<Acknowledged, SourceError> {
+        let sole = self.sole_group.ask(&self.link, &self.url).await?;
+        let done =
+            self.link.run(|connection, _| acknowledge(connection, &self.url, id, sole)).await?;
+        self.hand.settle(id);
+        self.trim_with_others(sole).await?;
+        Ok(done)
+    }
+
+    /// With other groups nothing goes by its own id, but the stream's beginning as far as all are done with it.
+    async fn trim_with_others(&self, sole: bool) -> Result<(), SourceError> {
+        if sole {
+            return Ok(());
+        }
+        let trim =
+            |mut connection, _| async move { self.trimmer.trim(&mut connection, &self.url).await };
+        self.link.run(trim).await
+    }
+
     fn id(&self, entry: &EntryId) -> Result<StreamId, SourceError> {
         entry.0.parse().map_err(|error| SourceError::Refused {
             source_name: self.url.to_string(),
@@ -124,24 +169,22 @@ async fn acknowledge(
     id: StreamId,
     sole_group: bool,
 ) -> RedisResult<Acknowledged> {
-    let mut transaction = pipe();
-    transaction.atomic();
-    transaction.cmd("XACK").arg(&url.topic).arg(&url.group).arg(id.to_string());
+    // No transaction: a full server refuses all that is queued in one. What a crash leaves after the first command, the
+    // keeper removes.
+    let mut commands = pipe();
+    commands.cmd("XACK").arg(&url.topic).arg(&url.group).arg(id.to_string());
     if sole_group {
-        transaction.cmd("XDEL").arg(&url.topic).arg(id.to_string()).ignore();
+        commands.cmd("XDEL").arg(&url.topic).arg(id.to_string()).ignore();
     }
-    transaction.cmd("XLEN").arg(&url.topic);
-    let (acknowledged, length): (u64, u64) = transaction.query_async(&mut connection).await?;
-    if !sole_group {
-        delete_what_nobody_needs(&mut connection, &url.topic).await?;
-    }
+    commands.cmd("XLEN").arg(&url.topic);
+    let (acknowledged, length): (u64, u64) = commands.query_async(&mut connection).await?;
     Ok(Acknowledged { was_pending: acknowledged > 0, length })
 }
 
-/// Deletes the stream's beginning as far as every group has acknowledged it.
-async fn delete_what_nobody_needs(connection: &mut Connection, topic: &str) -> RedisResult<()> {
-    let Some(oldest) = group::oldest_needed(connection, topic).await? else { return Ok(()) };
-    cmd("XTRIM").arg(topic).arg("MINID").arg(oldest.to_string()).exec_async(connection).await
+enum Buried {
+    Now,
+    /// It is not pending any more: buried by an attempt whose reply was lost, or before a crash.
+    Before,
 }
 
 /// Adds the dead letter, and only then, or in the same transaction, takes the entry from the stream.
@@ -151,12 +194,12 @@ async fn bury(
     id: StreamId,
     letter: &DeadLetter,
     sole_group: bool,
-    failures: u32,
-) -> RedisResult<()> {
-    // After a lost reply: what is not pending any more is buried already.
-    if failures > 0 && !group::is_pending(&mut connection, url, id).await? {
-        return Ok(());
+) -> RedisResult<Buried> {
+    if !group::is_pending(&mut connection, url, id).await? {
+        return Ok(Buried::Before);
     }
+    // A transaction goes on after a key of another type, and would take the entry without adding the letter.
+    let _: u64 = cmd("XLEN").arg(url.dead_topic()).query_async(&mut connection).await?;
     let mut transaction = pipe();
     let add = transaction.cmd("XADD").arg(url.dead_topic()).arg("*").arg("id").arg(id.to_string());
     if let Some(hash) = &letter.hash {
@@ -175,17 +218,30 @@ async fn bury(
         transaction.cmd("XDEL").arg(&url.topic).arg(id.to_string());
     }
     transaction.exec_async(&mut connection).await?;
-    if !sole_group {
-        delete_what_nobody_needs(&mut connection, &url.topic).await?;
-    }
-    Ok(())
+    Ok(Buried::Now)
 }
 
 /// The link on which entries are settled: its commands are short, apart from dead letters.
 pub(super) const ROLE: &str = "settle";
 
-/// Asks once whether everything is there, and makes the group.
+/// Asks once whether everything is there, makes the group if it is not, and tries whether the server can be written.
 pub(super) async fn check(link: &Link, connector: &Connector) -> Result<(), SourceError> {
-    let create = |connection| group::create(connection, connector.url());
-    link.attempt(create).await.map_err(|error| link.explain(&error))
+    let url = connector.url();
+    let work = |mut connection: Connection| async move {
+        group::ensure(connection.clone(), url).await?;
+        group::probe(&mut connection, url).await
+    };
+    link.attempt(work).await.map_err(|error| match is_full(&error) {
+        true => link.refused(full_without_group(url, &error)),
+        false => link.explain(&error),
+    })
+}
+
+/// A full server gives out what it has, but only to a group that is there.
+pub(super) fn full_without_group(url: &RedisUrl, error: &RedisError) -> String {
+    format!(
+        "the group {} is not there and can't be made: {}; start again then",
+        url.group,
+        with_advice(error)
+    )
 }
