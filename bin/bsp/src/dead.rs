@@ -5,20 +5,24 @@ mod folder;
 use crate::{output, stream};
 use bsp_agent::{
     alarm::now_ms,
-    source::redis::{
-        ca_file_from_env,
-        dead::{DeadLetters, Letter},
+    source::{
+        redis::{
+            ca_file_from_env,
+            dead::{DeadLetters, Letter},
+        },
+        url::RedisUrl,
     },
 };
 use clap::{Args, Subcommand};
-use eyre::bail;
+use eyre::{ContextCompat, bail};
 use folder::DeadFolder;
 use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 /// List, show, retry or drop what the agent could not handle.
 ///
 /// An entry that can't be decoded, or that contradicts itself, goes to the dead letters with its reason: into the stream
-/// TOPIC.dead, or into the folder `dead` under --data-dir where the agent reads files.
+/// TOPIC.dead, or into the folder `dead` under --data-dir where the agent reads files, or where Redis was full or could
+/// not write. With --redis-url and --data-dir the letters of both are listed, and the ids of both are taken.
 #[derive(Debug, Args)]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
@@ -48,7 +52,7 @@ enum Command {
         #[arg(long, conflicts_with = "output")]
         json: bool,
     },
-    /// Put back into the stream, as new entries.
+    /// Put back into the stream, as new entries. A letter of a file:// source can't be put back.
     Retry(Chosen),
     /// Delete for good.
     Drop(Chosen),
@@ -59,7 +63,7 @@ struct Place {
     #[command(flatten)]
     stream: stream::StreamArgs,
 
-    /// The data folder of an agent that reads files, in place of a stream.
+    /// The agent's data folder, for the letters that are there.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -78,58 +82,89 @@ struct Chosen {
     all: bool,
 }
 
-/// Where dead letters are.
-enum Letters {
-    Stream(Box<DeadLetters>),
-    Folder(DeadFolder),
+/// Where dead letters are: in a stream, in a folder, or in both.
+struct Letters {
+    folder: Option<DeadFolder>,
+    url: Option<RedisUrl>,
+    /// Connected when it is needed: what is in the folder can be had without.
+    stream: Option<DeadLetters>,
 }
 
 impl Letters {
-    async fn open(place: &Place) -> eyre::Result<Self> {
-        if let Some(data_dir) = &place.data_dir {
-            return Ok(Self::Folder(DeadFolder::open(data_dir)?));
-        }
-        let letters =
-            DeadLetters::open(&place.stream.url()?, ca_file_from_env().as_deref()).await?;
-        Ok(Self::Stream(Box::new(letters)))
+    fn open(place: &Place) -> eyre::Result<Self> {
+        let folder = place.data_dir.as_deref().map(DeadFolder::open).transpose()?;
+        let url = match (&place.stream.redis_url, &folder) {
+            (None, Some(_)) => None,
+            _ => Some(place.stream.url()?),
+        };
+        Ok(Self { folder, url, stream: None })
     }
 
-    async fn list(&mut self) -> eyre::Result<Vec<Letter>> {
-        match self {
-            Self::Stream(letters) => Ok(letters.list().await?),
-            Self::Folder(folder) => folder.list(),
+    async fn stream(&mut self) -> eyre::Result<&mut DeadLetters> {
+        if self.stream.is_none() {
+            let url = self.url.as_ref().wrap_err("name the stream with --redis-url")?;
+            self.stream = Some(DeadLetters::open(url, ca_file_from_env().as_deref()).await?);
+        }
+        self.stream.as_mut().wrap_err("there is no connection")
+    }
+
+    /// The folder, if the letter is to be looked for there.
+    fn folder_of(&self, id: &str) -> eyre::Result<Option<&DeadFolder>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        Ok((self.url.is_none() || folder.has(id)?).then_some(folder))
+    }
+
+    fn in_folder(&self) -> eyre::Result<Vec<Letter>> {
+        self.folder.as_ref().map_or_else(|| Ok(Vec::new()), DeadFolder::list)
+    }
+
+    async fn in_stream(&mut self) -> eyre::Result<Vec<Letter>> {
+        match self.url {
+            Some(_) => Ok(self.stream().await?.list().await?),
+            None => Ok(Vec::new()),
         }
     }
 
     async fn show(&mut self, id: &str) -> eyre::Result<Letter> {
-        match self {
-            Self::Stream(letters) => Ok(letters.show(id).await?),
-            Self::Folder(folder) => folder.show(id),
+        if let Some(folder) = self.folder_of(id)? {
+            return folder.show(id);
         }
+        Ok(self.stream().await?.show(id).await?)
     }
 
     async fn retry(&mut self, id: &str) -> eyre::Result<()> {
-        match self {
-            Self::Stream(letters) => Ok(letters.retry(id).await?),
-            Self::Folder(_) => bail!(
+        let Some(folder) = self.folder_of(id)? else {
+            return Ok(self.stream().await?.retry(id).await?);
+        };
+        let letter = folder.show(id)?;
+        let Some(topic) = folder.topic(id)? else {
+            bail!(
                 "files can't take an entry back: write the payload to a file with `bsp dead show ID --output FILE`, then \
                  drop the letter"
-            ),
+            )
+        };
+        let url = self.url.as_ref().wrap_err("name its stream with --redis-url")?;
+        if url.topic != topic {
+            bail!("dead letter {id} is of the stream {topic}: name that one with --redis-url");
         }
+        self.stream().await?.add(&letter).await?;
+        self.discard(id).await
     }
 
     async fn discard(&mut self, id: &str) -> eyre::Result<()> {
-        match self {
-            Self::Stream(letters) => Ok(letters.discard(id).await?),
-            Self::Folder(folder) => folder.discard(id),
+        if let Some(folder) = self.folder_of(id)? {
+            return folder.discard(id);
         }
+        Ok(self.stream().await?.discard(id).await?)
     }
 
     async fn chosen(&mut self, chosen: &Chosen) -> eyre::Result<Vec<String>> {
         if !chosen.all {
             return Ok(chosen.ids.clone());
         }
-        Ok(self.list().await?.into_iter().map(|letter| letter.id).collect())
+        let mut letters = self.in_folder()?;
+        letters.extend(self.in_stream().await?);
+        Ok(letters.into_iter().map(|letter| letter.id).collect())
     }
 }
 
@@ -148,13 +183,25 @@ pub(crate) fn run(args: &DeadArgs) -> eyre::Result<ExitCode> {
 }
 
 async fn list(place: &Place, json: bool) -> eyre::Result<()> {
-    let letters = Letters::open(place).await?.list().await?;
+    let mut all = Letters::open(place)?;
+    let mut letters = all.in_folder()?;
+    // What is in the folder is shown even if Redis does not answer.
+    let in_stream = all.in_stream().await;
+    let failure = match in_stream {
+        Ok(more) => {
+            letters.extend(more);
+            None
+        }
+        Err(error) if letters.is_empty() => return Err(error),
+        Err(error) => Some(error),
+    };
     let mut text = String::new();
     if json {
         for letter in &letters {
             writeln!(text, "{}", serde_json::to_string(letter)?)?;
         }
-        return output::print(text.as_bytes());
+        output::print(text.as_bytes())?;
+        return failure.map_or(Ok(()), Err);
     }
     for letter in &letters {
         let (id, reason) = (stream::plain(&letter.id), stream::plain(&letter.reason));
@@ -162,12 +209,14 @@ async fn list(place: &Place, json: bool) -> eyre::Result<()> {
         let bytes = letter.bytes.map_or_else(|| "none".to_owned(), |bytes| bytes.to_string());
         writeln!(text, "{id}  {age} ago  {bytes} bytes  {reason}")?;
     }
-    writeln!(text, "{} dead letters", letters.len())?;
-    output::print(text.as_bytes())
+    let place = if failure.is_some() { " in the data folder" } else { "" };
+    writeln!(text, "{} dead letters{place}", letters.len())?;
+    output::print(text.as_bytes())?;
+    failure.map_or(Ok(()), Err)
 }
 
 async fn show(place: &Place, id: &str, output: Option<&PathBuf>, json: bool) -> eyre::Result<()> {
-    let letter = Letters::open(place).await?.show(id).await?;
+    let letter = Letters::open(place)?.show(id).await?;
     if json {
         return output::print(format!("{}\n", serde_json::to_string(&letter)?).as_bytes());
     }
@@ -192,7 +241,7 @@ async fn show(place: &Place, id: &str, output: Option<&PathBuf>, json: bool) -> 
 }
 
 async fn retry(chosen: &Chosen) -> eyre::Result<()> {
-    let mut letters = Letters::open(&chosen.place).await?;
+    let mut letters = Letters::open(&chosen.place)?;
     for id in letters.chosen(chosen).await? {
         letters.retry(&id).await?;
         output::print(format!("{id} is in the stream again\n").as_bytes())?;
@@ -201,7 +250,7 @@ async fn retry(chosen: &Chosen) -> eyre::Result<()> {
 }
 
 async fn drop_letters(chosen: &Chosen) -> eyre::Result<()> {
-    let mut letters = Letters::open(&chosen.place).await?;
+    let mut letters = Letters::open(&chosen.place)?;
     for id in letters.chosen(chosen).await? {
         letters.discard(&id).await?;
         output::print(format!("{id} is deleted\n").as_bytes())?;

@@ -104,6 +104,22 @@ fn write_stream(text: &mut String, seen: &Overview) -> fmt::Result {
         let age = span(now_ms().saturating_sub(lost.found_ms));
         writeln!(text, "    {} (noticed {age} ago)", plain(&lost.entry))?;
     }
+    if let Some(unread) = &seen.unread {
+        let count = unread.count.map_or_else(String::new, |count| format!("{count} "));
+        let before = plain(&unread.before);
+        writeln!(
+            text,
+            "  WARNING       {count}entries before {before} that no group will read: the group was"
+        )?;
+        writeln!(
+            text,
+            "                made after them, or they were acknowledged long ago. XGROUP SETID TOPIC"
+        )?;
+        writeln!(
+            text,
+            "                GROUP 0 has all read again, XTRIM TOPIC MINID {before} removes them"
+        )?;
+    }
     if !seen.groups.iter().any(|group| group.ours) {
         writeln!(text, "  the URL's group does not exist yet: start the agent once")?;
     }

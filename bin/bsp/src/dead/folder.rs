@@ -1,8 +1,9 @@
-//! The dead letters of an agent that reads files: in `dead/` under its data folder, for each a JSON object and, under the
-//! same name, its payload.
+//! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the same name, its payload:
+//! those of an agent that reads files, and those that Redis could not take.
 
-use bsp_agent::source::{DeadLetter, redis::dead::Letter};
+use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead::Letter};
 use eyre::{Context, bail, ensure};
+use serde::Deserialize;
 use std::{
     fs,
     io::ErrorKind,
@@ -12,6 +13,15 @@ use std::{
 
 /// A longer object is none of the agent's.
 const MAX_JSON_BYTES: u64 = 1 << 20;
+
+/// What is read of an object.
+#[derive(Deserialize)]
+struct Description {
+    #[serde(flatten)]
+    letter: DeadLetter,
+    #[serde(flatten)]
+    origin: Option<StreamOrigin>,
+}
 
 /// The folder.
 pub(super) struct DeadFolder(PathBuf);
@@ -76,20 +86,37 @@ impl DeadFolder {
     }
 
     /// An id is the name of a file there is, so that none leads out of the folder.
+    pub(super) fn has(&self, id: &str) -> eyre::Result<bool> {
+        Ok(self.ids()?.iter().any(|present| present == id))
+    }
+
+    /// The stream that one came from, if it came from one.
+    pub(super) fn topic(&self, id: &str) -> eyre::Result<Option<String>> {
+        self.must_have(id)?;
+        Ok(self.describe(id)?.origin.map(|origin| origin.topic))
+    }
+
     fn must_have(&self, id: &str) -> eyre::Result<()> {
-        if self.ids()?.iter().any(|present| present == id) {
+        if self.has(id)? {
             return Ok(());
         }
         bail!("there is no dead letter {id}: `bsp dead list` shows those there are")
     }
 
-    fn read(&self, id: &str) -> eyre::Result<Letter> {
+    fn describe(&self, id: &str) -> eyre::Result<Description> {
         let path = self.path(id, "json");
         let cannot = || format!("cannot read {}", path.display());
         let facts = fs::metadata(&path).wrap_err_with(cannot)?;
         ensure!(facts.len() <= MAX_JSON_BYTES, "{} is too long", path.display());
         let text = fs::read(&path).wrap_err_with(cannot)?;
-        let letter: DeadLetter = serde_json::from_slice(&text).wrap_err_with(cannot)?;
+        serde_json::from_slice(&text).wrap_err_with(cannot)
+    }
+
+    fn read(&self, id: &str) -> eyre::Result<Letter> {
+        let Description { letter, origin } = self.describe(id)?;
+        let path = self.path(id, "json");
+        let facts =
+            fs::metadata(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let since = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let payload = fs::metadata(self.path(id, "bin")).ok();
         Ok(Letter {
@@ -97,7 +124,7 @@ impl DeadFolder {
             entry: letter.entry.0,
             hash: letter.hash,
             reason: letter.reason,
-            group: String::new(),
+            group: origin.map_or_else(String::new, |origin| origin.group),
             time_ms: since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0),
             bytes: payload.and_then(|facts| usize::try_from(facts.len()).ok()),
             payload: None,

@@ -86,3 +86,52 @@ fn the_letters_of_a_stream_go_back_or_away() {
     dead(&["drop", "--all"]).expect(0);
     assert_eq!(dead(&["list"]).expect(0).text(), "0 dead letters\n");
 }
+
+#[test]
+fn what_redis_could_not_take_is_seen_with_the_rest_and_goes_back() {
+    let Some(server) = RedisServer::start() else { return };
+    let mut redis = server.connection();
+    let folder = folder_with_letters();
+    let name = folder.path().join("dead/t_5-0");
+    let letter =
+        r#"{"entry": "5-0", "hash": "0xbb", "reason": "full", "topic": "t", "group": "g"}"#;
+    fs::write(name.with_extension("json"), letter).unwrap();
+    fs::write(name.with_extension("bin"), b"\x00d").unwrap();
+    let mut command = redis::cmd("XADD");
+    command.arg("t.dead").arg("*").arg("id").arg("6-0").arg("reason").arg("in the stream");
+    let in_stream: String = command.query(&mut redis).unwrap();
+
+    let dead = |words: &[&str], topic: &str| {
+        let url = server.url(topic);
+        let mut args = vec!["dead"];
+        args.extend(words);
+        args.extend(["--redis-url", &url, "--data-dir", folder.path().to_str().unwrap()]);
+        bsp(args)
+    };
+    let list = dead(&["list", "--json"], "t").expect(0).json_lines();
+    let ids: Vec<_> = list.iter().map(|letter| letter["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["chunk.rlp_7", "t_5-0", &in_stream]);
+    assert_eq!((&list[1]["group"], &list[1]["bytes"]), (&"g".into(), &2.into()));
+    assert!(dead(&["show", &in_stream], "t").expect(0).text().contains("in the stream"));
+
+    let other = dead(&["retry", "t_5-0"], "u").expect(2);
+    assert!(other.stderr.contains("of the stream t"), "{}", other.stderr);
+    dead(&["retry", "t_5-0"], "t").expect(0);
+    let entries: redis::streams::StreamRangeReply =
+        redis::cmd("XRANGE").arg("t").arg("-").arg("+").query(&mut redis).unwrap();
+    assert_eq!(entries.ids.len(), 1);
+    assert_eq!(entries.ids[0].get::<Vec<u8>>("data").unwrap(), b"\x00d");
+    assert!(!name.with_extension("json").exists() && !name.with_extension("bin").exists());
+    dead(&["drop", "--all"], "t").expect(0);
+    assert_eq!(dead(&["list"], "t").expect(0).text(), "0 dead letters\n");
+}
+
+#[test]
+fn what_is_in_the_folder_is_listed_when_redis_does_not_answer() {
+    let folder = folder_with_letters();
+    let nobody = format!("redis://127.0.0.1:{}?topic=t", crate::redis::free_port());
+    let args = ["dead", "list", "--redis-url", &nobody, "--data-dir"];
+    let run = bsp(args.into_iter().chain([folder.path().to_str().unwrap()])).expect(2);
+    assert!(run.text().contains("chunk.rlp_7"), "{}", run.text());
+    assert!(run.stderr.contains("does not answer"), "{}", run.stderr);
+}

@@ -73,3 +73,21 @@ fn a_stream_that_is_not_there_is_told_from_a_server_that_is_not() {
     let run = bsp(["status", "--redis-url", "redis://localhost"]).expect(2);
     assert!(run.stderr.contains("?topic="), "{}", run.stderr);
 }
+
+#[test]
+fn entries_that_no_group_will_read_are_told() {
+    let Some(server) = RedisServer::start() else { return };
+    let mut redis = server.connection();
+    for _ in 0..3 {
+        redis::cmd("XADD").arg("t").arg("*").arg("hash").arg("x").exec(&mut redis).unwrap();
+    }
+    redis::cmd("XGROUP").arg(&["CREATE", "t", "g", "$"]).exec(&mut redis).unwrap();
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let url = server.url("t") + "#g";
+    let run = bsp(["status", "--redis-url", &url, "--agent-url", &nobody]).expect(0);
+    assert!(run.text().contains("WARNING") && run.text().contains("no group will read"));
+    assert!(run.text().contains("XGROUP SETID") && run.text().contains("XTRIM"), "{}", run.text());
+    redis::cmd("XGROUP").arg(&["SETID", "t", "g", "0"]).exec(&mut redis).unwrap();
+    let run = bsp(["status", "--redis-url", &url, "--agent-url", &nobody]).expect(0);
+    assert!(!run.text().contains("WARNING"), "{}", run.text());
+}
