@@ -209,7 +209,8 @@ mod tests {
             reached.recv().unwrap();
             // The target is busy. Asked for and given up:
             assert!(target.deliver(&second).now_or_never().is_none());
-            (0..2).for_each(|_| go_on.send(()).unwrap());
+            // One more than is needed: if the second is begun, this fails, and does not hang.
+            (0..3).for_each(|_| go_on.send(()).unwrap());
             futures::executor::block_on(async {
                 under_way.await.unwrap();
                 target.deliver(&third).await.unwrap();
