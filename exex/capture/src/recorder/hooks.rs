@@ -457,7 +457,8 @@ pub struct SizeOnlyCode {
     pub account: Address,
     /// The code's hash.
     pub hash: B256,
-    /// Its size, in bytes.
+    /// Its size, in bytes. Of a parent state that does not have the code, as [`SpecimenState`](crate::SpecimenState), that of
+    /// what stands in for it.
     pub size: u32,
 }
 

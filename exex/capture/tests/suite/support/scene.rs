@@ -1,7 +1,7 @@
 //! A block written by hand in a few lines, and the rows that it should give.
 
 use super::{
-    plain,
+    plain, without_code_sizes,
     world::{Account, World},
 };
 use alloy_consensus::{Header, Signed, TxEip1559, TxEip7702, transaction::Recovered};
@@ -268,7 +268,7 @@ impl Scene {
         let state = SpecimenState::new(&captured.reads.lists).expect("lists that agree");
         let again = capture(&ChainSpec::mainnet(), self.parts(), self.executable(), &state)
             .expect("the block executes on its own lists");
-        assert_eq!(again, *captured);
+        assert_eq!(without_code_sizes(&again), without_code_sizes(captured));
     }
 
     fn parts(&self) -> BlockParts<'_> {
