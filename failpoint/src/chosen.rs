@@ -20,6 +20,8 @@ pub(crate) struct Chosen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Die,
+    /// Panic, as a fault in the code would.
+    Panic,
     /// For so long, or for good.
     Stall(Option<Duration>),
 }
@@ -35,17 +37,22 @@ impl Chosen {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (point, time, deed) = match text.strip_prefix("stall:") {
-            Some(rest) => match rest.split_once(':') {
+        let (point, time, deed) = if let Some(rest) = text.strip_prefix("stall:") {
+            match rest.split_once(':') {
                 Some((point, seconds)) => {
                     (point, 1, Deed::Stall(Some(Duration::from_secs(seconds.parse().ok()?))))
                 }
                 None => (rest, 1, Deed::Stall(None)),
-            },
-            None => match text.split_once(':') {
-                Some((point, time)) => (point, time.parse().ok()?, Deed::Die),
-                None => (text, 1, Deed::Die),
-            },
+            }
+        } else {
+            let (rest, deed) = match text.strip_prefix("panic:") {
+                Some(rest) => (rest, Deed::Panic),
+                None => (text, Deed::Die),
+            };
+            match rest.split_once(':') {
+                Some((point, time)) => (point, time.parse().ok()?, deed),
+                None => (rest, 1, deed),
+            }
         };
         Some(Self { point: point.to_owned(), left: AtomicU64::new(time), deed })
     }
@@ -64,6 +71,7 @@ impl Deed {
                 use rustix::process::{Signal, getpid, kill_process};
                 let _ = kill_process(getpid(), Signal::KILL);
             }
+            Self::Panic => panic!("the environment asks for it"),
             Self::Stall(Some(time)) => std::thread::sleep(time),
             Self::Stall(None) => loop {
                 std::thread::park();
@@ -81,6 +89,8 @@ mod tests {
         for (text, point, left, deed) in [
             ("after_store", "after_store", 1, Deed::Die),
             ("after_store:3", "after_store", 3, Deed::Die),
+            ("panic:after_store", "after_store", 1, Deed::Panic),
+            ("panic:after_store:2", "after_store", 2, Deed::Panic),
             ("stall:after_store", "after_store", 1, Deed::Stall(None)),
             ("stall:x:20", "x", 1, Deed::Stall(Some(Duration::from_secs(20)))),
         ] {

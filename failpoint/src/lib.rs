@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `after_store` | the process dies when it first gets there |
 //! | `after_store:3` | it dies the third time |
+//! | `panic:after_store` | the thread that first gets there panics; `panic:after_store:3`: the third one |
 //! | `stall:after_store:20` | the thread that first gets there holds still for 20 seconds |
 //! | `stall:after_store` | it does so for good |
 //!
