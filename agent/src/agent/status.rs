@@ -78,6 +78,7 @@ impl StatusSource for Observed {
             "stages": pipeline.stages,
             "bytes_in_use": pipeline.bytes_in_use,
             "last_proof": pipeline.last_proof,
+            "proofs_executed": pipeline.proofs_executed,
             "alarms": self.status.alarms.raised(),
         })
     }

@@ -91,8 +91,27 @@ pub enum Verification {
     Roots,
     /// Re-executed from the stored file's own bytes.
     Executed,
-    /// What can be checked is right, but the format leaves out what a re-execution needs (EIP-7702 authorizations).
+    /// Re-executed up to a transaction of which the format leaves out what that needs (EIP-7702 authorizations, or the size of
+    /// a code); what can be checked of the rest is right.
+    ExecutedInPart {
+        /// How many transactions were executed.
+        transactions: usize,
+        /// How many the block has.
+        of: usize,
+    },
+    /// What can be checked is right, but nothing was executed: the format leaves out what a re-execution needs.
     ExecutionImpossible,
+}
+
+impl Verification {
+    /// How much of the block was executed, as a metric's label.
+    pub(crate) const fn extent(self) -> &'static str {
+        match self {
+            Self::Executed => "whole",
+            Self::ExecutedInPart { .. } => "part",
+            Self::Header | Self::Roots | Self::ExecutionImpossible => "none",
+        }
+    }
 }
 
 /// How far a block is. The stages follow each other in this order, but for the last three, which end a block's way early.

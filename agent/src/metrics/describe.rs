@@ -61,6 +61,10 @@ fn proofs() {
         "Proofs that the contract or the RPC lets wait for long"
     );
     describe_counter!("agent_proof_confirmed_total", "Proofs on record");
+    describe_counter!(
+        "agent_proof_executed_total",
+        "Blocks proved, by how much of them was executed before: whole, part or none"
+    );
     describe_counter!("agent_proof_reverted_total", "Proofs that were mined and reverted");
     describe_counter!(
         "agent_proof_skipped_total",

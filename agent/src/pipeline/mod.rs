@@ -14,7 +14,7 @@ mod threads;
 mod verification;
 mod work;
 
-pub use status::{LastProof, PipelineStatus};
+pub use status::{LastProof, PipelineStatus, ProofsExecuted};
 pub use verification::NotVerified;
 
 use crate::{
@@ -93,6 +93,7 @@ pub struct Pipeline {
     cpu: Arc<Semaphore>,
     tasks: TaskTracker,
     last_proof: Arc<status::LastProofCell>,
+    proof_counts: Arc<status::ProofCounts>,
     completed: Arc<CompletedBlocks>,
 }
 
@@ -107,6 +108,7 @@ impl Pipeline {
             cpu: Arc::new(Semaphore::new(options.cpu_tasks.max(1))),
             tasks: TaskTracker::new(),
             last_proof: Arc::default(),
+            proof_counts: Arc::default(),
             completed: Arc::default(),
             options: Arc::new(options),
             services,

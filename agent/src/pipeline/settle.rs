@@ -35,6 +35,7 @@ impl Pipeline {
         failpoint::hit("after_final_rename");
         self.acknowledge_all(&block.record.entries).await?;
         self.last_proof.set(id, proof.clone());
+        self.proof_counts.count(verification);
         Ok(Stage::Acknowledged { segment, verification, proof })
     }
 

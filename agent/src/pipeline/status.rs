@@ -4,7 +4,7 @@ use super::Pipeline;
 use crate::{
     BlockId,
     alarm::{Alarm, AlarmKind, now_ms},
-    journal::Stage,
+    journal::{Stage, Verification},
     proof::Proof,
 };
 use serde::Serialize;
@@ -33,8 +33,44 @@ pub struct PipelineStatus {
     pub alarms: BTreeMap<AlarmKind, Alarm>,
     /// The latest proof.
     pub last_proof: Option<LastProof>,
+    /// The proofs since the start, by how much of their block was executed.
+    pub proofs_executed: ProofsExecuted,
     /// The bytes that messages in work are taken to need.
     pub bytes_in_use: usize,
+}
+
+/// How many proofs were confirmed in this process, by how much of their block was executed before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ProofsExecuted {
+    /// All of it.
+    pub whole: u64,
+    /// Up to a transaction of which the format leaves something out.
+    pub part: u64,
+    /// Nothing, by choice (`--verify`) or because it is impossible.
+    pub none: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ProofCounts(Mutex<ProofsExecuted>);
+
+impl ProofCounts {
+    /// A proof was confirmed.
+    pub(super) fn count(&self, verification: Verification) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match verification {
+            Verification::Executed => counts.whole += 1,
+            Verification::ExecutedInPart { .. } => counts.part += 1,
+            Verification::Header | Verification::Roots | Verification::ExecutionImpossible => {
+                counts.none += 1;
+            }
+        }
+        let extent = verification.extent();
+        metrics::counter!("agent_proof_executed_total", "extent" => extent).increment(1);
+    }
+
+    fn get(&self) -> ProofsExecuted {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +105,7 @@ impl Pipeline {
             stages: self.works.stages(),
             alarms: self.services.alarms.raised(),
             last_proof: self.last_proof.get(),
+            proofs_executed: self.proof_counts.get(),
             bytes_in_use: self.bytes.in_use(),
         }
     }

@@ -1,7 +1,9 @@
 //! The last look at a stored segment before it is proved.
 
 use crate::journal::Verification;
-use bsp_capture::{ChainSpec, CheckResult, Outcome, Verdict, VerifyOptions, verify_segment};
+use bsp_capture::{
+    ChainSpec, CheckName, CheckResult, Executed, Outcome, Verdict, VerifyOptions, verify_segment,
+};
 use bsp_codec::avro;
 
 /// Why a segment is not proved.
@@ -26,11 +28,28 @@ pub(super) fn execute(bytes: &[u8], spec: Option<&ChainSpec>) -> Result<Verifica
              roots"
         )));
     }
-    let verdict = verify_segment(&segment, bytes, VerifyOptions { spec, authorizations: None });
+    let verdict = verify_segment(&segment, bytes, VerifyOptions { spec, ..Default::default() });
     match verdict.outcome() {
         Outcome::Ok => Ok(Verification::Executed),
-        Outcome::Impossible => Ok(Verification::ExecutionImpossible),
+        Outcome::Impossible => {
+            let number = segment.replica.header.number;
+            let (executed, reason) = (verdict.executed(), why_no_more(&verdict));
+            tracing::info!("Block {number} was executed {executed}: {reason}");
+            Ok(match executed {
+                Executed::Part { transactions, of } => {
+                    Verification::ExecutedInPart { transactions, of }
+                }
+                Executed::Whole | Executed::None => Verification::ExecutionImpossible,
+            })
+        }
         Outcome::Failed => Err(NotVerified::Refused(first_failure(&verdict))),
+    }
+}
+
+fn why_no_more(verdict: &Verdict) -> &str {
+    match verdict.check(CheckName::Execution) {
+        Some(CheckResult::Impossible { reason }) => reason,
+        _ => "a check is impossible",
     }
 }
 

@@ -30,6 +30,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     authorizations: Option<PathBuf>,
 
+    /// What the network's format leaves out of the block, as the producer writes it beside the replica. Unlike
+    /// --authorizations it has signatures, so that everything can be checked. For one file only.
+    #[arg(long, value_name = "FILE", conflicts_with = "authorizations")]
+    supplement: Option<PathBuf>,
+
     /// Genesis file of the chain, where it is not mainnet, Sepolia, Hoodi or the development chain.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
@@ -44,10 +49,20 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<ExitCode> {
-    if args.authorizations.is_some() && args.files.len() > 1 {
-        eyre::bail!("--authorizations belongs to one block: give one FILE with it");
+    let for_one_block = [
+        ("--authorizations", args.authorizations.is_some()),
+        ("--supplement", args.supplement.is_some()),
+    ];
+    for (name, is_given) in for_one_block {
+        if is_given && args.files.len() > 1 {
+            eyre::bail!("{name} belongs to one block: give one FILE with it");
+        }
     }
-    let supplied = Supplied::read(args.authorizations.as_deref(), args.genesis.as_deref())?;
+    let supplied = Supplied::read(
+        args.authorizations.as_deref(),
+        args.supplement.as_deref(),
+        args.genesis.as_deref(),
+    )?;
     let reporter = Reporter { json: args.json };
     let (mut failed, mut unreadable) = (false, false);
     for file in &args.files {

@@ -2,7 +2,7 @@
 
 use crate::{
     CaptureError, ExecutionSpec, InspectingEvmFactory, OutcomeMismatch, ParentState, Reads,
-    Recorder, error::MAX_OMMER_DEPTH, evm_parent::EvmParent,
+    Recorder, error::MAX_OMMER_DEPTH, evm_parent::EvmParent, recorder::ExactSize,
 };
 use alloy_consensus::{
     BlockHeader, EthereumReceipt, EthereumTxEnvelope, Header, TxEip4844, TxReceipt, TxType,
@@ -141,7 +141,8 @@ where
     let parent = ParentState::new(parent);
     let evm_parent = EvmParent::new(&parent);
     let mut state = State::builder().with_database(WrapDatabaseRef(&evm_parent)).build();
-    let capture = record(spec, block, transactions, &parent, &mut state);
+    let mut recorder = Recorder::new(&parent);
+    let capture = record(spec, block, transactions, Extent::Whole, &mut state, &mut recorder);
     evm_parent.settle(capture)
 }
 
@@ -165,7 +166,8 @@ where
     let evm_parent = EvmParent::new(&parent);
     let mut state =
         State::builder().with_database(WrapDatabaseRef(&evm_parent)).with_bundle_update().build();
-    let capture = record(spec, block, transactions, &parent, &mut state);
+    let mut recorder = Recorder::new(&parent);
+    let capture = record(spec, block, transactions, Extent::Whole, &mut state, &mut recorder);
     let capture = evm_parent.settle(capture)?;
     state.merge_transitions(BundleRetention::PlainState);
     Ok((capture, state.take_bundle()))
@@ -174,12 +176,59 @@ where
 /// The block's state in the EVM: its changes over the parent state.
 type BlockState<'a, 'p, DB> = State<WrapDatabaseRef<&'a EvmParent<'p, DB>>>;
 
+/// How much of a block is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it.
+    Whole,
+    /// The system calls at its begin and the transactions that are given, which are its first ones.
+    Begin,
+}
+
+/// An execution for a verification, with what has to be known of one that failed too.
+#[derive(Debug)]
+pub(crate) struct Replay<E: Error + 'static> {
+    /// What it gave. Of a block's begin without requests.
+    pub(crate) outcome: Result<Capture, CaptureError<E>>,
+    /// Hashes of the codes that were read, until it failed.
+    pub(crate) codes_read: Vec<B256>,
+    /// The questions for a code's size on whose answer it can depend, in order.
+    pub(crate) exact_sizes: Vec<ExactSize>,
+}
+
+/// Like [`capture()`], of as much of the block as wanted.
+pub(crate) fn replay<S, T, DB>(
+    spec: &S,
+    block: BlockParts<'_>,
+    transactions: impl IntoIterator<Item = T>,
+    parent: DB,
+    extent: Extent,
+) -> Replay<DB::Error>
+where
+    S: ExecutionSpec,
+    T: ExecutableTxParts<TxEnv, SignedTransaction>,
+    DB: DatabaseRef<Error: Error + DBErrorMarker + Send + Sync + 'static>,
+{
+    let parent = ParentState::new(parent);
+    let evm_parent = EvmParent::new(&parent);
+    let mut state = State::builder().with_database(WrapDatabaseRef(&evm_parent)).build();
+    let mut recorder = Recorder::new(&parent);
+    let capture = record(spec, block, transactions, extent, &mut state, &mut recorder);
+    let outcome = evm_parent.settle(capture);
+    let codes_read = match &outcome {
+        Ok(captured) => captured.reads.lists.code_read.iter().map(|row| row.hash).collect(),
+        Err(_) => recorder.code_hashes(),
+    };
+    Replay { outcome, codes_read, exact_sizes: recorder.exact_sizes().to_vec() }
+}
+
 fn record<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
-    parent: &'p ParentState<DB>,
+    extent: Extent,
     state: &mut BlockState<'_, 'p, DB>,
+    recorder: &mut Recorder<'p, DB>,
 ) -> Result<Capture, CaptureError<DB::Error>>
 where
     S: ExecutionSpec,
@@ -190,9 +239,11 @@ where
         return Err(CaptureError::BeforeLondon { number: block.header.number });
     }
     check_ommers(spec, block)?;
-    let mut recorder = Recorder::new(parent);
-    let executed = execute(spec, block, transactions, state, &mut recorder)?;
-    let reads = recorder.finish(state, rewarded_accounts(spec, block))?;
+    let executed = execute(spec, block, transactions, extent, state, recorder)?;
+    if extent == Extent::Whole {
+        recorder.end_block(state, rewarded_accounts(spec, block));
+    }
+    let reads = recorder.take_reads()?;
     let BlockExecutionResult { receipts, requests, gas_used, blob_gas_used } = executed;
     Ok(Capture { receipts, requests, gas_used, blob_gas_used, reads })
 }
@@ -220,6 +271,7 @@ fn execute<'p, S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
     transactions: impl IntoIterator<Item = T>,
+    extent: Extent,
     state: &mut BlockState<'_, 'p, DB>,
     recorder: &mut Recorder<'p, DB>,
 ) -> Result<BlockExecutionResult<Receipt>, CaptureError<DB::Error>>
@@ -254,6 +306,14 @@ where
         if let Some(error) = executor.evm_mut().inspector_mut().take_error() {
             return Err(error.into());
         }
+    }
+    if extent == Extent::Begin {
+        return Ok(BlockExecutionResult {
+            gas_used: executor.cumulative_tx_gas_used,
+            blob_gas_used: executor.blob_gas_used,
+            requests: Requests::default(),
+            receipts: executor.receipts,
+        });
     }
     let (_, result) = executor.finish().map_err(failed(None))?;
     Ok(result)

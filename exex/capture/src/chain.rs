@@ -1,7 +1,10 @@
 //! Which rules a block executes under: fork schedule, blob parameters, deposit contract.
 
 use alloy_eips::{
-    eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7840::BlobParams, eip7892::BlobScheduleBlobParams,
+    eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS,
+    eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7840::BlobParams,
+    eip7892::BlobScheduleBlobParams,
 };
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_genesis::{ChainConfig, Genesis};
@@ -45,7 +48,17 @@ pub struct ChainSpec {
     forks: EthereumChainHardforks,
     blobs: BlobScheduleBlobParams,
     deposit_contract: Option<Address>,
+    /// Those of [`SYSTEM_CONTRACTS`] that are known to exist, from their fork on at the latest.
+    system_contracts: Vec<Address>,
 }
+
+/// The contracts that a block calls by itself: EIP-4788, EIP-2935, EIP-7002, EIP-7251.
+const SYSTEM_CONTRACTS: [Address; 4] = [
+    BEACON_ROOTS_ADDRESS,
+    HISTORY_STORAGE_ADDRESS,
+    WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+];
 
 impl ChainSpec {
     /// Ethereum mainnet.
@@ -55,6 +68,7 @@ impl ChainSpec {
             forks: EthereumChainHardforks::mainnet(),
             blobs: with_bpo(MAINNET_BPO1_TIMESTAMP, MAINNET_BPO2_TIMESTAMP),
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+            system_contracts: SYSTEM_CONTRACTS.to_vec(),
         }
     }
 
@@ -65,6 +79,7 @@ impl ChainSpec {
             forks: EthereumChainHardforks::sepolia(),
             blobs: with_bpo(SEPOLIA_BPO1_TIMESTAMP, SEPOLIA_BPO2_TIMESTAMP),
             deposit_contract: Some(address!("0x7f02c3e3c98b133055b8b348b2ac625669ed295d")),
+            system_contracts: SYSTEM_CONTRACTS.to_vec(),
         }
     }
 
@@ -75,18 +90,22 @@ impl ChainSpec {
             forks: EthereumChainHardforks::hoodi(),
             blobs: with_bpo(HOODI_BPO1_TIMESTAMP, HOODI_BPO2_TIMESTAMP),
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+            system_contracts: SYSTEM_CONTRACTS.to_vec(),
         }
     }
 
     /// The development chains, reth's `--chain dev` and that of `bsp dev`: every fork up to Osaka from the genesis on.
     ///
     /// reth's names no deposit contract; its genesis has no account at mainnet's, so naming that changes nothing there.
+    /// It has no system contracts either, and those of `bsp dev` are expected in the read lists: a block of reth's is
+    /// verified with its genesis file, by [`Self::from_genesis`].
     pub fn dev() -> Self {
         Self {
             chain_id: DEV_CHAIN_ID,
             forks: EthereumChainHardforks::devnet(),
             blobs: BlobScheduleBlobParams::mainnet(),
             deposit_contract: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
+            system_contracts: SYSTEM_CONTRACTS.to_vec(),
         }
     }
 
@@ -109,7 +128,22 @@ impl ChainSpec {
             forks: EthereumChainHardforks::new(fork_conditions(config)),
             blobs: blob_schedule(config),
             deposit_contract: config.deposit_contract_address,
+            system_contracts: system_contracts_of(genesis),
         }
+    }
+
+    /// The contracts that every block of this time reads because it calls them itself, as far as they are known to exist:
+    /// a custom genesis may be without them, and others may deploy them later.
+    pub(crate) fn called_contracts(&self, timestamp: u64) -> impl Iterator<Item = Address> + '_ {
+        let (is_cancun, is_prague) = (
+            self.is_cancun_active_at_timestamp(timestamp),
+            self.is_prague_active_at_timestamp(timestamp),
+        );
+        let is_called = move |address: &Address| match *address {
+            BEACON_ROOTS_ADDRESS => is_cancun,
+            _ => is_prague,
+        };
+        self.system_contracts.iter().copied().filter(is_called)
     }
 
     /// The same rules under another chain id.
@@ -149,6 +183,15 @@ impl ExecutionSpec for ChainSpec {
             None
         }
     }
+}
+
+/// The system contracts that a genesis has.
+fn system_contracts_of(genesis: &Genesis) -> Vec<Address> {
+    let has_code = |address: &Address| {
+        let code = genesis.alloc.get(address).and_then(|account| account.code.as_ref());
+        code.is_some_and(|code| !code.is_empty())
+    };
+    SYSTEM_CONTRACTS.into_iter().filter(has_code).collect()
 }
 
 /// The public networks' blob schedule with the times of the two blob-parameter-only forks (EIP-7892).
@@ -282,5 +325,24 @@ mod tests {
         );
         assert_eq!(spec.blob_params_at_timestamp(200).map(|params| params.max_blob_count), Some(2));
         assert!(!spec.is_prague_active_at_timestamp(u64::MAX));
+    }
+
+    #[test]
+    fn contracts_are_called_from_their_fork_on_where_they_exist() {
+        let called = |time| ChainSpec::mainnet().called_contracts(time).count();
+        assert_eq!([1_700_000_000, 1_710_338_135, 1_746_612_311].map(called), [0, 1, 4]);
+        let text = |alloc: &str| {
+            format!(
+                r#"{{"config":{{"chainId":7,"londonBlock":0,"shanghaiTime":0,"cancunTime":0,"pragueTime":0}},
+                    "nonce":"0x0","timestamp":"0x0","extraData":"0x","gasLimit":"0x1","difficulty":"0x0","alloc":{{{alloc}}}}}"#
+            )
+        };
+        let called_of = |alloc: &str| {
+            let genesis: Genesis = serde_json::from_str(&text(alloc)).unwrap();
+            ChainSpec::from_genesis(&genesis).called_contracts(0).collect::<Vec<_>>()
+        };
+        assert_eq!(called_of(""), Vec::<Address>::new());
+        let beacon_roots = format!(r#""{BEACON_ROOTS_ADDRESS}":{{"balance":"0x0","code":"0x00"}}"#);
+        assert_eq!(called_of(&beacon_roots), [BEACON_ROOTS_ADDRESS]);
     }
 }

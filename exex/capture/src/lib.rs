@@ -26,7 +26,14 @@
 //! # What a specimen cannot tell
 //!
 //! The size of a code that only `EXTCODESIZE` asked for ([`Reads::size_only_codes`]), and, in the network's profile, the
-//! authorization lists of EIP-7702 ([`RecoveredAuthorizations`] supplies them for a verification).
+//! authorization lists of EIP-7702. A [supplement](VerifyOptions::supplement) tells a verification of both, or
+//! [`RecoveredAuthorizations`] of the latter.
+//!
+//! # What differs from geth
+//!
+//! revm lets a creation succeed at an address that has storage but neither nonce nor code; geth refuses it (EIP-7610). Mainnet
+//! has 28 such accounts, none of which a creation can reach without a collision of hashes; a genesis of one's own can have
+//! some. [`Capture::check`] refuses a block whose gas or receipts that changes.
 
 mod capture;
 mod chain;
@@ -49,6 +56,6 @@ pub use parent::ParentState;
 pub use recorder::{Reads, Recorder, SizeOnlyCode};
 pub use specimen::{Contradiction, MissingState, SpecimenState};
 pub use verify::{
-    AuthorizationsError, CheckName, CheckResult, Outcome, RecoveredAuthorizations, Verdict,
-    VerifyOptions, verify, verify_roots, verify_segment,
+    AuthorizationsError, CheckName, CheckResult, Executed, Outcome, RecoveredAuthorizations,
+    Verdict, VerifyOptions, verify, verify_roots, verify_segment,
 };

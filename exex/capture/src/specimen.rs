@@ -1,7 +1,7 @@
 //! A parent state that holds only what a block specimen lists.
 
 use alloy_primitives::{
-    Address, B256, U256, keccak256,
+    Address, B256, Bytes, U256, keccak256,
     map::{AddressMap, B256Set, HashMap},
 };
 use bsp_codec::StateSpecimen;
@@ -9,20 +9,26 @@ use revm::{
     DatabaseRef, bytecode::Bytecode, context::DBErrorMarker, primitives::KECCAK_EMPTY,
     state::AccountInfo,
 };
-use std::{cell::RefCell, collections::hash_map::Entry};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, hash_map::Entry},
+};
 
 /// The four read lists as a database to execute on. Any other read is an error that names what is missing.
 ///
 /// Two absences are no errors, because the format cannot express them otherwise:
 /// * an account without a row does not exist (a lookup of a missing account leaves no row);
-/// * a code whose *size* alone was asked for has no row. Such a code is stood in for by one byte, and
-///   [`stood_in_codes`](Self::stood_in_codes) tells which.
+/// * a code whose *size* alone was asked for has no row. Such a code is stood in for by one byte, or by as many as it is
+///   [known](Self::with_code_sizes) to have, and [`stood_in_codes`](Self::stood_in_codes) tells which.
 #[derive(Debug, Default)]
 pub struct SpecimenState {
     accounts: AddressMap<AccountInfo>,
     slots: HashMap<(Address, U256), U256>,
     codes: HashMap<B256, Bytecode>,
     block_hashes: HashMap<u64, B256>,
+    code_sizes: BTreeMap<B256, u32>,
+    /// The size of what stands in for a code whose size is not known.
+    stand_in_size: usize,
     stood_in: RefCell<B256Set>,
 }
 
@@ -105,7 +111,7 @@ impl SpecimenState {
     ///
     /// The first [`Contradiction`] in the lists.
     pub fn new(lists: &StateSpecimen) -> Result<Self, Contradiction> {
-        let mut state = Self::default();
+        let mut state = Self { stand_in_size: 1, ..Self::default() };
         state.add_accounts(lists)?;
         state.add_slots(lists)?;
         state.add_codes(lists)?;
@@ -113,7 +119,24 @@ impl SpecimenState {
         Ok(state)
     }
 
-    /// Hashes of the codes that were asked for and stood in for by a single byte.
+    /// Adds sizes of codes that are not listed, in bytes, by their hashes.
+    #[must_use]
+    pub fn with_code_sizes(mut self, code_sizes: BTreeMap<B256, u32>) -> Self {
+        self.code_sizes = code_sizes;
+        self
+    }
+
+    /// From now on codes of unknown size have this one, in bytes, and none has been stood in for.
+    pub(crate) fn set_stand_in_size(&mut self, bytes: usize) {
+        self.stand_in_size = bytes;
+        self.stood_in.get_mut().clear();
+    }
+
+    pub(crate) fn knows_size(&self, code_hash: &B256) -> bool {
+        self.code_sizes.contains_key(code_hash)
+    }
+
+    /// Hashes of the codes that were asked for and stood in for.
     pub fn stood_in_codes(&self) -> B256Set {
         self.stood_in.borrow().clone()
     }
@@ -166,7 +189,7 @@ impl SpecimenState {
             if got != row.hash {
                 return Err(Contradiction::CodeHash { index, expected: row.hash, got });
             }
-            self.codes.insert(row.hash, Bytecode::new_raw(row.code.clone()));
+            self.codes.insert(row.hash, bytecode(&row.code));
         }
         Ok(())
     }
@@ -205,7 +228,8 @@ impl DatabaseRef for SpecimenState {
             return Err(MissingState::Code(code_hash));
         }
         self.stood_in.borrow_mut().insert(code_hash);
-        Ok(Bytecode::new_legacy([0_u8].into()))
+        let known = self.code_sizes.get(&code_hash).map(|size| *size as usize);
+        Ok(Bytecode::new_legacy(vec![0; known.unwrap_or(self.stand_in_size)].into()))
     }
 
     fn storage_ref(&self, account: Address, slot: U256) -> Result<U256, MissingState> {
@@ -224,10 +248,16 @@ impl DatabaseRef for SpecimenState {
     }
 }
 
+/// A code as it is executed. One that begins as a delegation (EIP-7702) and is none is plain code with an invalid first
+/// opcode, as in geth; revm's own reading of raw code panics at it.
+fn bytecode(code: &Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{Bytes, address};
+    use alloy_primitives::address;
     use bsp_codec::{AccountRead, BlockhashRead, CodeRead, StorageRead};
 
     const ALICE: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -274,9 +304,38 @@ mod tests {
     fn a_code_without_a_row_is_stood_in_for_and_remembered() {
         let state = SpecimenState::new(&lists()).unwrap();
         let hash = keccak256([0xfe]);
-        assert!(!state.code_by_hash_ref(hash).unwrap().is_empty());
+        assert_eq!(state.code_by_hash_ref(hash).unwrap().len(), 1);
         assert!(state.stood_in_codes().contains(&hash));
         assert_eq!(state.stood_in_codes().len(), 1);
+    }
+
+    #[test]
+    fn a_stand_in_has_the_size_that_is_known_or_chosen() {
+        let hash = keccak256([0xfe]);
+        let mut state = SpecimenState::new(&lists()).unwrap();
+        state.code_by_hash_ref(hash).unwrap();
+        state.set_stand_in_size(23);
+        assert!(state.stood_in_codes().is_empty());
+        assert_eq!(state.code_by_hash_ref(hash).unwrap().len(), 23);
+        let state = state.with_code_sizes([(hash, 7)].into());
+        assert_eq!(state.code_by_hash_ref(hash).unwrap().len(), 7);
+        assert!(state.knows_size(&hash));
+    }
+
+    /// The hash of a row is its writer's to compute, so any code can be listed.
+    #[test]
+    fn a_code_that_only_begins_as_a_delegation_is_plain_code() {
+        let long = [&[0xef, 0x01, 0x01][..], &[7; 20]].concat();
+        for code in [&[0xef, 0x01][..], &[0xef, 0x01, 0x00], &long, &[0xef], &[0xef, 0x00]] {
+            let (mut lists, hash) = (lists(), keccak256(code));
+            lists.code_read.push(CodeRead { hash, code: Bytes::copy_from_slice(code) });
+            let state = SpecimenState::new(&lists).unwrap();
+            let read = state.code_by_hash_ref(hash).unwrap();
+            assert_eq!(read.original_byte_slice(), code);
+            assert!(!read.is_eip7702());
+        }
+        let designator = [&[0xef, 0x01, 0x00][..], &[7; 20]].concat();
+        assert!(bytecode(&designator.into()).is_eip7702());
     }
 
     #[test]

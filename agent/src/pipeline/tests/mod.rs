@@ -60,6 +60,48 @@ async fn a_block_is_stored_and_pinned_before_it_is_proved_and_proved_before_it_i
     assert_eq!(events[0], format!("pin {}", segment.cid));
 }
 
+/// A block with an EIP-7702 transaction behind another one, whose list the format leaves out.
+fn incomplete() -> (Replica, usize) {
+    let mut blocks = DevBlocks::new(7).unwrap();
+    std::iter::repeat_with(|| blocks.next_replica().unwrap())
+        .find_map(|replica| {
+            let first = replica.transactions.iter().position(|tx| tx.tx_type == 4)?;
+            (first > 0).then_some((replica, first))
+        })
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_block_that_the_format_leaves_incomplete_is_executed_in_part_and_that_is_told() {
+    let world = World::new();
+    let (replica, first) = incomplete();
+    let journal = world.run(vec![delivery("1-0", &replica)]).await;
+    let Some(Stage::Acknowledged { verification, .. }) = stage(&journal, &replica) else {
+        panic!("{:?}", stage(&journal, &replica));
+    };
+    let of = replica.transactions.len();
+    assert_eq!(verification, Verification::ExecutedInPart { transactions: first, of });
+}
+
+/// As bsp-geth v2.3.0 writes them: blocks of every kind with empty read lists.
+#[tokio::test]
+async fn a_block_without_its_read_lists_is_never_proved() {
+    let (idle, mut emptied): (Vec<_>, Vec<_>) =
+        replicas(40).into_iter().partition(|replica| replica.transactions.is_empty());
+    emptied.truncate(4);
+    emptied.extend(idle.into_iter().take(2));
+    emptied.push(incomplete().0);
+    for replica in &mut emptied {
+        replica.state = Default::default();
+    }
+    assert!(emptied.iter().any(|replica| replica.transactions.is_empty()));
+    let world = World::new();
+    let deliveries = emptied.iter().map(|block| delivery(&block.header.number.to_string(), block));
+    world.run(deliveries.collect()).await;
+    let events = world.events();
+    assert!(!events.iter().any(|event| event.starts_with("prove ")), "{events:?}");
+}
+
 #[tokio::test]
 async fn many_blocks_share_few_places() {
     let world = World::new();

@@ -167,7 +167,8 @@ fn verify_bytes(
     authorizations: Option<&RecoveredAuthorizations>,
 ) -> eyre::Result<Verdict> {
     let segment = avro::decode_segment(avro)?;
-    Ok(verify_segment(&segment, avro, VerifyOptions { spec: Some(spec), authorizations }))
+    let options = VerifyOptions { spec: Some(spec), authorizations, ..Default::default() };
+    Ok(verify_segment(&segment, avro, options))
 }
 
 /// Every check has to be ok, but for those that the format makes impossible.

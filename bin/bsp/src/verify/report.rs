@@ -2,7 +2,7 @@
 
 use super::supplied;
 use crate::{input::Input, output};
-use bsp_capture::{CheckResult, Outcome, Verdict, VerifyOptions};
+use bsp_capture::{CheckResult, Executed, Outcome, Verdict, VerifyOptions};
 use serde::Serialize;
 use std::{fmt::Write, path::Path};
 
@@ -19,6 +19,7 @@ struct Line<'a> {
     block: u64,
     hash: String,
     verdict: Outcome,
+    executed: Executed,
     checks: &'a Verdict,
 }
 
@@ -58,6 +59,7 @@ fn line<'a>(input: &Input, verdict: &'a Verdict) -> Line<'a> {
         block: replica.header.number,
         hash: replica.hash.to_string(),
         verdict: verdict.outcome(),
+        executed: verdict.executed(),
         checks: verdict,
     }
 }
@@ -67,11 +69,15 @@ fn human(input: &Input, verdict: &Verdict, options: VerifyOptions<'_>) -> eyre::
     let (kind, number, outcome) = (replica.kind, replica.header.number, verdict.outcome());
     let mut text = format!("{path}: {kind} {number} {}: {outcome}\n", replica.hash);
     write_checks(&mut text, verdict)?;
+    if replica.kind.has_state() && verdict.executed() != Executed::Whole {
+        writeln!(text, "  Executed {}.", verdict.executed())?;
+    }
     let missing = supplied::without_authorizations(replica, options);
     if outcome == Outcome::Impossible && replica.kind.has_state() && !missing.is_empty() {
         writeln!(
             text,
-            "  To have it executed, give --authorizations FILE with the lists of transaction {missing}."
+            "  To have all of it executed, give --authorizations FILE with the lists of transaction {missing}, or --supplement FILE \
+             as the producer wrote it."
         )?;
     }
     Ok(text)

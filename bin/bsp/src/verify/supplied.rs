@@ -3,7 +3,7 @@
 use crate::input::{self, Input};
 use alloy_genesis::Genesis;
 use bsp_capture::{ChainSpec, ExecutionSpec, RecoveredAuthorizations, VerifyOptions};
-use bsp_codec::{Replica, ReplicaTransaction};
+use bsp_codec::{Replica, ReplicaTransaction, supplement::Supplement};
 use eyre::Context;
 use serde::de::IgnoredAny;
 use std::{collections::BTreeMap, path::Path};
@@ -15,6 +15,7 @@ const SET_CODE_TX_TYPE: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Supplied {
     authorizations: Option<RecoveredAuthorizations>,
+    supplement: Option<Supplement>,
     /// Indices of the transactions that `authorizations` has lists for.
     authorized: Vec<usize>,
     spec: Option<ChainSpec>,
@@ -23,9 +24,15 @@ pub(super) struct Supplied {
 impl Supplied {
     pub(super) fn read(
         authorizations: Option<&Path>,
+        supplement: Option<&Path>,
         genesis: Option<&Path>,
     ) -> eyre::Result<Self> {
         let mut supplied = Self::default();
+        if let Some(path) = supplement {
+            let bytes = input::read_bounded(path)?;
+            let read = Supplement::decode(&bytes);
+            supplied.supplement = Some(read.wrap_err_with(|| path.display().to_string())?);
+        }
         if let Some(path) = authorizations {
             let text = input::read_bounded(path)?;
             let name = || path.display().to_string();
@@ -40,7 +47,11 @@ impl Supplied {
     }
 
     pub(super) const fn options(&self) -> VerifyOptions<'_> {
-        VerifyOptions { spec: self.spec.as_ref(), authorizations: self.authorizations.as_ref() }
+        VerifyOptions {
+            spec: self.spec.as_ref(),
+            authorizations: self.authorizations.as_ref(),
+            supplement: self.supplement.as_ref(),
+        }
     }
 
     /// Tells where the operator has mixed files up, which would otherwise come out as a verdict on the block.
@@ -51,6 +62,12 @@ impl Supplied {
         {
             let (given, own) = (spec.chain_id(), replica.network_id);
             eyre::bail!("{name} is of chain {own}, but --genesis describes chain {given}");
+        }
+        if let Some(supplement) = &self.supplement
+            && supplement.block_hash != replica.hash
+        {
+            let (given, own) = (supplement.block_hash, replica.hash);
+            eyre::bail!("{name} is block {own}, but --supplement belongs to block {given}");
         }
         let strays = |index: &&usize| {
             replica.transactions.get(**index).is_none_or(|tx| tx.tx_type != SET_CODE_TX_TYPE)
@@ -70,8 +87,10 @@ impl Supplied {
 
 /// The indices of the type-4 transactions that lack their authorizations both in the file and beside it.
 pub(super) fn without_authorizations(replica: &Replica, options: VerifyOptions<'_>) -> String {
-    let supplied =
-        |index| options.authorizations.is_some_and(|lists| lists.of_transaction(index).is_some());
+    let supplied = |index| {
+        options.authorizations.is_some_and(|lists| lists.of_transaction(index).is_some())
+            || options.supplement.is_some_and(|given| given.authorizations.contains_key(&index))
+    };
     indices_of_set_code(replica, |(index, tx)| tx.authorization_list.is_none() && !supplied(*index))
 }
 

@@ -4,7 +4,10 @@ use crate::program::bsp;
 
 /// Every command with its arguments and flags.
 const COMMANDS: [(&str, &[&str]); 8] = [
-    ("verify", &["<FILE>...", "--authorizations", "--genesis", "--json", "--format"]),
+    (
+        "verify",
+        &["<FILE>...", "--authorizations", "--supplement", "--genesis", "--json", "--format"],
+    ),
     ("inspect", &["<FILE>", "--json", "--format"]),
     ("encode", &["<FILE>", "-o, --output", "--profile", "--format"]),
     ("cid", &["<FILE>", "--json"]),

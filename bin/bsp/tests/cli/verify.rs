@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Every check of a segment with state, as reports name them.
-const CHECKS: [&str; 20] = [
+const CHECKS: [&str; 21] = [
     "header_hash",
     "transactions_root",
     "ommers_hash",
@@ -17,6 +17,7 @@ const CHECKS: [&str; 20] = [
     "transaction_fields",
     "senders",
     "state",
+    "required_reads",
     "execution",
     "receipts",
     "gas_used",
@@ -41,7 +42,7 @@ pub(crate) fn verdict_of(file: &Path, code: i32) -> Value {
     let mut lines = verify(&[file, Path::new("--json")]).expect(code).json_lines();
     assert_eq!(lines.len(), 1);
     let line = lines.remove(0);
-    assert_eq!(keys(&line), ["block", "checks", "file", "hash", "verdict"]);
+    assert_eq!(keys(&line), ["block", "checks", "executed", "file", "hash", "verdict"]);
     assert_eq!(line["file"], file.to_str().unwrap());
     for (name, check) in line["checks"].as_object().unwrap() {
         assert!(CHECKS.contains(&name.as_str()), "{name}");

@@ -9,10 +9,10 @@
 //! Most opcodes read nothing, and there are millions in a block. All that `step` does for those is to look one byte
 //! up; there is no `step_end`.
 
-use super::{ObjectId, ReadLog, memory};
+use super::{ExactSize, ObjectId, ReadLog, memory};
 use crate::{ParentState, RecordError, evm::EvmContext};
 use alloy_evm::Database;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, TxKind, U256};
 use bsp_codec::StateSpecimen;
 use revm::{
     DatabaseRef, Inspector,
@@ -50,6 +50,8 @@ pub struct Recorder<'p, DB: DatabaseRef<Error: Error + 'static>> {
     pending_opcode: u8,
     /// Its first stack operand.
     pending_operand: U256,
+    /// How many transactions have begun, system calls not counted.
+    transactions: usize,
 }
 
 /// The opcodes that read state, by number.
@@ -99,6 +101,7 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
             watched: &READING,
             pending_opcode: opcode::STOP,
             pending_operand: U256::ZERO,
+            transactions: 0,
         }
     }
 
@@ -118,15 +121,40 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         state: &mut S,
         rewarded: impl IntoIterator<Item = Address>,
     ) -> Result<Reads, RecordError<DB::Error>> {
+        self.end_block(state, rewarded);
+        self.take_reads()
+    }
+
+    /// The reads of the block's end, outside of the EVM.
+    pub(crate) fn end_block<S: Database>(
+        &mut self,
+        state: &mut S,
+        rewarded: impl IntoIterator<Item = Address>,
+    ) {
         self.finalise(state);
         for address in rewarded {
             self.log.touch_or_create(address);
         }
+    }
+
+    /// What was read so far; nothing is left of it here.
+    pub(crate) fn take_reads(&mut self) -> Result<Reads, RecordError<DB::Error>> {
         let size_only_codes = self.log.size_only_codes();
+        let lists = std::mem::take(&mut self.log.rows);
         match self.log.error.take() {
             Some(error) => Err(error),
-            None => Ok(Reads { size_only_codes, lists: self.log.rows }),
+            None => Ok(Reads { lists, size_only_codes }),
         }
+    }
+
+    /// Hashes of the codes that were read so far, if nothing was taken.
+    pub(crate) fn code_hashes(&self) -> Vec<B256> {
+        self.log.rows.code_read.iter().map(|row| row.hash).collect()
+    }
+
+    /// The questions for a code's size on whose answer the execution can depend, in order.
+    pub(crate) fn exact_sizes(&self) -> &[ExactSize] {
+        &self.log.exact_sizes
     }
 
     /// Everything that geth does when a transaction or system call is over, put off until the next one begins: only
@@ -137,19 +165,22 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         });
     }
 
-    /// The reads before the first frame: sender, then EIP-7702 authorities in list order.
+    /// The reads before the first frame: sender, EIP-7702 authorities in list order, then the recipient's code.
     ///
-    /// geth reads the recipient's code here as well; the frame's entry does so first thing, so it is left to that.
+    /// The last is read to see a delegation, whether or not the call then runs it: a recipient that is a precompile and
+    /// has code (in a genesis of its own) has a row for it.
     fn begin_transaction<S: Database>(&mut self, context: &mut EvmContext<S>) {
         self.finalise(&mut context.journaled_state.database);
         if context.tx.caller == SYSTEM_ADDRESS {
             return;
         }
+        self.transactions += 1;
         // A sender with code is one that delegated (EIP-7702).
         self.log.read_code(context.tx.caller);
         self.log.touch_or_create(context.tx.caller);
-        if context.tx.kind.is_call() {
+        if let TxKind::Call(recipient) = context.tx.kind {
             self.read_authorities(context);
+            self.log.read_code(recipient);
         }
     }
 
@@ -315,7 +346,11 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
             opcode::BALANCE | opcode::EXTCODEHASH => {
                 self.log.touch(to_address(operand));
             }
-            opcode::EXTCODESIZE => self.log.read_code_size(to_address(operand)),
+            opcode::EXTCODESIZE => {
+                let exact = !asks_for_existence_only(interpreter);
+                let transaction = self.transactions.saturating_sub(1);
+                self.log.read_code_size(to_address(operand), exact.then_some(transaction));
+            }
             opcode::EXTCODECOPY => {
                 self.log.read_code(to_address(operand));
             }
@@ -483,6 +518,17 @@ impl CallOperands {
             input: (operand(first_range)?, operand(first_range + 1)?),
             output: (operand(first_range + 2)?, operand(first_range + 3)?),
         })
+    }
+}
+
+/// Whether an `EXTCODESIZE` that has just left its answer on the stack asked for nothing but whether there is a code: the
+/// opcode that comes now consumes the answer, and tells zero from all else. Compilers ask so before each call.
+fn asks_for_existence_only(interpreter: &Interpreter) -> bool {
+    match interpreter.bytecode.opcode() {
+        opcode::ISZERO | opcode::POP => true,
+        // Of stack words, the upper one is the left-hand side: `size > 0`.
+        opcode::GT => interpreter.stack.peek(1).is_ok_and(|right| right.is_zero()),
+        _ => false,
     }
 }
 

@@ -50,6 +50,17 @@ struct Object {
     blank_in_parent: bool,
 }
 
+/// A question for the size of a code that is in no row so far, the answer to which an execution can depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExactSize {
+    /// Whose code.
+    pub(crate) address: Address,
+    /// The code's hash.
+    pub(crate) code_hash: B256,
+    /// Index of the transaction that asked.
+    pub(crate) transaction: usize,
+}
+
 /// An undoable change since the transaction began.
 #[derive(Debug, Clone, Copy)]
 enum JournalEntry {
@@ -83,6 +94,10 @@ pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     sized_codes: Vec<(Address, B256)>,
     /// The same accounts, to name each once.
     sized_accounts: AddressSet,
+    /// The questions for a size in which more was asked than whether there is a code.
+    exact_sizes: Vec<ExactSize>,
+    /// Of which accounts, to name each once.
+    exactly_sized_accounts: AddressSet,
     /// The first failed lookup. The EVM's hooks cannot return an error, so the executor asks for it.
     error: Option<RecordError<DB::Error>>,
 }
@@ -100,6 +115,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
             asked_block_hashes: HashSet::default(),
             sized_codes: Vec::new(),
             sized_accounts: AddressSet::default(),
+            exact_sizes: Vec::new(),
+            exactly_sized_accounts: AddressSet::default(),
             error: None,
         }
     }
@@ -177,13 +194,20 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         Some(id)
     }
 
-    /// Asks for an account's code size, which leaves no code row.
-    fn read_code_size(&mut self, address: Address) {
+    /// Asks for an account's code size, which leaves no code row. `exact_in` is the transaction, if it asks for more than
+    /// whether there is a code.
+    fn read_code_size(&mut self, address: Address, exact_in: Option<usize>) {
         if let Some(id) = self.touch(address)
             && let Some(hash) = self.objects[id].unread_code
-            && self.sized_accounts.insert(address)
         {
-            self.sized_codes.push((address, hash));
+            if self.sized_accounts.insert(address) {
+                self.sized_codes.push((address, hash));
+            }
+            if let Some(transaction) = exact_in
+                && self.exactly_sized_accounts.insert(address)
+            {
+                self.exact_sizes.push(ExactSize { address, code_hash: hash, transaction });
+            }
         }
     }
 

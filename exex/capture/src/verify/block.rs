@@ -1,6 +1,6 @@
 //! What can be checked of a block without executing it.
 
-use super::{CheckName, CheckResult, Verdict};
+use super::{CheckName, CheckResult, Verdict, supplement};
 use alloy_consensus::transaction::SignerRecoverable;
 use bsp_codec::{
     Profile, Replica, ReplicaKind, ReplicaTransaction,
@@ -8,6 +8,7 @@ use bsp_codec::{
         ConvertError, RebuiltTransaction, export_transaction, rebuild_transactions,
         roots::{ommers_hash, transactions_root, withdrawals_root},
     },
+    supplement::Supplement,
 };
 
 /// The block's transactions, as far as the replica lets them be rebuilt.
@@ -16,9 +17,14 @@ pub(super) type Rebuilt = Result<Vec<RebuiltTransaction>, ConvertError>;
 /// Why signatures cannot be checked in a result.
 const NO_SIGNATURES: &str = "a block-result carries no signatures";
 
-pub(super) fn check(replica: &Replica, verdict: &mut Verdict) -> Rebuilt {
+pub(super) fn check(
+    replica: &Replica,
+    supplement: Option<&Supplement>,
+    verdict: &mut Verdict,
+) -> Rebuilt {
     let header = &replica.header;
-    let rebuilt = rebuild_transactions(replica);
+    let rebuilt = rebuild_transactions(replica)
+        .map(|transactions| supplement::complete(transactions, supplement));
     verdict.push(CheckName::HeaderHash, CheckResult::compare(&replica.hash, &header.hash_slow()));
     verdict.push(CheckName::TransactionsRoot, check_transactions_root(replica, &rebuilt));
     let ommers = ommers_hash(&replica.uncles);

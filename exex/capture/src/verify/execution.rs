@@ -1,38 +1,32 @@
 //! What only a re-execution can check.
 
-use super::{CheckName, CheckResult, Verdict, VerifyOptions, block, receipts};
+use super::{
+    CheckName, CheckResult, Executed, Verdict, VerifyOptions, block,
+    comparison::{self, CHECKS, Results},
+    receipts, required,
+};
 use crate::{
-    BlockParts, Capture, CaptureError, ChainSpec, MissingState, SignedTransaction, SpecimenState,
-    capture,
+    BlockParts, CaptureError, ChainSpec, MissingState, SignedTransaction, SpecimenState,
+    capture::{Extent, Replay, replay},
+    recorder::ExactSize,
 };
 use alloy_consensus::transaction::Recovered;
 use alloy_evm::ToTxEnv;
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::B256;
-use bsp_codec::{
-    BlockhashRead, Replica, ReplicaReceipt, StateSpecimen, avro,
-    convert::{RebuiltTransaction, export_receipt},
-};
+use bsp_codec::{Replica, convert::RebuiltTransaction};
 use revm::context::{TxEnv, either::Either};
 use std::borrow::Cow;
 
-/// The largest gas limit that is executed: the largest that the AVRO layout can hold. It bounds the time that a forged
-/// block can cost.
-const MAX_GAS_LIMIT: u64 = i32::MAX as u64;
+/// The largest gas limit and chain id that the network's format holds. The first bounds the time that a forged block can
+/// cost.
+const MAX_AVRO_INT: u64 = i32::MAX as u64;
 
-/// The checks that are made of an execution, each of which is impossible without one.
-const CHECKS: [CheckName; 10] = [
-    CheckName::Receipts,
-    CheckName::GasUsed,
-    CheckName::BlobGasUsed,
-    CheckName::ReceiptsRoot,
-    CheckName::LogsBloom,
-    CheckName::RequestsHash,
-    CheckName::AccountReads,
-    CheckName::StorageReads,
-    CheckName::CodeReads,
-    CheckName::BlockhashReads,
-];
+/// The size in bytes that codes have of which only the size was asked for: the least, which suits whoever asks for no more
+/// than existence.
+const LEAST_SIZE: usize = 1;
+/// Those that are tried where this one does not fit: the most that a transaction can deploy (EIP-170), for whoever runs out
+/// of gas over a long one, and those that programs know (a delegation, a minimal proxy, small codes).
+const OTHER_SIZES: [usize; 6] = [24_576, 23, 45, 2, 32, 64];
 
 pub(super) fn check(
     replica: &Replica,
@@ -43,10 +37,13 @@ pub(super) fn check(
     if !replica.kind.has_state() {
         return check_receipts_alone(replica, verdict);
     }
-    let state = match consistent_state(replica) {
+    let spec = chain_spec(replica, options);
+    let required = required::check(replica, spec.as_ref().ok().map(AsRef::as_ref));
+    let state = match consistent_state(replica, options) {
         Ok(state) => state,
         Err(result) => {
             verdict.push(CheckName::State, result);
+            verdict.push(CheckName::RequiredReads, required);
             return give_up(
                 verdict,
                 CheckResult::impossible("the read lists contradict themselves"),
@@ -54,15 +51,9 @@ pub(super) fn check(
         }
     };
     verdict.push(CheckName::State, CheckResult::OK);
-    let executed = chain_spec(replica, options).and_then(|spec| {
-        let captured = execute(replica, transactions, options, spec.as_ref(), &state)?;
-        Ok((captured, spec))
-    });
-    match executed {
-        Ok((captured, spec)) => {
-            verdict.push(CheckName::Execution, CheckResult::OK);
-            compare(replica, &captured, spec.as_ref(), verdict);
-        }
+    verdict.push(CheckName::RequiredReads, required);
+    match spec.and_then(|spec| Block::new(replica, transactions, options, spec)) {
+        Ok(block) => block.judge(state, verdict),
         Err(result) => give_up(verdict, result),
     }
 }
@@ -75,7 +66,10 @@ fn give_up(verdict: &mut Verdict, execution: CheckResult) {
     }
 }
 
-fn consistent_state(replica: &Replica) -> Result<SpecimenState, CheckResult> {
+fn consistent_state(
+    replica: &Replica,
+    options: VerifyOptions<'_>,
+) -> Result<SpecimenState, CheckResult> {
     let parent = replica.header.number.wrapping_sub(1);
     let listed = replica.state.blockhash_read.iter().find(|row| row.block_number == parent);
     if let Some(row) = listed
@@ -84,43 +78,10 @@ fn consistent_state(replica: &Replica) -> Result<SpecimenState, CheckResult> {
         let expected = format!("block {parent} is the parent {}", replica.header.parent_hash);
         return Err(CheckResult::failed(expected, row.block_hash));
     }
+    let code_sizes = options.supplement.map(|supplement| supplement.code_sizes.clone());
     SpecimenState::new(&replica.state)
+        .map(|state| state.with_code_sizes(code_sizes.unwrap_or_default()))
         .map_err(|contradiction| CheckResult::failed("lists that agree", contradiction))
-}
-
-fn execute(
-    replica: &Replica,
-    transactions: block::Rebuilt,
-    options: VerifyOptions<'_>,
-    spec: &ChainSpec,
-    state: &SpecimenState,
-) -> Result<Capture, CheckResult> {
-    if replica.header.gas_limit > MAX_GAS_LIMIT {
-        let expected = format!("a gas limit of at most {MAX_GAS_LIMIT}");
-        return Err(CheckResult::failed(expected, replica.header.gas_limit));
-    }
-    let transactions = transactions
-        .map_err(|error| CheckResult::impossible(format!("a transaction is invalid: {error}")))?;
-    if replica.senders.len() != transactions.len() {
-        return Err(CheckResult::impossible("there is not one sender a transaction"));
-    }
-    let executable = transactions
-        .into_iter()
-        .enumerate()
-        .map(|(index, tx)| executable(replica, index, tx, options))
-        .collect::<Result<Vec<_>, _>>()?;
-    let block = BlockParts {
-        header: &replica.header,
-        ommers: &replica.uncles,
-        withdrawals: replica.withdrawals.as_deref(),
-    };
-    let captured = capture(spec, block, executable, state).map_err(not_executed)?;
-    // A code that is executed must be there; one whose size alone is asked for need not.
-    let stood_in = state.stood_in_codes();
-    match captured.reads.lists.code_read.iter().find(|code| stood_in.contains(&code.hash)) {
-        Some(code) => Err(not_executed(CaptureError::ParentState(MissingState::Code(code.hash)))),
-        None => Ok(captured),
-    }
 }
 
 fn chain_spec<'a>(
@@ -128,25 +89,203 @@ fn chain_spec<'a>(
     options: VerifyOptions<'a>,
 ) -> Result<Cow<'a, ChainSpec>, CheckResult> {
     let id = replica.network_id;
+    if id > MAX_AVRO_INT {
+        return Err(CheckResult::impossible(format!(
+            "the network's format has chain ids up to {MAX_AVRO_INT}, this one is {id}"
+        )));
+    }
     let built_in = || ChainSpec::from_chain_id(id).map(Cow::Owned);
-    options.spec.map(Cow::Borrowed).or_else(built_in).ok_or_else(|| {
+    let spec = options.spec.map(Cow::Borrowed).or_else(built_in).ok_or_else(|| {
         CheckResult::impossible(format!(
             "the rules of chain {id} are not known; give its genesis file"
         ))
-    })
+    })?;
+    if spec.is_amsterdam_active_at_timestamp(replica.header.timestamp) {
+        return Err(CheckResult::impossible(
+            "the block is of the Amsterdam fork, whose rules are not known here",
+        ));
+    }
+    Ok(spec)
 }
 
-fn not_executed(error: CaptureError<MissingState>) -> CheckResult {
-    CheckResult::failed("the block executes on its own read lists", error)
+/// A transaction with the environment to execute it in.
+type Executable = (TxEnv, Recovered<SignedTransaction>);
+
+/// A block as far as its replica allows to execute it.
+struct Block<'a> {
+    replica: &'a Replica,
+    spec: Cow<'a, ChainSpec>,
+    /// Its transactions, up to the first that is not whole.
+    transactions: Vec<Executable>,
+    /// What that one lacks.
+    lacking: Option<String>,
 }
 
-/// A transaction with the environment to execute it in. Authorizations that were supplied from outside are recovered already.
+impl<'a> Block<'a> {
+    fn new(
+        replica: &'a Replica,
+        transactions: block::Rebuilt,
+        options: VerifyOptions<'_>,
+        spec: Cow<'a, ChainSpec>,
+    ) -> Result<Self, CheckResult> {
+        let gas_limit = replica.header.gas_limit;
+        if gas_limit > MAX_AVRO_INT {
+            return Err(CheckResult::impossible(format!(
+                "the network's format has gas limits up to {MAX_AVRO_INT}, this one is {gas_limit}"
+            )));
+        }
+        let rebuilt = transactions.map_err(|error| {
+            CheckResult::impossible(format!("a transaction is invalid: {error}"))
+        })?;
+        if replica.senders.len() != rebuilt.len() {
+            return Err(CheckResult::impossible("there is not one sender a transaction"));
+        }
+        let mut transactions = Vec::with_capacity(rebuilt.len());
+        let mut lacking = None;
+        for (index, transaction) in rebuilt.into_iter().enumerate() {
+            match executable(replica, index, transaction, options) {
+                Ok(executable) => transactions.push(executable),
+                Err(missing) => {
+                    lacking = Some(missing);
+                    break;
+                }
+            }
+        }
+        Ok(Self { replica, spec, transactions, lacking })
+    }
+
+    /// Executes what there is. Where that fails, and it asked for the size of a code that is in no list, other sizes are
+    /// tried; if none fits, what comes before the first such question still has to agree.
+    fn judge(&self, mut state: SpecimenState, verdict: &mut Verdict) {
+        let (all, lacking) = (self.transactions.len(), self.lacking.as_deref());
+        let first = self.attempt(&mut state, LEAST_SIZE, all, lacking);
+        let Some(&guess) = first.guesses.first().filter(|_| !first.is_good()) else {
+            return first.report(verdict);
+        };
+        let mut lacks_unsized_code = first.lacks_unsized_code;
+        for size in OTHER_SIZES {
+            let other = self.attempt(&mut state, size, all, lacking);
+            if other.is_good() {
+                return other.report(verdict);
+            }
+            lacks_unsized_code &= other.lacks_unsized_code;
+        }
+        if lacks_unsized_code {
+            return first.report(verdict);
+        }
+        let reason = name_guesses(&first.guesses);
+        self.attempt(&mut state, LEAST_SIZE, guess.transaction, Some(&reason)).report(verdict);
+    }
+
+    /// Executes the first `count` transactions; `rest` is why no more than that, or `None` if it is the whole block. Codes of
+    /// unknown size have `size` bytes.
+    fn attempt(
+        &self,
+        state: &mut SpecimenState,
+        size: usize,
+        count: usize,
+        rest: Option<&str>,
+    ) -> Attempt {
+        state.set_stand_in_size(size);
+        let Replay { outcome, codes_read, exact_sizes } = replay(
+            self.spec.as_ref(),
+            self.parts(),
+            self.transactions.iter().take(count).cloned(),
+            &*state,
+            if rest.is_none() { Extent::Whole } else { Extent::Begin },
+        );
+        let stood_in = state.stood_in_codes();
+        let is_guess = |asked: &ExactSize| {
+            stood_in.contains(&asked.code_hash) && !state.knows_size(&asked.code_hash)
+        };
+        let guesses: Vec<_> = exact_sizes.into_iter().filter(is_guess).collect();
+        // A code that is executed must be there; one whose size alone is asked for need not.
+        let lacking = codes_read.into_iter().find(|hash| stood_in.contains(hash));
+        let outcome = match lacking {
+            Some(hash) => Err(CaptureError::ParentState(MissingState::Code(hash))),
+            None => outcome,
+        };
+        let of = self.replica.transactions.len();
+        let (execution, results, executed) = match (outcome, rest) {
+            (Err(error), _) => {
+                let expected = "the block executes on its own read lists";
+                (CheckResult::failed(expected, error), None, Executed::None)
+            }
+            (Ok(captured), None) => {
+                let (replica, spec) = (self.replica, self.spec.as_ref());
+                let results = comparison::whole(replica, &captured, spec, state, size);
+                (CheckResult::OK, Some(results), Executed::Whole)
+            }
+            (Ok(captured), Some(reason)) => (
+                CheckResult::impossible(format!(
+                    "{reason}; {count} of {of} transactions were executed"
+                )),
+                Some(comparison::begin(self.replica, &captured, reason)),
+                Executed::Part { transactions: count, of },
+            ),
+        };
+        let is_unsized = |hash| guesses.iter().all(|guess| guess.code_hash != hash);
+        let lacks_unsized_code = lacking.is_some_and(is_unsized);
+        Attempt { execution, results, executed, guesses, lacks_unsized_code }
+    }
+
+    fn parts(&self) -> BlockParts<'_> {
+        BlockParts {
+            header: &self.replica.header,
+            ommers: &self.replica.uncles,
+            withdrawals: self.replica.withdrawals.as_deref(),
+        }
+    }
+}
+
+/// One execution and what it gave.
+struct Attempt {
+    execution: CheckResult,
+    results: Option<Results>,
+    executed: Executed,
+    /// The questions for a size that were answered by a guess on which something can depend.
+    guesses: Vec<ExactSize>,
+    /// Whether it took a code that is not listed and on whose size it did not depend.
+    lacks_unsized_code: bool,
+}
+
+impl Attempt {
+    fn is_good(&self) -> bool {
+        let failed = |result: &CheckResult| matches!(result, CheckResult::Failed { .. });
+        !failed(&self.execution) && !self.results.iter().flatten().any(failed)
+    }
+
+    fn report(self, verdict: &mut Verdict) {
+        let Some(results) = self.results else { return give_up(verdict, self.execution) };
+        verdict.set_executed(self.executed);
+        verdict.push(CheckName::Execution, self.execution);
+        for (name, result) in CHECKS.into_iter().zip(results) {
+            verdict.push(name, result);
+        }
+    }
+}
+
+fn name_guesses(guesses: &[ExactSize]) -> String {
+    let named: Vec<_> = guesses
+        .iter()
+        .map(|ExactSize { address, code_hash, transaction }| {
+            format!("{code_hash} of account {address} (transaction {transaction})")
+        })
+        .collect();
+    format!(
+        "the outcome depends on the size of codes that are in no list, and none of the sizes that were tried fits: {}",
+        named.join(", ")
+    )
+}
+
+/// A transaction with the environment to execute it in, or what it lacks. Authorizations that were supplied without their
+/// signatures are recovered already.
 fn executable(
     replica: &Replica,
     index: usize,
     transaction: RebuiltTransaction,
     options: VerifyOptions<'_>,
-) -> Result<(TxEnv, Recovered<SignedTransaction>), CheckResult> {
+) -> Result<Executable, String> {
     let supplied = match &transaction {
         RebuiltTransaction::WithoutAuthorizations(..) => {
             options.authorizations.and_then(|lists| lists.of_transaction(index))
@@ -154,7 +293,7 @@ fn executable(
         _ => None,
     };
     if let (Some(missing), None) = (transaction.missing(), supplied) {
-        return Err(CheckResult::impossible(format!("{missing} (transaction {index})")));
+        return Err(format!("{missing} (transaction {index})"));
     }
     let signed = transaction.with_authorizations(Vec::new());
     let recovered = Recovered::new_unchecked(signed, replica.senders[index]);
@@ -163,81 +302,6 @@ fn executable(
         env.authorization_list = supplied.iter().cloned().map(Either::Right).collect();
     }
     Ok((env, recovered))
-}
-
-fn compare(replica: &Replica, captured: &Capture, spec: &ChainSpec, verdict: &mut Verdict) {
-    let header = &replica.header;
-    let (receipts_root, logs_bloom) = captured.receipts_root_and_bloom();
-    let has_requests = spec.is_prague_active_at_timestamp(header.timestamp);
-    let requests_hash = has_requests.then(|| captured.requests.requests_hash());
-
-    verdict.push(CheckName::Receipts, compare_receipts(replica, captured));
-    verdict.push(CheckName::GasUsed, CheckResult::compare(&header.gas_used, &captured.gas_used));
-    verdict.push(
-        CheckName::BlobGasUsed,
-        CheckResult::compare(&header.blob_gas_used.unwrap_or(0), &captured.blob_gas_used),
-    );
-    verdict
-        .push(CheckName::ReceiptsRoot, CheckResult::compare(&header.receipts_root, &receipts_root));
-    verdict.push(CheckName::LogsBloom, CheckResult::compare(&header.logs_bloom, &logs_bloom));
-    verdict.push(CheckName::RequestsHash, compare_optional(header.requests_hash, requests_hash));
-    compare_lists(&replica.state, captured, verdict);
-}
-
-fn compare_lists(expected: &StateSpecimen, captured: &Capture, verdict: &mut Verdict) {
-    let got = &captured.reads.lists;
-    verdict.push(
-        CheckName::AccountReads,
-        CheckResult::compare_rows(&got.account_read, &expected.account_read),
-    );
-    verdict.push(
-        CheckName::StorageReads,
-        CheckResult::compare_rows(&got.storage_read, &expected.storage_read),
-    );
-    let codes = CheckResult::compare_rows(&got.code_read, &expected.code_read);
-    verdict.push(CheckName::CodeReads, name_size_only_codes(codes, captured));
-    verdict.push(CheckName::BlockhashReads, compare_blockhashes(got, expected));
-}
-
-/// Numbers are compared as the segment holds them: those that no block has are rounded there.
-fn compare_blockhashes(executed: &StateSpecimen, listed: &StateSpecimen) -> CheckResult {
-    let as_written = |lists: &StateSpecimen| -> Vec<BlockhashRead> {
-        let rows = lists.blockhash_read.iter();
-        rows.map(|row| BlockhashRead {
-            block_number: avro::blockhash_number_as_written(row.block_number),
-            ..*row
-        })
-        .collect()
-    };
-    CheckResult::compare_rows(&as_written(executed), &as_written(listed))
-}
-
-/// Names the format's one gap where a block falls into it.
-fn name_size_only_codes(result: CheckResult, captured: &Capture) -> CheckResult {
-    let codes = &captured.reads.size_only_codes;
-    if codes.is_empty() || result != CheckResult::OK {
-        return result;
-    }
-    let named: Vec<_> =
-        codes.iter().map(|code| format!("{} of account {}", code.hash, code.account)).collect();
-    let reason = format!(
-        "only the size was asked for of {}: the format carries no size, so a non-zero one was assumed",
-        named.join(", ")
-    );
-    CheckResult::Ok { reason: Some(reason) }
-}
-
-fn compare_receipts(replica: &Replica, captured: &Capture) -> CheckResult {
-    if !replica.kind.has_receipts() {
-        return CheckResult::Ok { reason: Some("a block-specimen carries no receipts".into()) };
-    }
-    let expected: Vec<ReplicaReceipt> = captured.receipts.iter().map(export_receipt).collect();
-    CheckResult::compare_rows(&expected, &replica.receipts)
-}
-
-fn compare_optional(expected: Option<B256>, got: Option<B256>) -> CheckResult {
-    let show = |hash: Option<B256>| hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string());
-    CheckResult::compare(&show(expected), &show(got))
 }
 
 /// A result has receipts but no state to execute on: they are compared with the header as they are.

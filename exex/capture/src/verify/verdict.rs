@@ -19,8 +19,13 @@ pub enum CheckName {
     TransactionFields,
     /// Every signature recovers to the sender that is listed, both in `Senders` and in the transaction.
     Senders,
+    /// The supplement belongs to the block.
+    Supplement,
     /// The read lists do not contradict each other or the header.
     State,
+    /// What any execution of the block reads is in the lists: the contracts that it calls itself, senders who had to be there
+    /// before it, the codes of senders and recipients.
+    RequiredReads,
     /// The block executes on nothing but its own read lists.
     Execution,
     /// Status, cumulative gas and logs of every receipt.
@@ -59,7 +64,9 @@ impl CheckName {
             Self::WithdrawalsRoot => "withdrawals_root",
             Self::TransactionFields => "transaction_fields",
             Self::Senders => "senders",
+            Self::Supplement => "supplement",
             Self::State => "state",
+            Self::RequiredReads => "required_reads",
             Self::Execution => "execution",
             Self::Receipts => "receipts",
             Self::GasUsed => "gas_used",
@@ -130,6 +137,11 @@ impl CheckResult {
         Self::Impossible { reason: reason.to_string() }
     }
 
+    /// Compares the first rows of a list with those that are expected there, whatever comes behind them.
+    pub fn compare_first_rows<T: PartialEq + fmt::Debug>(expected: &[T], got: &[T]) -> Self {
+        Self::compare_rows(expected, got.get(..expected.len()).unwrap_or(got))
+    }
+
     /// Compares two lists row by row.
     pub fn compare_rows<T: PartialEq + fmt::Debug>(expected: &[T], got: &[T]) -> Self {
         let Some(index) = first_difference(expected, got) else { return Self::OK };
@@ -188,16 +200,58 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// How much of a block a verification executed, to its end and without missing anything.
+///
+/// It says nothing of what the comparison with the replica gave: that is [`Verdict::outcome`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Executed {
+    /// All of it.
+    Whole,
+    /// The system calls at its begin and its first transactions: what comes next takes something that is not there.
+    Part {
+        /// How many transactions were executed.
+        transactions: usize,
+        /// How many the block has.
+        of: usize,
+    },
+    /// Nothing.
+    #[default]
+    None,
+}
+
+impl fmt::Display for Executed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.pad("whole"),
+            Self::Part { transactions, of } => {
+                write!(f, "in part, {transactions} of {of} transactions")
+            }
+            Self::None => f.pad("not at all"),
+        }
+    }
+}
+
 /// The result of every check that applies to a replica, in report order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     checks: Vec<(CheckName, CheckResult)>,
+    executed: Executed,
 }
 
 impl Verdict {
     /// Notes the result of a check.
     pub fn push(&mut self, name: CheckName, result: CheckResult) {
         self.checks.push((name, result));
+    }
+
+    /// How much of the block was executed for it.
+    pub const fn executed(&self) -> Executed {
+        self.executed
+    }
+
+    pub(super) const fn set_executed(&mut self, executed: Executed) {
+        self.executed = executed;
     }
 
     /// All checks with their results.
@@ -250,6 +304,16 @@ mod tests {
         assert_eq!(position(&[1, 2], &[2, 1]).unwrap(), "row 0: expected 1, got 2");
         assert_eq!(position(&[1], &[1, 2]).unwrap(), "row 1: expected no row, got 2");
         assert_eq!(position(&[1, 2], &[1]).unwrap(), "row 1: expected 2, got no row");
+    }
+
+    #[test]
+    fn first_rows_are_compared_as_far_as_they_are_expected() {
+        let compare = CheckResult::compare_first_rows::<i32>;
+        assert_eq!(compare(&[1, 2], &[1, 2, 3]), CheckResult::OK);
+        assert_eq!(compare(&[], &[1]), CheckResult::OK);
+        for other in [&[1][..], &[], &[2, 1, 3]] {
+            assert!(matches!(compare(&[1, 2], other), CheckResult::Failed { .. }), "{other:?}");
+        }
     }
 
     #[test]

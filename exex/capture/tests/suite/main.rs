@@ -2,8 +2,10 @@
 //!
 //! One program rather than one a file: it links the EVM once.
 
+mod code_sizes;
 mod database_errors;
 mod devchain_rows;
+mod in_part;
 mod mainnet;
 mod plain_execution;
 mod read_order;

@@ -4,8 +4,8 @@ use crate::support::devblocks;
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256};
 use bsp_capture::{
-    ChainSpec, CheckName, CheckResult, Outcome, Verdict, VerifyOptions, verify, verify_roots,
-    verify_segment,
+    ChainSpec, CheckName, CheckResult, Executed, Outcome, Verdict, VerifyOptions, verify,
+    verify_roots, verify_segment,
 };
 use bsp_codec::{
     AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaKind, ReplicaTransaction,
@@ -452,19 +452,53 @@ fn the_rules_of_an_unknown_chain() {
     let mut replica = good();
     replica.network_id = 424_242;
     let spec = ChainSpec::dev();
-    let verdict = verify(&replica, VerifyOptions { spec: Some(&spec), authorizations: None });
+    let verdict = verify(&replica, VerifyOptions { spec: Some(&spec), ..Default::default() });
     assert_eq!(verdict.outcome(), Outcome::Ok);
 }
 
-/// The limit that bounds the time which a forged block can cost.
+/// What the layouts can't hold is no fault of the block. The limit also bounds the time that a forged block can cost.
 #[test]
-fn a_gas_limit_beyond_the_layouts() {
+fn a_gas_limit_and_a_chain_id_beyond_the_layouts() {
     let limit = u64::from(i32::MAX.unsigned_abs());
     let verdict = after_header(|header| header.gas_limit = limit + 1);
-    assert_eq!(failed(&verdict), [CheckName::Execution]);
-    assert!(failure(&verdict, CheckName::Execution).0.contains(&limit.to_string()));
+    assert_eq!(verdict.outcome(), Outcome::Impossible, "{verdict:?}");
+    assert!(reason(&verdict, CheckName::Execution).contains(&limit.to_string()));
+    assert_eq!(verdict.executed(), Executed::None);
     let verdict = after_header(|header| header.gas_limit = limit);
     assert!(failed(&verdict).iter().all(|name| *name != CheckName::Execution), "{verdict:?}");
+
+    let mut replica = good();
+    replica.network_id = limit + 1;
+    let spec = ChainSpec::dev();
+    let verdict = verify(&replica, VerifyOptions { spec: Some(&spec), ..Default::default() });
+    assert_eq!(verdict.outcome(), Outcome::Impossible, "{verdict:?}");
+    assert!(reason(&verdict, CheckName::Execution).contains(&limit.to_string()));
+}
+
+/// A fork whose rules are not known gives no failure.
+#[test]
+fn a_block_of_an_unknown_fork() {
+    let genesis = serde_json::from_str(
+        r#"{"config":{"chainId":1337,"londonBlock":0,"terminalTotalDifficulty":0,"terminalTotalDifficultyPassed":true,
+            "shanghaiTime":0,"cancunTime":0,"pragueTime":0,"osakaTime":0,"amsterdamTime":0},"nonce":"0x0","timestamp":"0x0",
+            "extraData":"0x","gasLimit":"0x1","difficulty":"0x0","alloc":{}}"#,
+    );
+    let spec = ChainSpec::from_genesis(&genesis.expect("a genesis"));
+    let verdict = verify(&good(), VerifyOptions { spec: Some(&spec), ..Default::default() });
+    assert_eq!(verdict.outcome(), Outcome::Impossible, "{verdict:?}");
+    assert!(reason(&verdict, CheckName::Execution).contains("Amsterdam"));
+}
+
+/// The row's hash is the forger's to compute, so it is right.
+#[test]
+fn a_listed_code_that_only_begins_as_a_delegation() {
+    for code in [&[0xef, 0x01][..], &[0xef, 0x01, 0x00], &[0xef, 0x01, 0x01, 7]] {
+        let verdict = after(|replica| {
+            let code = Bytes::copy_from_slice(code);
+            replica.state.code_read.push(CodeRead { hash: keccak256(&code), code });
+        });
+        assert_eq!(failed(&verdict), [CheckName::CodeReads]);
+    }
 }
 
 #[test]
@@ -564,7 +598,7 @@ fn extreme_headers_are_no_reason_to_panic() {
                 if replica.header == good().header {
                     continue;
                 }
-                let options = VerifyOptions { spec: Some(spec), authorizations: None };
+                let options = VerifyOptions { spec: Some(spec), ..Default::default() };
                 let verdict = verify(&replica, options);
                 assert_ne!(verdict.outcome(), Outcome::Ok);
             }
@@ -601,7 +635,7 @@ fn extreme_rewards_are_no_reason_to_panic() {
         replica.uncles = vec![Header { number, beneficiary, ..Default::default() }; 3];
         replica.header.beneficiary = beneficiary;
         replica.state.account_read[0].balance = U256::MAX;
-        let options = VerifyOptions { spec: Some(&spec), authorizations: None };
+        let options = VerifyOptions { spec: Some(&spec), ..Default::default() };
         assert_eq!(verify(&replica, options).outcome(), Outcome::Failed);
     }
     let verdict = after(|replica| {

@@ -101,8 +101,26 @@ fn p256_verification_is_a_precompile_from_osaka_on() {
     };
     scene(Fork::Prague)
         .expect(Rows::accounts(&[SENDER, p256]).slots(&[(p256, 1, 0)]).codes(&[p256]));
-    // A transaction has no gas function, so nothing reads the code of the account that the precompile stands for.
-    scene(Fork::Osaka).expect(Rows::accounts(&[SENDER, p256]));
+    // The code of a transaction's recipient is read whether or not it is run.
+    scene(Fork::Osaka).expect(Rows::accounts(&[SENDER, p256]).codes(&[p256]));
+}
+
+/// A genesis can give a precompile code. A call from a contract reads it only for its price, from Prague on.
+#[test]
+fn code_of_a_precompile_is_read_where_it_is_the_recipient() {
+    for fork in Fork::ALL {
+        Scene::new(fork)
+            .contract(SHA256, "0x01 SLOAD")
+            .transaction(Tx::call(SHA256))
+            .transaction(Tx::call(SHA256))
+            .expect(Rows::accounts(&[SENDER, SHA256]).codes(&[SHA256]));
+        let reads = Rows::accounts(&[SENDER, A, SHA256]);
+        Scene::new(fork)
+            .contract(SHA256, "0x01 SLOAD")
+            .contract(A, &call("CALL", 9999, SHA256, 0))
+            .transaction(Tx::call(A))
+            .expect(reads.codes(if fork >= Fork::Prague { &[A, SHA256] } else { &[A] }));
+    }
 }
 
 /// A missing target is left alone by CALL, but created by STATICCALL; a contract that is created there later
