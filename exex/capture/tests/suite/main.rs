@@ -2,11 +2,14 @@
 //!
 //! One program rather than one a file: it links the EVM once.
 
+#[path = "../../examples/ethereum_tests/cases.rs"]
+mod cases;
 mod code_sizes;
 mod database_errors;
 mod devchain_rows;
 mod in_part;
 mod mainnet;
+mod official;
 mod plain_execution;
 mod read_order;
 mod rules;
