@@ -1,7 +1,7 @@
 //! A block on its way: the candidate before execution, what execution says, and the sealed block.
 
 use crate::{
-    genesis::DevConfig,
+    genesis::{DevConfig, DevFork},
     keys::Transaction,
     state::WorldState,
     workload::{Memory, Purpose, Scenario},
@@ -186,7 +186,7 @@ pub(crate) fn candidate_header(
         excess_blob_gas: Some(excess_blob_gas),
         parent_beacon_block_root: Some(attributes.parent_beacon_block_root),
         // Left to execution.
-        requests_hash: Some(B256::ZERO),
+        requests_hash: (config.fork >= DevFork::Prague).then_some(B256::ZERO),
         ..Default::default()
     }
 }
@@ -233,7 +233,7 @@ pub(crate) fn seal(candidate: Candidate, executed: Executed, state_root: B256) -
     block.header.logs_bloom =
         receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
     block.header.gas_used = gas_used;
-    block.header.requests_hash = Some(requests.requests_hash());
+    block.header.requests_hash = block.header.requests_hash.map(|_| requests.requests_hash());
     let hash = block.header.hash_slow();
     DevBlock { block, hash, senders, receipts, requests, scenarios: candidate.scenarios }
 }

@@ -15,18 +15,60 @@ use alloy_eips::{
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, address};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// How many senders are funded.
 pub const SENDER_COUNT: u64 = 16;
 /// How many accounts are funded for delegating their code.
 pub const AUTHORITY_COUNT: u64 = 8;
 
+/// The newest fork of a dev chain. It and all before it are active from the genesis block on; none
+/// comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum DevFork {
+    /// Blobs (EIP-4844) and the beacon roots contract (EIP-4788).
+    Cancun,
+    /// Delegations (EIP-7702), requests (EIP-7685) and the history contract (EIP-2935).
+    Prague,
+    /// Limits on gas and blobs of a transaction, cheaper blobs' lower bound, one precompile more.
+    #[default]
+    Osaka,
+}
+
+impl DevFork {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 3] = [Self::Cancun, Self::Prague, Self::Osaka];
+
+    /// The name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cancun => "cancun",
+            Self::Prague => "prague",
+            Self::Osaka => "osaka",
+        }
+    }
+
+    /// The blob parameters that mainnet had at this fork.
+    pub const fn blob_params(self) -> BlobParams {
+        match self {
+            Self::Cancun => BlobParams::cancun(),
+            Self::Prague => BlobParams::prague(),
+            Self::Osaka => BlobParams::osaka(),
+        }
+    }
+}
+
+impl fmt::Display for DevFork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What distinguishes one dev chain from another, next to its seed.
-///
-/// Every fork up to Osaka is active from the first block; there is none after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevConfig {
+    /// The newest fork.
+    pub fork: DevFork,
     /// Chain id (EIP-155).
     pub chain_id: u64,
     /// Gas limit of every block.
@@ -42,14 +84,23 @@ pub struct DevConfig {
 }
 
 impl Default for DevConfig {
-    /// Chain id 1337, 45 million gas, twelve seconds, January 2026, Osaka's blob parameters, ten scenarios.
+    /// [`DevConfig::at`] the newest fork.
     fn default() -> Self {
+        Self::at(DevFork::default())
+    }
+}
+
+impl DevConfig {
+    /// Chain id 1337, 45 million gas, twelve seconds, January 2026, the fork's blob parameters, ten
+    /// scenarios.
+    pub const fn at(fork: DevFork) -> Self {
         Self {
+            fork,
             chain_id: 1337,
             gas_limit: 45_000_000,
             block_time: 12,
             genesis_time: 1_767_225_600,
-            blob_params: BlobParams::osaka(),
+            blob_params: fork.blob_params(),
             scenarios_per_block: 10,
         }
     }
@@ -121,7 +172,7 @@ pub fn genesis(seed: u64, config: &DevConfig) -> Result<Genesis, AsmError> {
         config: chain_config(config),
         timestamp: config.genesis_time,
         gas_limit: config.gas_limit,
-        alloc: alloc(seed)?,
+        alloc: alloc(seed, config.fork)?,
         base_fee_per_gas: Some(INITIAL_BASE_FEE.into()),
         excess_blob_gas: Some(0),
         blob_gas_used: Some(0),
@@ -133,9 +184,12 @@ pub fn genesis(seed: u64, config: &DevConfig) -> Result<Genesis, AsmError> {
 pub const INITIAL_BASE_FEE: u64 = 1_000_000_000;
 
 fn chain_config(config: &DevConfig) -> ChainConfig {
-    // Forks before Osaka are never in force; readers of a genesis file want their entries nevertheless.
+    // Only the newest fork's parameters are ever in force; readers of a genesis file want an entry
+    // for each scheduled fork nevertheless.
+    let scheduled = DevFork::ALL.into_iter().filter(|fork| *fork <= config.fork);
     let blob_schedule =
-        ["cancun", "prague", "osaka"].map(|fork| (fork.to_owned(), config.blob_params));
+        scheduled.map(|fork| (fork.name().to_owned(), config.blob_params)).collect();
+    let active_from = |fork| (config.fork >= fork).then_some(0);
     ChainConfig {
         chain_id: config.chain_id,
         homestead_block: Some(0),
@@ -153,18 +207,18 @@ fn chain_config(config: &DevConfig) -> ChainConfig {
         gray_glacier_block: Some(0),
         merge_netsplit_block: Some(0),
         shanghai_time: Some(0),
-        cancun_time: Some(0),
-        prague_time: Some(0),
-        osaka_time: Some(0),
+        cancun_time: active_from(DevFork::Cancun),
+        prague_time: active_from(DevFork::Prague),
+        osaka_time: active_from(DevFork::Osaka),
         terminal_total_difficulty: Some(U256::ZERO),
         terminal_total_difficulty_passed: true,
         deposit_contract_address: Some(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
-        blob_schedule: blob_schedule.into(),
+        blob_schedule,
         ..Default::default()
     }
 }
 
-fn alloc(seed: u64) -> Result<BTreeMap<Address, GenesisAccount>, AsmError> {
+fn alloc(seed: u64, fork: DevFork) -> Result<BTreeMap<Address, GenesisAccount>, AsmError> {
     let mut alloc = BTreeMap::new();
     let senders: Vec<_> =
         (0..SENDER_COUNT).map(|index| Key::derive(seed, Role::Sender, index)).collect();
@@ -172,7 +226,8 @@ fn alloc(seed: u64) -> Result<BTreeMap<Address, GenesisAccount>, AsmError> {
     for key in senders.iter().cloned().chain(authorities) {
         alloc.insert(key.address(), funded(&key));
     }
-    for delegated in Delegated::ALL {
+    // Before Prague no account can have the code of a delegation (EIP-3541).
+    for delegated in Delegated::ALL.into_iter().filter(|_| fork >= DevFork::Prague) {
         let key = delegated.key(seed);
         let code = delegation_code(delegated.delegate(seed));
         alloc.insert(key.address(), funded(&key).with_nonce(Some(1)).with_code(Some(code)));
@@ -193,7 +248,7 @@ fn alloc(seed: u64) -> Result<BTreeMap<Address, GenesisAccount>, AsmError> {
         };
         (contract.address, account)
     }));
-    alloc.extend(system_contracts());
+    alloc.extend(system_contracts(fork));
     alloc.insert(FUNDED_PRECOMPILE, GenesisAccount::default().with_balance(U256::from(1)));
     Ok(alloc)
 }
@@ -205,20 +260,22 @@ fn funded(key: &Key) -> GenesisAccount {
 }
 
 /// The contracts that every block calls on the protocol's behalf, with the code that their EIPs publish.
-fn system_contracts() -> [(Address, GenesisAccount); 4] {
-    [
-        (eip4788::BEACON_ROOTS_ADDRESS, eip4788::BEACON_ROOTS_CODE.clone()),
-        (eip2935::HISTORY_STORAGE_ADDRESS, eip2935::HISTORY_STORAGE_CODE.clone()),
+fn system_contracts(fork: DevFork) -> impl Iterator<Item = (Address, GenesisAccount)> {
+    let contracts = [
+        (DevFork::Cancun, eip4788::BEACON_ROOTS_ADDRESS, eip4788::BEACON_ROOTS_CODE.clone()),
+        (DevFork::Prague, eip2935::HISTORY_STORAGE_ADDRESS, eip2935::HISTORY_STORAGE_CODE.clone()),
         (
+            DevFork::Prague,
             eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
             eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_CODE.clone(),
         ),
         (
+            DevFork::Prague,
             eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
             eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE.clone(),
         ),
-    ]
-    .map(|(address, code)| {
+    ];
+    contracts.into_iter().filter(move |(since, ..)| *since <= fork).map(|(_, address, code)| {
         (address, GenesisAccount::default().with_nonce(Some(1)).with_code(Some(code)))
     })
 }
@@ -238,7 +295,7 @@ pub fn genesis_header(config: &DevConfig, state_root: B256) -> Header {
         blob_gas_used: Some(0),
         excess_blob_gas: Some(0),
         parent_beacon_block_root: Some(B256::ZERO),
-        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        requests_hash: (config.fork >= DevFork::Prague).then_some(EMPTY_REQUESTS_HASH),
         ..Default::default()
     }
 }

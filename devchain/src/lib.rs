@@ -12,12 +12,14 @@ pub mod dice;
 pub mod frames;
 pub mod genesis;
 pub mod keys;
+pub mod payload;
 pub mod state;
 pub mod workload;
 
 pub use block::{Candidate, DevBlock, Executed, Executor, SealError};
 pub use chain::{AdvanceError, ChainError, DevChain};
-pub use genesis::{Delegated, DevConfig};
+pub use genesis::{Delegated, DevConfig, DevFork};
 pub use keys::{Key, Role, SigningError, Transaction};
+pub use payload::NewPayload;
 pub use state::{StateError, WorldState};
 pub use workload::{Coverage, Part, Scenario};

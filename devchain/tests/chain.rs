@@ -12,7 +12,8 @@ use alloy_consensus::{
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
 use bsp_devchain::{
-    DevBlock, DevChain, DevConfig, Executor, Part, Scenario, SealError, WorldState,
+    DevBlock, DevChain, DevConfig, DevFork, Executor, NewPayload, Part, Scenario, SealError,
+    WorldState,
 };
 use revm::database::BundleState;
 use std::{
@@ -109,6 +110,52 @@ fn every_scenario_runs() {
     let planned: usize = fixture().blocks.iter().map(|block| block.scenarios.len()).sum();
     assert_eq!(runs, planned as u64);
     assert!(planned > Scenario::ALL.len());
+}
+
+/// The chain seals nothing whose execution ends otherwise than its scenario means, so that a scenario
+/// which needs a later fork would be noticed.
+#[test]
+fn every_older_fork_runs_all_of_its_scenarios() {
+    for fork in [DevFork::Cancun, DevFork::Prague] {
+        let mut chain = DevChain::new(5, DevConfig::at(fork)).unwrap();
+        let executor = PlainExecutor::new(chain.config());
+        for _ in 0..BLOCKS {
+            let block = chain.advance(&executor).unwrap();
+            let has_requests_hash = block.block.header.requests_hash.is_some();
+            assert_eq!(has_requests_hash, fork >= DevFork::Prague);
+            assert!(block.scenarios.iter().all(|scenario| scenario.since <= fork));
+        }
+        let missing = chain.coverage().missing().filter(|scenario| scenario.since <= fork);
+        assert_eq!(missing.map(|scenario| scenario.name).collect::<Vec<_>>(), [""; 0], "{fork}");
+    }
+}
+
+#[test]
+fn a_genesis_file_schedules_the_forks_up_to_the_chosen_one() {
+    for fork in DevFork::ALL {
+        let chain = DevChain::new(1, DevConfig::at(fork)).unwrap();
+        let config = &chain.genesis().config;
+        let scheduled = [config.cancun_time, config.prague_time, config.osaka_time];
+        assert_eq!(scheduled, DevFork::ALL.map(|known| (known <= fork).then_some(0)));
+        assert_eq!(config.blob_schedule.len(), scheduled.iter().flatten().count());
+    }
+}
+
+#[test]
+fn a_payload_names_the_method_of_its_fork() {
+    for (fork, method, parameters) in [
+        (DevFork::Cancun, "engine_newPayloadV3", 3),
+        (DevFork::Prague, "engine_newPayloadV4", 4),
+        (DevFork::Osaka, "engine_newPayloadV4", 4),
+    ] {
+        let mut chain = DevChain::new(1, DevConfig::at(fork)).unwrap();
+        let block = chain.advance(&PlainExecutor::new(&DevConfig::at(fork))).unwrap();
+        let payload = NewPayload::new(&block, fork);
+        assert_eq!((payload.method, payload.number, payload.hash), (method, 1, block.hash));
+        let given = payload.params.as_array().unwrap();
+        assert_eq!(given.len(), parameters);
+        assert_eq!(given[0]["blockHash"], block.hash.to_string());
+    }
 }
 
 #[test]

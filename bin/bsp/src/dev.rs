@@ -12,20 +12,24 @@ mod delivery;
 mod display;
 mod folder;
 mod follow;
+mod payloads;
 mod producer;
 mod progress;
 mod services;
 mod trouble;
 
 use agent::DevAgent;
-use bsp_capture::ChainSpec;
-use bsp_devchain::{DevChain, DevConfig};
-use clap::Args;
+use bsp_devchain::{DevChain, DevConfig, DevFork};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use delivery::Schedule;
 use display::{Display, Places};
 use eyre::Context;
 use folder::DevFolder;
 use follow::Follower;
+use payloads::PayloadFolder;
 use producer::Producer;
 use progress::Progress;
 use services::ServiceArgs;
@@ -79,12 +83,27 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "FOLDER", default_value = "bsp-dev")]
     data_dir: PathBuf,
 
+    /// The newest fork whose rules the chain follows, from its first block on: cancun, prague or osaka.
+    #[arg(long, value_name = "FORK", default_value_t, value_parser = fork_parser())]
+    fork: DevFork,
+
+    /// Also write the chain for another client to follow: `genesis.json`, and in `payloads.jsonl` one call of
+    /// engine_newPayload a line. Made if it does not exist.
+    #[arg(long, value_name = "FOLDER")]
+    payloads: Option<PathBuf>,
+
     /// Print warnings of the producer and the agent to standard error.
     #[arg(long)]
     verbose: bool,
 
     #[command(flatten)]
     services: ServiceArgs,
+}
+
+fn fork_parser() -> impl TypedValueParser<Value = DevFork> {
+    PossibleValuesParser::new(DevFork::ALL.map(DevFork::name)).try_map(|name| {
+        DevFork::ALL.into_iter().find(|fork| fork.name() == name).ok_or("there is no such fork")
+    })
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -106,8 +125,10 @@ pub(crate) fn run(args: &DevArgs) -> eyre::Result<ExitCode> {
 }
 
 async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Result<()> {
-    let chain = DevChain::new(args.seed, DevConfig::default())?;
+    let chain = DevChain::new(args.seed, DevConfig::at(args.fork))?;
     let folder = DevFolder::open(&args.data_dir, chain.genesis())?;
+    let payloads = args.payloads.as_deref();
+    let payloads = payloads.map(|path| PayloadFolder::open(path, &chain)).transpose()?;
     let stop = CancellationToken::new();
     let target = args.services.open_target(&folder, &stop)?;
     let config = args.services.agent_config(&folder)?;
@@ -123,7 +144,7 @@ async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Res
         interrupt: interrupt.clone(),
     };
     let display = Display::start(args.blocks)?;
-    let producer = Producer::new(chain, ChainSpec::dev(), folder.clone());
+    let producer = Producer::new(chain, folder.clone(), payloads);
     let (sender, events) = mpsc::unbounded_channel();
     let follower = Follower {
         producing: tokio::spawn(delivery::run(producer, target, schedule, sender)),

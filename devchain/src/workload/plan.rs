@@ -288,7 +288,8 @@ impl<'a> Plan<'a> {
 
     /// Runs one scenario of a part, chosen by weight. One that does not fit into the block any more is dropped.
     pub(super) fn run(&mut self, part: Part) {
-        let of_part = || Scenario::ALL.iter().filter(|scenario| scenario.part == part);
+        let fork = self.scene.config.fork;
+        let of_part = || Scenario::of_part(part, fork);
         let mut ticket = self.dice.below(of_part().map(|scenario| scenario.weight).sum());
         for scenario in of_part() {
             if ticket < scenario.weight {
@@ -300,7 +301,8 @@ impl<'a> Plan<'a> {
 
     /// Runs the scenario of a part that is next in the table, by the block's number.
     pub(super) fn run_next(&mut self, part: Part) {
-        let of_part = || Scenario::ALL.iter().filter(|scenario| scenario.part == part);
+        let fork = self.scene.config.fork;
+        let of_part = || Scenario::of_part(part, fork);
         let turn = usize::try_from(self.scene.number).unwrap_or_default();
         if let Some(scenario) = of_part().nth(turn % of_part().count().max(1)) {
             self.attempt(scenario);

@@ -4,6 +4,7 @@ use super::plan::Plan;
 use crate::{
     contracts::{RELAY_CALLCODE, RELAY_DELEGATECALL, RELAY_STATICCALL},
     frames::Call,
+    genesis::DevFork,
 };
 use alloy_primitives::{Address, Bytes, U256, hex};
 
@@ -65,9 +66,9 @@ fn modular_exponentiation(length: usize) -> Bytes {
     [head, vec![7; 3 * length]].concat().into()
 }
 
-/// All precompiles of Osaka.
-fn all() -> [Precompile; 18] {
-    [
+/// All precompiles of a fork.
+fn all(fork: DevFork) -> Vec<Precompile> {
+    let cancun = [
         precompile(0x01, RECOVERY.into(), None),
         precompile(0x02, Bytes::from_static(b"bsp"), None),
         precompile(0x03, Bytes::from_static(b"bsp"), None),
@@ -78,6 +79,8 @@ fn all() -> [Precompile; 18] {
         precompile(0x08, infinity(192), garbage()),
         precompile(0x09, infinity(213), garbage()),
         precompile(0x0a, point_evaluation(), garbage()),
+    ];
+    let prague = [
         precompile(0x0b, infinity(256), garbage()),
         precompile(0x0c, infinity(160), garbage()),
         precompile(0x0d, infinity(512), garbage()),
@@ -85,8 +88,11 @@ fn all() -> [Precompile; 18] {
         precompile(0x0f, infinity(384), garbage()),
         precompile(0x10, infinity(64), garbage()),
         precompile(0x11, infinity(128), garbage()),
-        precompile(0x100, P256_SIGNATURE.into(), None),
-    ]
+    ];
+    let osaka = [precompile(0x100, P256_SIGNATURE.into(), None)];
+    let prague = prague.into_iter().filter(|_| fork >= DevFork::Prague);
+    let osaka = osaka.into_iter().filter(|_| fork >= DevFork::Osaka);
+    cancun.into_iter().chain(prague).chain(osaka).collect()
 }
 
 /// How many precompiles one transaction calls.
@@ -94,9 +100,10 @@ const PER_TRANSACTION: usize = 5;
 
 /// A few precompiles that are next to each other, from any of them on.
 fn some(plan: &mut Plan<'_>) -> impl Iterator<Item = Precompile> {
-    let start = plan.dice.below(all().len());
-    let (before, from) = (all().into_iter().take(start), all().into_iter().skip(start));
-    from.chain(before).take(PER_TRANSACTION)
+    let mut all = all(plan.scene.config.fork);
+    let start = plan.dice.below(all.len());
+    all.rotate_left(start);
+    all.into_iter().take(PER_TRANSACTION)
 }
 
 /// Valid inputs.
@@ -131,27 +138,39 @@ mod tests {
     use super::*;
     use revm::precompile::{PrecompileOutput, Precompiles};
 
-    fn run(address: Address, input: &Bytes) -> PrecompileOutput {
-        let contract = Precompiles::osaka().get(&address).expect("a precompile");
+    fn precompiles(fork: DevFork) -> &'static Precompiles {
+        match fork {
+            DevFork::Cancun => Precompiles::cancun(),
+            DevFork::Prague => Precompiles::prague(),
+            DevFork::Osaka => Precompiles::osaka(),
+        }
+    }
+
+    fn run(fork: DevFork, address: Address, input: &Bytes) -> PrecompileOutput {
+        let contract = precompiles(fork).get(&address).expect("a precompile");
         contract.execute(input, GAS, 0).expect("no fatal error")
     }
 
     #[test]
     fn every_precompile_is_called() {
-        let mut ours = all().map(|contract| contract.address);
-        ours.sort_unstable();
-        let mut osaka: Vec<_> = Precompiles::osaka().addresses().copied().collect();
-        osaka.sort_unstable();
-        assert_eq!(ours[..], osaka);
+        for fork in DevFork::ALL {
+            let mut ours: Vec<_> = all(fork).iter().map(|contract| contract.address).collect();
+            ours.sort_unstable();
+            let mut existing: Vec<_> = precompiles(fork).addresses().copied().collect();
+            existing.sort_unstable();
+            assert_eq!(ours, existing, "{fork}");
+        }
     }
 
     #[test]
     fn valid_inputs_have_output_and_invalid_ones_fail() {
-        for Precompile { address, valid, invalid } in all() {
-            let output = run(address, &valid);
-            assert!(output.is_success() && !output.bytes.is_empty(), "{address}: {output:?}");
-            if let Some(invalid) = invalid {
-                assert!(!run(address, &invalid).is_success(), "{address}");
+        for fork in DevFork::ALL {
+            for Precompile { address, valid, invalid } in all(fork) {
+                let output = run(fork, address, &valid);
+                assert!(output.is_success() && !output.bytes.is_empty(), "{address}: {output:?}");
+                if let Some(invalid) = invalid {
+                    assert!(!run(fork, address, &invalid).is_success(), "{address}");
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{
     calls, creations, delegations, destructions, frame_failures, plan::Plan, precompiles, probes,
     protocol, tokens, transfers,
 };
+use crate::genesis::DevFork;
 use std::fmt;
 
 /// Which part of a block a scenario makes.
@@ -30,6 +31,8 @@ pub struct Scenario {
     pub exercises: &'static str,
     /// The part of a block that it makes.
     pub part: Part,
+    /// The first fork that has what it exercises.
+    pub since: DevFork,
     /// How likely it is next to the others of its part.
     pub(super) weight: usize,
     /// Adds it to a block.
@@ -50,12 +53,25 @@ impl PartialEq for Scenario {
 
 impl Eq for Scenario {}
 
+/// The fork that a scenario asks for, or the oldest.
+macro_rules! fork {
+    () => {
+        DevFork::Cancun
+    };
+    ($fork:ident) => {
+        DevFork::$fork
+    };
+}
+
 macro_rules! scenarios {
-    ($($part:ident { $($module:ident::$function:ident * $weight:literal: $exercises:literal;)* })*) => {
+    ($($part:ident {
+        $($module:ident::$function:ident * $weight:literal $(since $fork:ident)?: $exercises:literal;)*
+    })*) => {
         &[$($(Scenario {
             name: stringify!($function),
             exercises: $exercises,
             part: Part::$part,
+            since: fork!($($fork)?),
             weight: $weight,
             plan: $module::$function,
         },)*)*]
@@ -71,7 +87,7 @@ impl Scenario {
             protocol::fee_recipient_missing_without_fee * 2: "a missing fee recipient that gets nothing: blank object, destructed";
             protocol::fee_recipient_created_later * 2: "a contract created where the fee recipient was left blank gives no slot rows";
             protocol::fee_recipient_contract * 2: "a fee recipient with code, which is not loaded";
-            protocol::fee_recipient_delegated * 2: "a fee recipient with a delegation, which is not loaded";
+            protocol::fee_recipient_delegated * 2 since Prague: "a fee recipient with a delegation, which is not loaded";
             protocol::fee_recipient_sender * 2: "a fee recipient that also sends";
         }
         Filling {
@@ -129,14 +145,14 @@ impl Scenario {
             frame_failures::balance_out_of_gas * 2: "BALANCE that cannot pay reads nothing";
             frame_failures::copy_out_of_memory * 2: "EXTCODECOPY that cannot pay for memory reads nothing";
             frame_failures::reads_in_reverted_frame * 3: "a reverted frame keeps its rows";
-            frame_failures::delegate_out_of_gas * 2: "CALL loads a delegation and cannot pay for the delegate, which is not read";
+            frame_failures::delegate_out_of_gas * 2 since Prague: "CALL loads a delegation and cannot pay for the delegate, which is not read";
             calls::call_matrix * 6: "CALL, CALLCODE, DELEGATECALL, STATICCALL of accounts of every kind";
             calls::call_with_value * 3: "CALL and CALLCODE with value: payer and payee";
             calls::call_short_of_balance * 2: "CALL, CALLCODE and CREATE beyond the balance: target of the call loaded by gas alone";
             calls::call_recursion * 1: "calls into oneself until gas runs out (63/64 of EIP-150 ends it before depth 1024)";
-            calls::call_delegated * 3: "call of a delegated account: both codes";
-            calls::call_twice_delegated * 2: "delegation to a delegated account is followed once";
-            calls::call_delegated_to_nothing * 2: "delegation to a precompile, to a missing account, to itself";
+            calls::call_delegated * 3 since Prague: "call of a delegated account: both codes";
+            calls::call_twice_delegated * 2 since Prague: "delegation to a delegated account is followed once";
+            calls::call_delegated_to_nothing * 2 since Prague: "delegation to a precompile, to a missing account, to itself";
             calls::blank_then_created * 2: "STATICCALL leaves a blank object; a contract created there later gives no slot rows";
             precompiles::precompiles_pass * 3: "every precompile with valid input";
             precompiles::precompiles_fail * 2: "every precompile that can fail, failing";
@@ -162,23 +178,28 @@ impl Scenario {
             destructions::destroy_and_collide * 2: "destroyed but alive until its transaction ends: CREATE2 collides";
             destructions::destroy_over_balance * 3: "prefunded account destroyed: its storage gives no rows later in the block";
             destructions::destroy_then_probe * 2: "a destroyed account is missing for the rest of the block";
-            delegations::delegate_new_account * 2: "authority that does not exist";
-            delegations::delegate_account * 4: "authority that exists: set, changed or cleared delegation";
-            delegations::delegate_and_call * 2: "delegation set and called in one transaction: no code row for the designator";
-            delegations::delegate_itself * 2: "sender is authority";
-            delegations::delegate_any_chain * 2: "authorization for any chain";
-            delegations::delegate_repeatedly * 2: "one authority twice in one list";
-            delegations::delegation_unread * 3: "authorizations skipped before the authority is read: chain id, nonce 2^64-1, signature";
-            delegations::delegation_of_contract * 2: "authority with real code: its code is loaded, then rejected";
-            delegations::delegation_with_wrong_nonce * 2: "authority with another nonce: its code is loaded, then rejected";
-            delegations::delegated_sender * 3: "sender with a delegation: its code is loaded";
-            protocol::withdrawal_request * 2: "withdrawal request (EIP-7002)";
-            protocol::consolidation_request * 2: "consolidation request (EIP-7251)";
-            protocol::deposit * 2: "deposit request (EIP-6110)";
-            protocol::request_without_fee * 1: "request that cannot pay its fee reverts";
-            protocol::system_contracts_called * 2: "contracts of EIP-4788 and EIP-2935 asked by a transaction";
+            delegations::delegate_new_account * 2 since Prague: "authority that does not exist";
+            delegations::delegate_account * 4 since Prague: "authority that exists: set, changed or cleared delegation";
+            delegations::delegate_and_call * 2 since Prague: "delegation set and called in one transaction: no code row for the designator";
+            delegations::delegate_itself * 2 since Prague: "sender is authority";
+            delegations::delegate_any_chain * 2 since Prague: "authorization for any chain";
+            delegations::delegate_repeatedly * 2 since Prague: "one authority twice in one list";
+            delegations::delegation_unread * 3 since Prague: "authorizations skipped before the authority is read: chain id, nonce 2^64-1, signature";
+            delegations::delegation_of_contract * 2 since Prague: "authority with real code: its code is loaded, then rejected";
+            delegations::delegation_with_wrong_nonce * 2 since Prague: "authority with another nonce: its code is loaded, then rejected";
+            delegations::delegated_sender * 3 since Prague: "sender with a delegation: its code is loaded";
+            protocol::withdrawal_request * 2 since Prague: "withdrawal request (EIP-7002)";
+            protocol::consolidation_request * 2 since Prague: "consolidation request (EIP-7251)";
+            protocol::deposit * 2 since Prague: "deposit request (EIP-6110)";
+            protocol::request_without_fee * 1 since Prague: "request that cannot pay its fee reverts";
+            protocol::system_contracts_called * 2 since Prague: "contracts of EIP-4788 and EIP-2935 asked by a transaction";
         }
     };
+
+    /// The scenarios of a part that a chain with this newest fork can run, in the table's order.
+    pub(super) fn of_part(part: Part, fork: DevFork) -> impl Iterator<Item = &'static Self> {
+        Self::ALL.iter().filter(move |scenario| scenario.part == part && scenario.since <= fork)
+    }
 }
 
 /// How often each scenario has run.

@@ -12,7 +12,7 @@ use alloy_evm::{
 };
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::Address;
-use bsp_devchain::{Candidate, DevConfig, Executed, Executor, WorldState};
+use bsp_devchain::{Candidate, DevConfig, DevFork, Executed, Executor, WorldState};
 use revm::database::{State, states::bundle_state::BundleRetention};
 
 /// The forks of a dev chain, for alloy-evm.
@@ -40,9 +40,12 @@ pub(crate) struct PlainExecutor {
 
 impl PlainExecutor {
     pub(crate) fn new(config: &DevConfig) -> Self {
-        let forks = EthereumHardfork::devnet()
-            .into_iter()
-            .filter(|(fork, _)| *fork <= EthereumHardfork::Osaka);
+        let newest = match config.fork {
+            DevFork::Cancun => EthereumHardfork::Cancun,
+            DevFork::Prague => EthereumHardfork::Prague,
+            DevFork::Osaka => EthereumHardfork::Osaka,
+        };
+        let forks = EthereumHardfork::devnet().into_iter().filter(|(fork, _)| *fork <= newest);
         Self { config: config.clone(), forks: Forks(EthereumChainHardforks::new(forks)) }
     }
 }

@@ -1,6 +1,6 @@
 //! Blocks of an embedded dev chain: small, cheap, and as many as wanted.
 
-use bsp_capture::{BlockParts, ChainSpec, DEV_CHAIN_ID, capture_with_changes};
+use bsp_capture::{BlockParts, ChainSpec, capture_with_changes};
 use bsp_codec::{
     Profile, Replica, ReplicaKind,
     convert::{SourceBlock, export_block},
@@ -39,7 +39,9 @@ impl DevBlocks {
     ///
     /// Where a contract of the chain does not assemble.
     pub fn with_config(seed: u64, config: DevConfig) -> eyre::Result<Self> {
-        Ok(Self { chain: DevChain::new(seed, config)?, spec: ChainSpec::dev() })
+        let chain = DevChain::new(seed, config)?;
+        let spec = ChainSpec::from_genesis(chain.genesis());
+        Ok(Self { chain, spec })
     }
 
     /// The chain so far.
@@ -86,7 +88,7 @@ impl DevBlocks {
         };
         let sealed = self.chain.seal(candidate, executed)?;
         let block = SourceBlock {
-            network_id: DEV_CHAIN_ID,
+            network_id: self.chain.config().chain_id,
             header: &sealed.block.header,
             transactions: &sealed.block.body.transactions,
             ommers: &[],

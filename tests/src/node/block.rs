@@ -2,15 +2,12 @@
 
 use crate::{audit::fed::sha256, messages::dev::DevBlocks};
 use alloy_consensus::{Transaction, Typed2718};
-use alloy_eips::{
-    BlockNumHash, eip2718::Encodable2718, eip7685::Requests, eip7702::SignedAuthorization,
-};
-use alloy_primitives::{B256, Bytes, U64, U256};
+use alloy_eips::{BlockNumHash, eip7702::SignedAuthorization};
+use alloy_primitives::B256;
 use bsp_capture::RecoveredAuthorizations;
 use bsp_codec::{Profile, rlp};
-use bsp_devchain::DevBlock;
-use eyre::OptionExt;
-use serde_json::{Value, json};
+use bsp_devchain::{DevBlock, NewPayload};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A block that is ready to be imported.
@@ -44,6 +41,7 @@ impl EngineBlock {
     /// Where the chain's own block does not execute.
     pub fn next(blocks: &mut DevBlocks) -> eyre::Result<Self> {
         let (sealed, replica) = blocks.next_block()?;
+        let fork = blocks.chain().config().fork;
         let header = &sealed.block.header;
         let (mut types, mut creations) = (BTreeMap::new(), 0);
         for transaction in &sealed.block.body.transactions {
@@ -59,7 +57,7 @@ impl EngineBlock {
             withdrawals: sealed.block.body.withdrawals.as_ref().map_or(0, |list| list.len()),
             authorizations: authorizations(&sealed),
             gas_used: header.gas_used,
-            payload: payload(&sealed)?,
+            payload: NewPayload::new(&sealed, fork).params,
         })
     }
 }
@@ -70,45 +68,4 @@ fn authorizations(sealed: &DevBlock) -> RecoveredAuthorizations {
         Some((index, list.iter().cloned().map(SignedAuthorization::into_recovered).collect()))
     });
     lists.collect()
-}
-
-/// The four parameters of `engine_newPayloadV4` (Prague and Osaka).
-fn payload(sealed: &DevBlock) -> eyre::Result<Value> {
-    let header = &sealed.block.header;
-    let body = &sealed.block.body;
-    let transactions: Vec<_> =
-        body.transactions.iter().map(|it| Bytes::from(it.encoded_2718())).collect();
-    let blob_hashes: Vec<_> = body
-        .transactions
-        .iter()
-        .filter_map(|it| it.blob_versioned_hashes())
-        .flatten()
-        .copied()
-        .collect();
-    let payload = json!({
-        "parentHash": header.parent_hash,
-        "feeRecipient": header.beneficiary,
-        "stateRoot": header.state_root,
-        "receiptsRoot": header.receipts_root,
-        "logsBloom": header.logs_bloom,
-        "prevRandao": header.mix_hash,
-        "blockNumber": U64::from(header.number),
-        "gasLimit": U64::from(header.gas_limit),
-        "gasUsed": U64::from(header.gas_used),
-        "timestamp": U64::from(header.timestamp),
-        "extraData": header.extra_data,
-        "baseFeePerGas": U256::from(header.base_fee_per_gas.unwrap_or_default()),
-        "blockHash": sealed.hash,
-        "transactions": transactions,
-        "withdrawals": body.withdrawals,
-        "blobGasUsed": U64::from(header.blob_gas_used.unwrap_or_default()),
-        "excessBlobGas": U64::from(header.excess_blob_gas.unwrap_or_default()),
-    });
-    let beacon_root = header.parent_beacon_block_root.ok_or_eyre("a block without beacon root")?;
-    Ok(json!([payload, blob_hashes, beacon_root, requests(&sealed.requests)]))
-}
-
-/// The engine API leaves out requests that are nothing but their type.
-fn requests(requests: &Requests) -> Vec<&Bytes> {
-    requests.iter().filter(|request| request.len() > 1).collect()
 }

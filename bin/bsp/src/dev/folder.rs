@@ -32,20 +32,7 @@ impl DevFolder {
             fs::create_dir_all(&made)
                 .wrap_err_with(|| format!("cannot make the data folder {}", made.display()))?;
         }
-        let (description, file) = (serde_json::to_vec_pretty(genesis)?, folder.genesis());
-        match fs::read(&file) {
-            Ok(present) if present == description => {}
-            Ok(_) => eyre::bail!(
-                "{} belongs to another chain (made with another --seed or version): give another --data-dir, or remove it",
-                path.display()
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                output::write_file(&file, &description)?;
-            }
-            Err(error) => {
-                return Err(error).wrap_err_with(|| format!("cannot read {}", file.display()));
-            }
-        }
+        keep_genesis(&folder.genesis(), genesis, "--data-dir")?;
         Ok(folder)
     }
 
@@ -102,6 +89,23 @@ impl DevFolder {
             path.display()
         );
         Ok(())
+    }
+}
+
+/// Writes a chain's genesis file, or finds the same one there. The folder of another chain is refused;
+/// `option` is where the user names another.
+pub(crate) fn keep_genesis(file: &Path, genesis: &Genesis, option: &str) -> eyre::Result<()> {
+    let description = serde_json::to_vec_pretty(genesis)?;
+    match fs::read(file) {
+        Ok(present) if present == description => Ok(()),
+        Ok(_) => eyre::bail!(
+            "{} belongs to another chain (made with another --seed, --fork or version): give another {option}, or remove it",
+            file.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            output::write_file(file, &description)
+        }
+        Err(error) => Err(error).wrap_err_with(|| format!("cannot read {}", file.display())),
     }
 }
 

@@ -1,9 +1,9 @@
 //! From a candidate block to a verified replica.
 
-use super::{authorizations::recovered_authorizations, folder::DevFolder};
+use super::{authorizations::recovered_authorizations, folder::DevFolder, payloads::PayloadFolder};
 use alloy_primitives::B256;
 use bsp_capture::{
-    BlockParts, Capture, CaptureError, ChainSpec, CheckName, CheckResult, Outcome,
+    BlockParts, Capture, CaptureError, ChainSpec, CheckName, CheckResult, ExecutionSpec, Outcome,
     RecoveredAuthorizations, Verdict, VerifyOptions, capture_with_changes, verify_segment,
 };
 use bsp_codec::{
@@ -23,6 +23,7 @@ pub(crate) struct Producer {
     chain: DevChain,
     spec: ChainSpec,
     folder: DevFolder,
+    payloads: Option<PayloadFolder>,
 }
 
 /// A block whose replica is ready for delivery.
@@ -45,8 +46,10 @@ pub(crate) struct Made {
 }
 
 impl Producer {
-    pub(crate) const fn new(chain: DevChain, spec: ChainSpec, folder: DevFolder) -> Self {
-        Self { chain, spec, folder }
+    /// The rules are those of the chain's genesis file. Payloads are written where a folder is given.
+    pub(crate) fn new(chain: DevChain, folder: DevFolder, payloads: Option<PayloadFolder>) -> Self {
+        let spec = ChainSpec::from_genesis(chain.genesis());
+        Self { chain, spec, folder, payloads }
     }
 
     pub(crate) const fn coverage(&self) -> &Coverage {
@@ -58,7 +61,7 @@ impl Producer {
         let begun = Instant::now();
         let (block, captured) = self.produce()?;
         let number = block.block.header.number;
-        let replica = export(&block, &captured, Profile::Network)?;
+        let replica = export(&self.spec, &block, &captured, Profile::Network)?;
         let entry = Entry {
             hash: replica.hash,
             number,
@@ -94,6 +97,9 @@ impl Producer {
         let (captured, executed) = execute(&self.spec, &candidate, self.chain.state())?;
         let block = self.chain.seal(candidate, executed)?;
         captured.check(&block.block.header)?;
+        if let Some(payloads) = &mut self.payloads {
+            payloads.add(&block)?;
+        }
         Ok((block, captured))
     }
 }
@@ -120,9 +126,14 @@ fn execute(
     Ok((captured, executed))
 }
 
-fn export(block: &DevBlock, captured: &Capture, profile: Profile) -> eyre::Result<Replica> {
+fn export(
+    spec: &ChainSpec,
+    block: &DevBlock,
+    captured: &Capture,
+    profile: Profile,
+) -> eyre::Result<Replica> {
     let source = SourceBlock {
-        network_id: bsp_capture::DEV_CHAIN_ID,
+        network_id: spec.chain_id(),
         header: &block.block.header,
         transactions: &block.block.body.transactions,
         ommers: &block.block.body.ommers,
@@ -156,7 +167,7 @@ fn verify(
     let lists = RecoveredAuthorizations::from_json(authorizations)?;
     let verdict = verify_bytes(avro, spec, Some(&lists))?;
     expect_ok(&verdict, &[CheckName::TransactionsRoot, CheckName::Senders])?;
-    let complete = Segment::of(export(block, captured, Profile::Complete)?);
+    let complete = Segment::of(export(spec, block, captured, Profile::Complete)?);
     let bytes = avro::encode_segment(&complete, Profile::Complete)?;
     expect_ok(&verify_bytes(&bytes, spec, None)?, &[])
 }

@@ -271,3 +271,58 @@ fn a_run_that_was_killed_is_gone_on_with() {
         segment(&folder, number);
     }
 }
+
+/// A chain of `blocks` blocks under a fork's rules, with its payloads beside.
+fn make_chain_of_fork(root: &Path, fork: &str, blocks: u64) -> (PathBuf, PathBuf) {
+    let (data, payloads) = (root.join(fork), root.join(format!("{fork}-payloads")));
+    let blocks = blocks.to_string();
+    let paths = [data.to_str().unwrap(), payloads.to_str().unwrap()];
+    let options = ["dev", "--seed", "3", "--blocks", &blocks, "--fork", fork];
+    let folders = ["--data-dir", paths[0], "--payloads", paths[1]];
+    bsp(options.iter().chain(&folders)).expect(0);
+    (data, payloads)
+}
+
+#[test]
+fn a_chain_of_an_older_fork_is_proved_and_written_for_other_clients() {
+    let scratch = Scratch::new();
+    for (fork, method, forks) in [
+        ("cancun", "engine_newPayloadV3", [true, false, false]),
+        ("prague", "engine_newPayloadV4", [true, true, false]),
+        ("osaka", "engine_newPayloadV4", [true, true, true]),
+    ] {
+        let (data, payloads) = make_chain_of_fork(&scratch.path(fork), fork, 6);
+        let journal = journal(&data);
+        assert_eq!(journal.len(), 6);
+        let genesis = fs::read(payloads.join("genesis.json")).unwrap();
+        assert_eq!(genesis, fs::read(data.join("genesis.json")).unwrap());
+        let genesis: Value = serde_json::from_slice(&genesis).unwrap();
+        let scheduled = ["cancunTime", "pragueTime", "osakaTime"]
+            .map(|name| genesis["config"].get(name).is_some_and(Value::is_number));
+        assert_eq!(scheduled, forks);
+        let text = fs::read_to_string(payloads.join("payloads.jsonl")).unwrap();
+        let calls: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(calls.len(), 6);
+        for (call, record) in calls.iter().zip(&journal) {
+            assert_eq!(call["method"], method);
+            assert_eq!(call["hash"], record["block"]["hash"]);
+            assert_eq!(call["params"][0]["blockHash"], record["block"]["hash"]);
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_another_fork_is_refused() {
+    let scratch = Scratch::new();
+    let (data, payloads) = make_chain_of_fork(&scratch.path("root"), "prague", 1);
+    let other = scratch.path("other");
+    for (option, folder) in [("--data-dir", &data), ("--payloads", &payloads)] {
+        let data = if option == "--data-dir" { &data } else { &other };
+        let arguments = ["dev", "--seed", "3", "--blocks", "1", "--fork", "osaka", "--data-dir"];
+        let arguments = arguments.map(PathBuf::from).into_iter().chain([data.clone()]);
+        let failed = bsp(arguments.chain(["--payloads".into(), folder.clone()])).expect(2);
+        assert!(failed.stderr.contains("another chain"), "{}", failed.stderr);
+        assert!(failed.stderr.contains(option), "{}", failed.stderr);
+    }
+}
