@@ -2,6 +2,7 @@
 //!
 //! One program rather than one a file: it links the EVM once.
 
+mod bsp_geth;
 #[path = "../../examples/ethereum_tests/cases.rs"]
 mod cases;
 mod code_sizes;
