@@ -233,7 +233,9 @@ mod tests {
             assert!((&mut next).now_or_never().is_none());
             abandon.cancel();
             // The target may be gone after the first.
-            (0..2).for_each(|_| drop(go_on.send(())));
+            for _ in 0..2 {
+                let _ = go_on.send(());
+            }
             thread.join().unwrap();
             assert_eq!(*taken.lock().unwrap(), [1]);
             let next = futures::executor::block_on(next);
