@@ -39,6 +39,8 @@ pub enum Expect {
     ProvedOrSkipped(BlockRef),
     /// Not proved; kept for a later change of the divisor.
     Unselected(BlockRef),
+    /// Neither proved nor acknowledged nor buried: it stays in the stream until a later version of the agent takes it.
+    Held(BlockRef),
     /// With the dead letters.
     Poison,
 }
@@ -47,9 +49,10 @@ impl Expect {
     /// The block, where the entry holds one.
     pub const fn block(&self) -> Option<&BlockRef> {
         match self {
-            Self::Proved(block) | Self::ProvedOrSkipped(block) | Self::Unselected(block) => {
-                Some(block)
-            }
+            Self::Proved(block)
+            | Self::ProvedOrSkipped(block)
+            | Self::Unselected(block)
+            | Self::Held(block) => Some(block),
             Self::Poison => None,
         }
     }

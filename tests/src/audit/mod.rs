@@ -52,6 +52,8 @@ pub struct Report {
     pub skipped: usize,
     /// Blocks that were not selected, and are kept.
     pub unselected: usize,
+    /// Blocks that are held: the stream has them still.
+    pub held: usize,
     /// Bad entries.
     pub poison: usize,
     /// Entries whose acknowledgement was seen, and checked at that moment.
@@ -64,9 +66,15 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} entries: {} blocks proved, {} skipped with a reason, {} not selected and kept, {} bad entries; \
+            "{} entries: {} blocks proved, {} skipped with a reason, {} not selected and kept, {} held, {} bad entries; \
              {} acknowledgements checked as they happened",
-            self.entries, self.proved, self.skipped, self.unselected, self.poison, self.watched,
+            self.entries,
+            self.proved,
+            self.skipped,
+            self.unselected,
+            self.held,
+            self.poison,
+            self.watched,
         )?;
         for violation in &self.violations {
             writeln!(f, "VIOLATION {violation}")?;
@@ -92,7 +100,7 @@ impl Audit {
             ..Report::default()
         };
         if let Some(stream) = &self.stream {
-            report.violations.extend(stream::check(stream, fed, redis).await?);
+            report.violations.extend(stream::check(stream, &self.folders, fed, redis).await?);
         }
         let proofs = self.proofs.all().await?;
         self.check_blocks(fed, &proofs, &mut report)?;
@@ -131,6 +139,8 @@ impl Audit {
             let proofs = by_block.get(&key).map(Vec::as_slice).unwrap_or_default();
             match &entry.expect {
                 Expect::Unselected(_) => self.check_unselected(block, entry, report),
+                // A proof of it is one that nobody asked for, a letter one too many.
+                Expect::Held(_) => report.held += 1,
                 expect => self.check_selected(block, expect, proofs, report)?,
             }
         }
@@ -228,7 +238,7 @@ fn check_unasked(fed: &[FedEntry], proofs: &[ProofRecord], report: &mut Report) 
             Expect::Proved(block) | Expect::ProvedOrSkipped(block) => {
                 Some((block.network_id, block.number, block.hash))
             }
-            Expect::Unselected(_) | Expect::Poison => None,
+            Expect::Unselected(_) | Expect::Held(_) | Expect::Poison => None,
         })
         .collect();
     for proof in proofs {

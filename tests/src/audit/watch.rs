@@ -200,6 +200,7 @@ impl Look {
         match &entry.expect {
             // The dead letter and the acknowledgement are one step; the audit at the end finds a missing one.
             Expect::Poison => Finding::Done,
+            Expect::Held(_) => Finding::Early("it had to stay in the stream".to_owned()),
             Expect::Unselected(block) => fault_of_unselected(folders, block, entry.payload)
                 .map_or(Finding::Done, Finding::Early),
             Expect::Proved(block) | Expect::ProvedOrSkipped(block) => {

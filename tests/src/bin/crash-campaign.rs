@@ -48,6 +48,14 @@ struct Args {
     #[arg(long, default_value_t = 180)]
     settle_seconds: u64,
 
+    /// Bad entries that stand in front of all others.
+    #[arg(long, default_value_t = 64)]
+    poison_first: usize,
+
+    /// Blocks of a fork that the agent does not know, which arrive at the end and have to be held.
+    #[arg(long, default_value_t = 24)]
+    unknown_fork: usize,
+
     /// Milliseconds between two blocks of the proof chain.
     #[arg(long, default_value_t = 300)]
     block_time_ms: u64,
@@ -79,7 +87,11 @@ async fn run(args: Args) -> eyre::Result<ExitCode> {
             println!("{} kills, {} s", number + 1, begun.elapsed().as_secs());
         }
     }
-    let settled = campaign.settle(Duration::from_secs(args.settle_seconds)).await;
+    let time = Duration::from_secs(args.settle_seconds);
+    let mut settled = campaign.settle(time).await;
+    if settled.is_ok() {
+        settled = campaign.meet_unknown_fork(args.unknown_fork, time).await;
+    }
     conclude(campaign, settled, with_chain, begun).await
 }
 
@@ -114,7 +126,8 @@ async fn prepare(
             Some(chain.anvil.keep_mining(Duration::from_millis(args.block_time_ms)))
         }
     };
-    let feeder = Feeder::new(args.seed, args.backlog, args.blocks)?;
+    let mut feeder = Feeder::new(args.seed, args.backlog, args.blocks)?;
+    feeder.feed_poison(&mut scene, args.poison_first).await?;
     Ok((KillCampaign::new(scene, feeder, command), miner))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     audit::Expect,
-    messages::{Message, dev::DevBlocks, poison},
+    messages::{Message, dev::DevBlocks, poison, unknown_fork},
     scene::Scene,
 };
 use bsp_codec::Replica;
@@ -66,6 +66,36 @@ impl Feeder {
                 return Ok(());
             }
             waiting += 1;
+        }
+        Ok(())
+    }
+
+    /// Puts so many bad entries at the end of the stream, of every kind in turn.
+    ///
+    /// # Errors
+    ///
+    /// Where Redis does not take them.
+    pub async fn feed_poison(&mut self, scene: &mut Scene, count: usize) -> eyre::Result<()> {
+        for at in 0..count {
+            let message = self.poison[at % self.poison.len()].message.clone();
+            self.push(scene, "bad entry in front of all others", &message).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts so many blocks at the end of the stream, and as many more under the rules of a fork that no agent knows.
+    ///
+    /// # Errors
+    ///
+    /// Where the dev chain makes no block or Redis does not take one.
+    pub async fn feed_unknown_fork(&mut self, scene: &mut Scene, count: usize) -> eyre::Result<()> {
+        for _ in 0..count {
+            let message = Message::of(&self.blocks.recv()??)?;
+            self.push(scene, "block", &message).await?;
+        }
+        for _ in 0..count {
+            let message = unknown_fork::message(&self.blocks.recv()??)?;
+            self.push(scene, "block of an unknown fork", &message).await?;
         }
         Ok(())
     }

@@ -60,6 +60,11 @@ impl KillCampaign {
             self.feeder.fill(&mut self.scene).await?;
             if let Some(trouble) = &life.trouble {
                 phase = self.advance(trouble, phase, begun.elapsed()).await?;
+                if phase == Phase::Present && trouble.kind.kills_the_agent() {
+                    process.kill().await?;
+                    self.table.at_random += 1;
+                    break;
+                }
             }
             if let Some(status) = process.wait_within(PERIOD).await? {
                 if status.signal() == Some(KILLED) {
@@ -93,6 +98,28 @@ impl KillCampaign {
         process.signal(rustix::process::Signal::TERM)?;
         let status = process.end_within(Duration::from_secs(60)).await?;
         eyre::ensure!(status.success(), "the agent ended with {status}");
+        Ok(())
+    }
+
+    /// Lets a fork that the agent does not know begin in mid-stream, and kills the agent some times while it holds
+    /// those blocks. The blocks before them are proved, and the agent says what to do.
+    ///
+    /// # Errors
+    ///
+    /// Where work remains at the deadline, the agent says nothing, or it does not end in order.
+    pub async fn meet_unknown_fork(&mut self, count: usize, time: Duration) -> eyre::Result<()> {
+        self.feeder.feed_unknown_fork(&mut self.scene, count).await?;
+        for _ in 0..3 {
+            let mut process = self.command.start()?;
+            if process.wait_within(Duration::from_secs(2)).await?.is_none() {
+                process.kill().await?;
+                self.table.at_random += 1;
+            }
+        }
+        self.settle(time).await?;
+        let output = std::fs::read(self.command.log()).unwrap_or_default();
+        let says_so = String::from_utf8_lossy(&output).contains("upgrade bsp-agent");
+        eyre::ensure!(count == 0 || says_so, "the agent does not say that it has to be upgraded");
         Ok(())
     }
 

@@ -3,7 +3,11 @@
 use crate::{
     proxy::{FaultProxy, Mode},
     scene::Scene,
-    servers::{anvil::OPERATOR, pinner::PinnerFault},
+    servers::{
+        anvil::OPERATOR,
+        gateway::{GatewayFault, RpcGateway},
+        pinner::PinnerFault,
+    },
 };
 use eyre::OptionExt;
 use std::time::Duration;
@@ -13,6 +17,10 @@ use std::time::Duration;
 pub enum TroubleKind {
     /// redis-server is killed, and comes back at the end.
     RedisRestarts,
+    /// redis-server is at `maxmemory`: it refuses whatever takes memory.
+    RedisFull,
+    /// The host ends: redis-server and the agent are killed at once, and come back one after the other.
+    HostReboots,
     /// Connections to Redis are cut and refused.
     RedisRefuses,
     /// Connections to Redis are cut after some kilobytes.
@@ -37,6 +45,10 @@ pub enum TroubleKind {
     RpcSilent,
     /// The RPC's answers are late.
     RpcLate,
+    /// Two of five requests are answered by a node that is three blocks behind.
+    RpcLags,
+    /// Submissions revert without a reason when they are tried, and the contract's views explain nothing.
+    RpcRevertsWithoutReason,
     /// The contract refuses all submissions, with a text that nobody knows.
     ContractReverts,
     /// The operator loses its role.
@@ -52,6 +64,8 @@ impl TroubleKind {
     pub fn all(with_chain: bool) -> Vec<Self> {
         let mut all = vec![
             Self::RedisRestarts,
+            Self::RedisFull,
+            Self::HostReboots,
             Self::RedisRefuses,
             Self::RedisCuts,
             Self::RedisSilent,
@@ -67,6 +81,8 @@ impl TroubleKind {
                 Self::RpcCuts,
                 Self::RpcSilent,
                 Self::RpcLate,
+                Self::RpcLags,
+                Self::RpcRevertsWithoutReason,
                 Self::ContractReverts,
                 Self::OperatorDisabled,
                 Self::TransactionsDropped,
@@ -80,6 +96,8 @@ impl TroubleKind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::RedisRestarts => "redis-server killed and restarted",
+            Self::RedisFull => "Redis at maxmemory",
+            Self::HostReboots => "redis-server and agent killed at once",
             Self::RedisRefuses => "Redis connections refused",
             Self::RedisCuts => "Redis connections cut in the middle",
             Self::RedisSilent => "Redis silent",
@@ -92,11 +110,20 @@ impl TroubleKind {
             Self::RpcCuts => "RPC answers cut in the middle",
             Self::RpcSilent => "RPC silent",
             Self::RpcLate => "RPC answers 300 ms late",
+            Self::RpcLags => "RPC: two of five answers from three blocks ago",
+            Self::RpcRevertsWithoutReason => "RPC reverts without a reason",
             Self::ContractReverts => "contract reverts with an unknown text",
             Self::OperatorDisabled => "operator's role taken away",
             Self::TransactionsDropped => "mempool emptied",
             Self::Reorganisation => "proof chain reorganised, 2 blocks",
         }
+    }
+}
+
+impl TroubleKind {
+    /// Whether the agent dies of it.
+    pub const fn kills_the_agent(self) -> bool {
+        matches!(self, Self::HostReboots)
     }
 }
 
@@ -119,7 +146,9 @@ impl Trouble {
     /// Where a server does not do as it is told.
     pub async fn begin(&self, scene: &mut Scene) -> eyre::Result<bool> {
         match self.kind {
-            TroubleKind::RedisRestarts => scene.redis.kill().await?,
+            TroubleKind::RedisRestarts | TroubleKind::HostReboots => scene.redis.kill().await?,
+            // One byte is less than any server has in use.
+            TroubleKind::RedisFull => scene.redis.limit_memory(1).await?,
             TroubleKind::RedisRefuses => scene.redis_proxy.set(Mode::Refuse),
             TroubleKind::RedisCuts => scene.redis_proxy.set(Mode::CutAfter { bytes: 20_000 }),
             TroubleKind::RedisSilent => scene.redis_proxy.set(Mode::BlackHole),
@@ -133,6 +162,10 @@ impl Trouble {
             TroubleKind::RpcSilent => rpc(scene)?.set(Mode::BlackHole),
             TroubleKind::RpcLate => {
                 rpc(scene)?.set(Mode::Delay { by: Duration::from_millis(300) });
+            }
+            TroubleKind::RpcLags => gateway(scene)?.set(GatewayFault::Lagging { blocks: 3 }),
+            TroubleKind::RpcRevertsWithoutReason => {
+                gateway(scene)?.set(GatewayFault::RevertsWithoutReason);
             }
             TroubleKind::ContractReverts
             | TroubleKind::OperatorDisabled
@@ -168,7 +201,10 @@ impl Trouble {
     /// Where a server does not do as it is told.
     pub async fn end(&self, scene: &mut Scene) -> eyre::Result<()> {
         match self.kind {
-            TroubleKind::RedisRestarts => scene.redis.restart().await?,
+            TroubleKind::RedisRestarts | TroubleKind::HostReboots => {
+                scene.redis.restart().await?;
+            }
+            TroubleKind::RedisFull => scene.redis.limit_memory(0).await?,
             TroubleKind::ContractReverts | TroubleKind::OperatorDisabled => {
                 let chain = scene.chain.as_ref().ok_or_eyre("there is no proof chain")?;
                 chain.contract.force_revert("").await?;
@@ -185,6 +221,7 @@ impl Trouble {
         set_uploads(scene, PinnerFault::None);
         if let Some(chain) = &scene.chain {
             chain.proxy.set(Mode::Pass);
+            chain.gateway.set(GatewayFault::None);
         }
         Ok(())
     }
@@ -201,6 +238,10 @@ fn set_uploads(scene: &Scene, fault: PinnerFault) {
     if let Some(pinner) = &scene.pinner {
         pinner.server.set(fault);
     }
+}
+
+fn gateway(scene: &Scene) -> eyre::Result<&RpcGateway> {
+    Ok(&scene.chain.as_ref().ok_or_eyre("there is no proof chain")?.gateway)
 }
 
 fn rpc(scene: &Scene) -> eyre::Result<&FaultProxy> {

@@ -3,6 +3,7 @@
 pub mod dev;
 pub mod mainnet;
 pub mod poison;
+pub mod unknown_fork;
 
 use crate::audit::fed::{BlockRef, Expect, FedEntry, sha256};
 use alloy_primitives::Bytes;

@@ -52,6 +52,15 @@ impl NodeScene {
     ///
     /// Where there is no node's program, or Redis does not start.
     pub async fn new(seed: u64, scenarios: usize) -> eyre::Result<Self> {
+        Self::starting_at(seed, scenarios, 1).await
+    }
+
+    /// The same from another block on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub async fn starting_at(seed: u64, scenarios: usize, first: u64) -> eyre::Result<Self> {
         let folder = tempfile::tempdir()?;
         let redis = RedisServer::start().await?;
         let proxy = FaultProxy::start(redis.address()).await?;
@@ -66,7 +75,7 @@ impl NodeScene {
             Blocks::Driven,
         )?
         .with_args(["--exex.bsp", "--exex.bsp.targets", &targets])
-        .and_args(["--exex.bsp.start-block", "genesis"]);
+        .and_args(["--exex.bsp.start-block", &first.to_string()]);
         let views = vec![TargetView::stream(redis.client()?, TOPIC), TargetView::folder(&replicas)];
         Ok(Self {
             folder,
@@ -76,7 +85,7 @@ impl NodeScene {
             launch,
             node: None,
             views,
-            first: 1,
+            first,
             last: None,
             left_out: None,
             may_repeat: false,
@@ -286,6 +295,18 @@ impl NodeScene {
         let missing =
             |view: &TargetView| expected.wanted().filter(|block| !view.has(&block.id.hash)).count();
         self.views.iter().map(missing).sum()
+    }
+
+    /// What the stream held so far is gone: everything has to be seen in it again.
+    ///
+    /// # Errors
+    ///
+    /// Where the server has no address.
+    pub fn forget_stream(&mut self) -> eyre::Result<()> {
+        for view in self.views.iter_mut().filter(|view| view.name() == "redis") {
+            *view = TargetView::stream(self.redis.client()?, TOPIC);
+        }
+        Ok(())
     }
 
     /// Looks at all targets.

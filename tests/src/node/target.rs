@@ -119,11 +119,13 @@ async fn read_stream(
     }
 }
 
-/// An entry has exactly the fields `hash` and `data`, in any order.
+/// An entry has the fields `hash` and `data`, and `supplement` where the format leaves something of its block out.
 fn stream_entry(
     fields: &std::collections::HashMap<String, redis::Value>,
 ) -> eyre::Result<Delivered> {
-    eyre::ensure!(fields.len() == 2, "{} fields", fields.len());
+    let others: Vec<_> =
+        fields.keys().filter(|name| !matches!(&***name, "hash" | "data" | "supplement")).collect();
+    eyre::ensure!(others.is_empty(), "fields that nobody knows: {others:?}");
     let field = |name| fields.get(name).ok_or_eyre("a field is missing");
     let hash: String = redis::from_redis_value(field("hash")?.clone())?;
     let data: Vec<u8> = redis::from_redis_value(field("data")?.clone())?;

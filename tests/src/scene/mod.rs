@@ -7,14 +7,15 @@ pub use config::{Pinning, Proving, SceneConfig};
 use crate::{
     agent::AgentCommand,
     audit::{
-        AgentFolders, Audit, BlockRef, FedEntry, Pins, ProofBook, Report, StreamName, skips,
-        watch::Watcher,
+        AgentFolders, Audit, BlockRef, Expect, FedEntry, Pins, ProofBook, Report, StreamName,
+        skips, watch::Watcher,
     },
     contract::ProofContract,
     messages::Message,
     proxy::FaultProxy,
     servers::{
         anvil::{Anvil, Mining, OPERATOR},
+        gateway::RpcGateway,
         pinner::StandInPinner,
         redis::RedisServer,
     },
@@ -31,7 +32,9 @@ pub struct ProofChain {
     pub anvil: Anvil,
     /// The contract.
     pub contract: ProofContract,
-    /// In front of the chain's RPC.
+    /// In front of the chain's RPC, as a provider's load balancer is.
+    pub gateway: RpcGateway,
+    /// In front of the gateway.
     pub proxy: FaultProxy,
     /// How deep a proof has to be.
     pub confirmations: u64,
@@ -223,14 +226,15 @@ impl Scene {
         }
     }
 
-    /// Waits until the stream is empty.
+    /// Waits until the stream holds nothing but the entries that had to be held.
     ///
     /// # Errors
     ///
-    /// Where it is not in time.
+    /// Where it does not in time.
     pub async fn settle(&mut self, deadline: Duration) -> eyre::Result<()> {
-        let settled = wait_for("the stream is empty", deadline, async || {
-            (self.remaining().await.ok()? == 0).then_some(())
+        let held = self.fed.iter().filter(|entry| matches!(entry.expect, Expect::Held(_))).count();
+        let settled = wait_for("the stream has only what is held", deadline, async || {
+            (self.remaining().await.ok()? == held as u64).then_some(())
         })
         .await;
         settled.map_err(|error| eyre::eyre!("{error}\n{}", self.last_lines()))
@@ -313,6 +317,7 @@ async fn start_chain(
     for network in networks {
         contract.accept_network(*network).await?;
     }
-    let proxy = FaultProxy::start(anvil.address()).await?;
-    Ok(ProofChain { anvil, contract, proxy, confirmations })
+    let gateway = RpcGateway::start(anvil.address()).await?;
+    let proxy = FaultProxy::start(gateway.address()).await?;
+    Ok(ProofChain { anvil, contract, gateway, proxy, confirmations })
 }

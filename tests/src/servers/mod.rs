@@ -2,6 +2,7 @@
 
 pub mod anvil;
 pub mod certificate;
+pub mod gateway;
 pub mod pinner;
 pub mod process;
 pub mod program;

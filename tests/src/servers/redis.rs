@@ -98,6 +98,30 @@ impl RedisServer {
         Ok(std::fs::remove_dir_all(self.folder.path().join("appendonlydir"))?)
     }
 
+    /// Sets `maxmemory` in bytes, 0 for no limit, with the policy that refuses and removes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    pub async fn limit_memory(&self, bytes: u64) -> eyre::Result<()> {
+        self.evict_beyond(bytes, "noeviction").await
+    }
+
+    /// Sets `maxmemory` in bytes, 0 for no limit, and the policy by which entries are removed beyond it.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    pub async fn evict_beyond(&self, bytes: u64, policy: &str) -> eyre::Result<()> {
+        let mut connection = self.connect().await?;
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg(&["maxmemory", &bytes.to_string(), "maxmemory-policy", policy])
+            .query_async::<()>(&mut connection)
+            .await?;
+        Ok(())
+    }
+
     /// Makes connections that no proxy disturbs.
     ///
     /// # Errors

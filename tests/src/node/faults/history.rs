@@ -78,6 +78,29 @@ pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     Ok(outcome.noting(format!("after it: {prunes_again}")))
 }
 
+/// A target whose server is down from the node's first start, and that begins at a later block: it keeps the node from
+/// deleting nothing that is before that block, and everything from it on.
+pub(super) async fn target_never_up(plan: FaultPlan) -> eyre::Result<Outcome> {
+    let first = 3 * HORIZON;
+    let mut scene = plan.scene_starting_at(2, first).await?;
+    scene.launch = scene.launch.clone().and_args(pruning(HORIZON));
+    scene.may_repeat = true;
+    scene.driver.set_depths(Depths { safe: Some(16), finalized: Some(32) });
+    scene.redis.kill().await?;
+    scene.start().await?;
+    scene.extend(2 * HORIZON).await?;
+    let prunes = deleted(&mut scene, 20).await?;
+    let missing = (first + 2 * HORIZON).saturating_sub(scene.driver.tip().number);
+    scene.extend(missing).await?;
+    scene.stop().await?;
+    scene.start().await?;
+    scene.extend(2 * HORIZON).await?;
+    scene.redis.restart().await?;
+    scene.extend(5).await?;
+    let outcome = Outcome::of(&mut scene, 1).await?;
+    Ok(outcome.noting(format!("before the target was ever up: {prunes}")))
+}
+
 /// Waits until the node has deleted the state after a block. Returns what it says about that.
 async fn deleted(scene: &mut NodeScene, block: u64) -> eyre::Result<String> {
     wait_for("the node deletes old states", super::SETTLE_DEADLINE, async || {

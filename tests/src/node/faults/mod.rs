@@ -4,6 +4,7 @@ mod history;
 mod kills;
 mod outages;
 mod outcome;
+mod pressure;
 mod reorgs;
 mod sync;
 
@@ -38,7 +39,12 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// A node with the extension, not started, on a chain with at most so many scenarios a block.
     async fn scene(self, scenarios: usize) -> eyre::Result<NodeScene> {
-        let mut scene = NodeScene::new(self.seed, scenarios).await?;
+        self.scene_starting_at(scenarios, 1).await
+    }
+
+    /// The same, delivering from another block on.
+    async fn scene_starting_at(self, scenarios: usize, first: u64) -> eyre::Result<NodeScene> {
+        let mut scene = NodeScene::starting_at(self.seed, scenarios, first).await?;
         if self.registered {
             scene.launch = scene.launch.and_args(REGISTERED);
         }
@@ -97,6 +103,10 @@ impl Scenario {
         Self { name: "redis-stopped", run: |plan| Box::pin(outages::redis_stopped(plan)) },
         Self { name: "redis-empty", run: |plan| Box::pin(outages::redis_empty(plan)) },
         Self { name: "redis-silent", run: |plan| Box::pin(outages::redis_silent(plan)) },
+        Self { name: "redis-full", run: |plan| Box::pin(pressure::redis_full(plan)) },
+        Self { name: "stream-deleted", run: |plan| Box::pin(pressure::stream_deleted(plan)) },
+        Self { name: "stream-evicted", run: |plan| Box::pin(pressure::stream_evicted(plan)) },
+        Self { name: "host-reboots", run: |plan| Box::pin(pressure::host_reboots(plan)) },
         Self { name: "stalled", run: |plan| Box::pin(outages::stalled(plan)) },
         Self { name: "exex-stalled", run: |plan| Box::pin(outages::exex_stalled(plan)) },
         Self { name: "disk-full", run: |plan| Box::pin(outages::disk_full(plan)) },
@@ -107,6 +117,7 @@ impl Scenario {
         Self { name: "reorg-below-disk", run: |plan| Box::pin(reorgs::below_disk(plan)) },
         Self { name: "flip-flops", run: |plan| Box::pin(reorgs::flip_flops(plan)) },
         Self { name: "kept-for-target", run: |plan| Box::pin(history::kept_for_target(plan)) },
+        Self { name: "target-never-up", run: |plan| Box::pin(history::target_never_up(plan)) },
         Self { name: "pruned", run: |plan| Box::pin(history::pruned(plan)) },
         Self { name: "pruning-cut-short", run: |plan| Box::pin(history::pruning_cut_short(plan)) },
         Self { name: "late-start", run: |plan| Box::pin(history::late_start(plan)) },
