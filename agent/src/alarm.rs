@@ -1,12 +1,16 @@
 //! What an operator has to look at: shown by `/health` and `/status`, counted in the metrics, logged when it begins and
 //! ends.
 
+use futures::FutureExt;
 use serde::Serialize;
 use std::{
+    any::Any,
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
+use tokio_util::sync::CancellationToken;
 
 /// The kinds of trouble. One of each kind is raised at a time, with the latest message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -21,6 +25,12 @@ pub enum AlarmKind {
     ConsumerShared,
     /// A message went to the dead letters.
     DeadLetter,
+    /// Messages stay in the source: their fork or network is not known.
+    MessagesHeld,
+    /// Many messages in a row were refused: the agent may be wrong.
+    RefusalsInRow,
+    /// The file of a block that is dealt with was gone before it had its final name.
+    SegmentMissing,
     /// A segment can't be written: full disk, missing or read-only folder.
     StoreFailing,
     /// The journal can't be written.
@@ -57,6 +67,9 @@ impl AlarmKind {
             Self::EntriesLost => "entries_lost",
             Self::ConsumerShared => "consumer_shared",
             Self::DeadLetter => "dead_letter",
+            Self::MessagesHeld => "messages_held",
+            Self::RefusalsInRow => "refusals_in_row",
+            Self::SegmentMissing => "segment_missing",
             Self::StoreFailing => "store_failing",
             Self::JournalFailing => "journal_failing",
             Self::PinnerFailing => "pinner_failing",
@@ -83,15 +96,33 @@ pub struct Alarm {
     pub since_ms: u64,
 }
 
+/// A part of the agent that ended by a panic. The agent ends with it: what a part does not do any more, nobody does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{part} has failed ({reason}), so the agent ends. Nothing is lost: start it again, and report this with the lines \
+     before it, since it is a defect"
+)]
+pub struct PartFailed {
+    /// Which part.
+    part: &'static str,
+    /// The panic's message.
+    reason: String,
+}
+
 /// The alarms of a process. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Alarms(Arc<Mutex<BTreeMap<AlarmKind, Alarm>>>);
+pub struct Alarms {
+    raised: Arc<Mutex<BTreeMap<AlarmKind, Alarm>>>,
+    failed: Arc<OnceLock<PartFailed>>,
+    /// Cancelled once a part has failed.
+    failing: CancellationToken,
+}
 
 impl Alarms {
     /// Raises an alarm, or replaces the message of one that is raised.
     pub fn raise(&self, kind: AlarmKind, message: impl Into<String>) {
         let message = message.into();
-        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         match raised.get_mut(&kind) {
             Some(alarm) => alarm.message = message,
             None => {
@@ -104,7 +135,7 @@ impl Alarms {
 
     /// Ends an alarm, if it is raised.
     pub fn clear(&self, kind: AlarmKind) {
-        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         if raised.remove(&kind).is_some() {
             tracing::info!(alarm = kind.as_str(), "alarm is over");
             metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(0.0);
@@ -113,8 +144,53 @@ impl Alarms {
 
     /// Those that are raised.
     pub fn raised(&self) -> BTreeMap<AlarmKind, Alarm> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The end of the agent by a failure of one of its parts.
+impl Alarms {
+    /// A task's future, for a part that the agent can't go on without: if it panics, [`Alarms::failed`] returns. An
+    /// orderly end is none.
+    pub async fn guard<T>(self, part: &'static str, work: impl Future<Output = T>) -> Option<T> {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        done.inspect_err(|panic| self.part_failed(part, panic_message(&**panic))).ok()
+    }
+
+    /// The same for a thread's work.
+    pub fn guard_thread<T>(&self, part: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(work));
+        done.inspect_err(|panic| self.part_failed(part, panic_message(&**panic))).ok()
+    }
+
+    /// Waits until a part has failed.
+    pub async fn failed(&self) -> PartFailed {
+        loop {
+            self.failing.cancelled().await;
+            // It is set before the token is cancelled.
+            if let Some(failed) = self.failed.get() {
+                return failed.clone();
+            }
+        }
+    }
+
+    /// Whether a part has failed.
+    pub fn have_failed(&self) -> bool {
+        self.failing.is_cancelled()
+    }
+
+    fn part_failed(&self, part: &'static str, reason: String) {
+        let failed = PartFailed { part, reason };
+        tracing::error!("{failed}");
+        let _ = self.failed.set(failed);
+        self.failing.cancel();
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
 }
 
 /// Milliseconds since 1970.
@@ -126,6 +202,23 @@ pub fn now_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_told_and_one_that_ends_is_not() {
+        let alarms = Alarms::default();
+        assert_eq!(alarms.clone().guard("the reader", async { 7 }).await, Some(7));
+        assert!(alarms.failed().now_or_never().is_none());
+        let panics = async { panic!("no {}", "way") };
+        assert_eq!(alarms.clone().guard("the reader", panics).await, None::<()>);
+        let told = alarms.failed().await.to_string();
+        assert!(
+            told.contains("the reader has failed (no way)") && told.contains("start it again"),
+            "{told}"
+        );
+        // The first one is what the operator has to know.
+        assert_eq!(alarms.guard_thread("the writer", || panic!("late")), None::<()>);
+        assert!(alarms.failed().await.to_string().contains("the reader"));
+    }
 
     #[test]
     fn an_alarm_keeps_its_beginning_and_its_latest_message() {

@@ -53,6 +53,6 @@ pub mod segments;
 pub mod server;
 pub mod source;
 
-pub use agent::{Agent, AgentStatus, Observed, StartError, start_checks};
+pub use agent::{Agent, AgentError, AgentStatus, Observed, StartError, start_checks};
 pub use block::{BlockId, SegmentName};
 pub use run::{RunError, run};

@@ -2,7 +2,8 @@
 
 use crate::alarm::{AlarmKind, Alarms};
 use rand::Rng;
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, io, time::Duration};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -36,6 +37,28 @@ pub(crate) fn pause_after(failures: u32) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
+/// An error that may pass by itself, or not.
+pub trait MayPass: fmt::Display {
+    /// Whether to try again makes sense.
+    fn may_pass(&self) -> bool;
+}
+
+/// Disks are emptied, folders are mounted again.
+impl MayPass for io::Error {
+    fn may_pass(&self) -> bool {
+        true
+    }
+}
+
+/// Why something is not tried any more.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GivenUp<E> {
+    /// It was told to stop.
+    Stopped,
+    /// This will not pass by itself.
+    Final(E),
+}
+
 /// What keeps a step from being done, and whether to raise an alarm about it.
 #[derive(Debug, Clone)]
 pub struct Retry {
@@ -48,27 +71,29 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Does something until it succeeds. `None` when it was told to stop between two attempts.
+    /// Does something until it succeeds, for as long as its errors [may pass](MayPass). A stop is noticed between two
+    /// attempts.
     pub async fn until_done<T, E, F>(
         &self,
         what: impl fmt::Display,
         mut attempt: impl FnMut() -> F,
-    ) -> Option<T>
+    ) -> Result<T, GivenUp<E>>
     where
         F: Future<Output = Result<T, E>>,
-        E: fmt::Display,
+        E: MayPass,
     {
         let mut backoff = Backoff::default();
         loop {
-            match attempt().await {
-                Ok(done) => {
-                    if backoff.failures() > 0 {
-                        self.alarms.clear(self.alarm);
-                    }
-                    return Some(done);
-                }
-                // What an attempt says then is that it was told to stop.
-                Err(_) if self.stop.is_cancelled() => return None,
+            let done = attempt().await;
+            let is_over = done.as_ref().err().is_none_or(|error| !error.may_pass());
+            if is_over && backoff.failures() > 0 {
+                self.alarms.clear(self.alarm);
+            }
+            match done {
+                Ok(done) => return Ok(done),
+                Err(error) if is_over => return Err(GivenUp::Final(error)),
+                // The stop is what it failed for, as likely as not.
+                Err(_) if self.stop.is_cancelled() => return Err(GivenUp::Stopped),
                 Err(error) => {
                     let pause = backoff.next_pause();
                     tracing::warn!("{what}: {error}; trying again in {} ms", pause.as_millis());
@@ -77,11 +102,21 @@ impl Retry {
                     }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = self.stop.cancelled() => return None,
+                        () = self.stop.cancelled() => return Err(GivenUp::Stopped),
                     }
                 }
             }
         }
+    }
+}
+
+/// The outcome of work on a thread that may block. A panic there goes on in the task that waits for it: to try the same
+/// again would not help.
+pub(crate) fn join<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
+    match outcome {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(io::Error::other("the runtime ends")),
     }
 }
 
@@ -106,6 +141,25 @@ mod tests {
         assert!(pause_after(u32::MAX) >= LONGEST_PAUSE / 2);
     }
 
+    #[derive(Debug, PartialEq, Eq)]
+    struct Trouble {
+        passes: bool,
+    }
+    const FULL: Trouble = Trouble { passes: true };
+    const REFUSED: Trouble = Trouble { passes: false };
+
+    impl fmt::Display for Trouble {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{self:?}")
+        }
+    }
+
+    impl MayPass for Trouble {
+        fn may_pass(&self) -> bool {
+            self.passes
+        }
+    }
+
     fn retry() -> Retry {
         Retry {
             alarm: AlarmKind::StoreFailing,
@@ -123,11 +177,11 @@ mod tests {
                 attempts.set(attempts.get() + 1);
                 let raised = retry.alarms.raised().contains_key(&AlarmKind::StoreFailing);
                 assert_eq!(raised, attempts.get() > FAILURES_BEFORE_ALARM, "{}", attempts.get());
-                let outcome = if attempts.get() < 6 { Err("full") } else { Ok(attempts.get()) };
+                let outcome = if attempts.get() < 6 { Err(FULL) } else { Ok(attempts.get()) };
                 async move { outcome }
             })
             .await;
-        assert_eq!(done, Some(6));
+        assert_eq!(done, Ok(6));
         assert!(retry.alarms.raised().is_empty());
     }
 
@@ -135,24 +189,39 @@ mod tests {
     async fn a_stop_ends_the_waiting() {
         let retry = retry();
         retry.stop.cancel();
-        let done: Option<()> = retry.until_done("writing", || async { Err("full") }).await;
-        assert_eq!(done, None);
+        let done: Result<(), _> = retry.until_done("writing", || async { Err(FULL) }).await;
+        assert_eq!(done, Err(GivenUp::Stopped));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_not_tried_again_and_ends_the_alarm() {
+        let retry = retry();
+        let attempts = Cell::new(0);
+        let done: Result<(), _> = retry
+            .until_done("writing", || {
+                attempts.set(attempts.get() + 1);
+                let error = if attempts.get() < 4 { FULL } else { REFUSED };
+                async move { Err(error) }
+            })
+            .await;
+        assert_eq!((done, attempts.get()), (Err(GivenUp::Final(REFUSED)), 4));
+        assert!(retry.alarms.raised().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_fails_because_of_the_stop_is_no_trouble() {
         let retry = retry();
         let attempts = Cell::new(0);
-        let done: Option<()> = retry
+        let done: Result<(), _> = retry
             .until_done("writing", || {
                 attempts.set(attempts.get() + 1);
                 if attempts.get() == FAILURES_BEFORE_ALARM {
                     retry.stop.cancel();
                 }
-                async { Err("the agent stops") }
+                async { Err(FULL) }
             })
             .await;
-        assert_eq!(done, None);
+        assert_eq!(done, Err(GivenUp::Stopped));
         assert!(retry.alarms.raised().is_empty());
     }
 }

@@ -1,12 +1,11 @@
 //! The agent from start to end.
 
 use crate::{
-    agent::{Agent, StartError},
+    agent::{Agent, AgentError, StartError},
     alarm::Alarms,
     config::AgentConfig,
     metrics::Metrics,
     server::{Server, ServerError, Shown},
-    source::SourceError,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -24,9 +23,9 @@ pub enum RunError {
     /// The HTTP server can't listen.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The source refuses.
+    /// It ends by itself.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Agent(#[from] AgentError),
 }
 
 /// Runs the agent until `shutdown` is cancelled or its source refuses, with its HTTP server if there is to be one. On
@@ -48,10 +47,13 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> Result<(),
     let _stop_all = stop.clone().drop_guard();
     let agent = Agent::start(config, alarms.clone(), stop.clone()).await?;
     if let Some(metrics) = metrics {
-        tokio::spawn(keep_up(metrics.clone(), stop.clone()));
+        let upkeep = keep_up(metrics.clone(), stop.clone());
+        tokio::spawn(alarms.clone().guard("the upkeep of the metrics", upkeep));
         if let Some(server) = server {
             let status = Arc::new(agent.status());
-            tokio::spawn(server.serve(Shown { metrics, alarms, status }, stop.clone()));
+            let serving =
+                server.serve(Shown { metrics, alarms: alarms.clone(), status }, stop.clone());
+            tokio::spawn(alarms.guard("the HTTP server", serving));
         }
     }
     Ok(agent.run().await?)

@@ -10,7 +10,7 @@
 //!
 //! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are not there.
 
-use crate::{BlockId, failpoint, journal::SegmentFacts};
+use crate::{BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
 use alloy_primitives::B256;
 use bsp_codec::digest;
 use bytes::Bytes;
@@ -32,6 +32,12 @@ pub enum SegmentError {
         /// Why.
         error: io::Error,
     },
+    /// A file is not there any more, under none of its names.
+    #[error("{} is gone; was it moved by somebody else?", path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A file does not hold what was written.
     #[error("{} is not the segment that was written: {reason}", path.display())]
     Altered {
@@ -40,6 +46,13 @@ pub enum SegmentError {
         /// What is different.
         reason: String,
     },
+}
+
+/// Disks are emptied and folders mounted again; a file that is gone or altered stays so.
+impl MayPass for SegmentError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
 }
 
 /// What has become of a segment that is not proved.
@@ -95,13 +108,31 @@ impl SegmentFolder {
 
     /// Reads a segment that is not proved yet, and checks that it is what was written.
     pub fn read(&self, block: &BlockId, facts: &SegmentFacts) -> Result<Bytes, SegmentError> {
-        let path = self.unproved(block, facts, Unproved::Waiting);
-        let bytes = fs::read(&path).map_err(|error| io_error(&path, error))?;
-        check(&path, facts, &bytes)?;
+        self.read_named(&self.unproved(block, facts, Unproved::Waiting), facts)
+    }
+
+    /// Reads a segment that is refused, whether it has the name for that yet or not.
+    pub fn read_refused(
+        &self,
+        block: &BlockId,
+        facts: &SegmentFacts,
+    ) -> Result<Bytes, SegmentError> {
+        match self.read(block, facts) {
+            Err(SegmentError::Gone { .. }) => {
+                self.read_named(&self.unproved(block, facts, Unproved::Refused), facts)
+            }
+            read => read,
+        }
+    }
+
+    fn read_named(&self, path: &Path, facts: &SegmentFacts) -> Result<Bytes, SegmentError> {
+        let bytes = fs::read(path).map_err(|error| self.missing_or(path, error))?;
+        check(path, facts, &bytes)?;
         Ok(bytes.into())
     }
 
-    /// Gives a segment its final name. It may have it already. Returns the file's path.
+    /// Gives a segment its final name, which it may have already, and removes files that tell of former refusals of
+    /// the block. Returns the file's path.
     pub fn name_proved(
         &self,
         block: &BlockId,
@@ -110,6 +141,18 @@ impl SegmentFolder {
     ) -> Result<PathBuf, SegmentError> {
         let path = self.folder.join(format!("{}-{proof}", facts.name));
         self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
+        for other in [Unproved::Skipped, Unproved::Refused] {
+            let other = self.unproved(block, facts, other);
+            match fs::remove_file(&other) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(
+                        "{}, of a block that is proved now, can't be removed: {error}",
+                        other.display()
+                    );
+                }
+                _ => {}
+            }
+        }
         Ok(path)
     }
 
@@ -133,11 +176,19 @@ impl SegmentFolder {
     fn settle(&self, from: &Path, to: &Path, facts: &SegmentFacts) -> Result<(), SegmentError> {
         match self.rename(from, to) {
             Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes = fs::read(to).map_err(|error| io_error(to, error))?;
-                check(to, facts, &bytes)
+                self.read_named(to, facts).map(drop)
             }
             other => other,
         }
+    }
+
+    /// Of a file that can't be read. One that is missing is gone for good only where its folder is there: a disk that
+    /// is not mounted comes back.
+    fn missing_or(&self, path: &Path, error: io::Error) -> SegmentError {
+        if error.kind() == io::ErrorKind::NotFound && self.folder.is_dir() {
+            return SegmentError::Gone { path: path.to_owned() };
+        }
+        io_error(path, error)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SegmentError> {
@@ -239,6 +290,37 @@ mod tests {
         fs::rename(&path, proved).unwrap();
         let error = segments.name_proved(&block(), &facts(), B256::ZERO).unwrap_err();
         assert!(matches!(error, SegmentError::Altered { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_told_from_a_disk_that_is() {
+        let folder = TempDir::new().unwrap();
+        let segments = SegmentFolder::new(folder.path());
+        for error in [
+            segments.name_proved(&block(), &facts(), B256::ZERO).unwrap_err(),
+            segments.name_unproved(&block(), &facts(), Unproved::Skipped).unwrap_err(),
+            segments.read(&block(), &facts()).unwrap_err(),
+        ] {
+            assert!(matches!(error, SegmentError::Gone { .. }) && !error.may_pass(), "{error}");
+        }
+        let unmounted = SegmentFolder::new(folder.path().join("none"));
+        let error = unmounted.name_proved(&block(), &facts(), B256::ZERO).unwrap_err();
+        assert!(error.may_pass(), "{error}");
+    }
+
+    #[test]
+    fn what_tells_of_a_refusal_goes_when_the_block_is_proved() {
+        let folder = TempDir::new().unwrap();
+        let segments = SegmentFolder::new(folder.path());
+        for why in [Unproved::Refused, Unproved::Skipped] {
+            segments.store(&block(), &facts(), BYTES).unwrap();
+            segments.name_unproved(&block(), &facts(), why).unwrap();
+        }
+        assert_eq!(segments.read_refused(&block(), &facts()).unwrap(), BYTES);
+        assert_eq!(names(&folder).len(), 2);
+        segments.store(&block(), &facts(), BYTES).unwrap();
+        segments.name_proved(&block(), &facts(), B256::ZERO).unwrap();
+        assert_eq!(names(&folder), [format!("1-5-replica-{}", B256::ZERO)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub use checks::start_checks;
 pub use status::{AgentStatus, Observed};
 
 use crate::{
-    alarm::{Alarms, now_ms},
+    alarm::{Alarms, PartFailed, now_ms},
     config::{AgentConfig, IntakeConfig},
     journal::{BlockRecord, Journal, JournalError},
     pipeline::{Pipeline, PipelineOptions, Services},
@@ -17,7 +17,7 @@ use crate::{
     source::{Deliveries, Settlement, SourceError, merge},
 };
 use parts::Parts;
-use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{io, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -70,9 +70,22 @@ pub enum StartError {
     Pinner(#[from] crate::pin::IpfsPinnerError),
 }
 
+/// Why an agent ends by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The source refuses.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A part of it has panicked.
+    #[error(transparent)]
+    PartFailed(#[from] PartFailed),
+}
+
 /// An agent that is ready to run.
 pub struct Agent {
     pipeline: Pipeline,
+    alarms: Alarms,
     deliveries: Box<dyn Deliveries>,
     journal: Journal,
     settlement: Arc<dyn Settlement>,
@@ -114,8 +127,9 @@ impl Agent {
         let divisor = config.segments.block_divisor;
         let Parts { journal, source, unselected, segments, pinner, prover, chain_spec, consumer } =
             Parts::open(&config, &alarms, &stop).await?;
+        let shared_alarms = alarms.clone();
         let status = AgentStatus::new(consumer, prover.name(), pinner.name(), alarms.clone());
-        let source = merge(vec![unselected.selected_by(divisor), source]);
+        let source = merge(vec![unselected.selected_by(divisor), source], &alarms);
         let services = Services {
             journal: journal.clone(),
             segments,
@@ -139,7 +153,15 @@ impl Agent {
         };
         let pipeline = Pipeline::new(services, options);
         let settlement = source.settlement;
-        Ok(Self { status, pipeline, deliveries: source.deliveries, journal, settlement, stop })
+        Ok(Self {
+            status,
+            pipeline,
+            alarms: shared_alarms,
+            deliveries: source.deliveries,
+            journal,
+            settlement,
+            stop,
+        })
     }
 
     /// What the agent is doing, for as long as it runs.
@@ -151,14 +173,26 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// The source's refusal.
-    pub async fn run(self) -> Result<(), SourceError> {
+    /// The source's refusal, or the failure of a part. Either way nothing is in work on return.
+    pub async fn run(self) -> Result<(), AgentError> {
         let watch = self.status.clone().watch(self.pipeline.clone(), self.settlement);
         let stop = self.stop.child_token();
         let _stop_with_this = stop.clone().drop_guard();
+        let (watch, forget) = (
+            self.alarms.clone().guard("the task that watches the backlog", watch),
+            self.alarms.clone().guard("the task that shortens the journal", forget(self.journal)),
+        );
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
-        tokio::spawn(stop.run_until_cancelled_owned(forget(self.journal)));
-        self.pipeline.run(self.deliveries).await
+        tokio::spawn(stop.run_until_cancelled_owned(forget));
+        let mut working = pin!(self.pipeline.run(self.deliveries));
+        let failed = tokio::select! {
+            ended = &mut working => return Ok(ended?),
+            failed = self.alarms.failed() => failed,
+        };
+        // What is in work comes to a rest, as at any stop.
+        self.stop.cancel();
+        let _ = working.await;
+        Err(failed.into())
     }
 }
 

@@ -76,6 +76,7 @@ impl StatusSource for Observed {
             "pinner": self.status.pinner,
             "backlog": backlog,
             "stages": pipeline.stages,
+            "left": pipeline.left,
             "bytes_in_use": pipeline.bytes_in_use,
             "last_proof": pipeline.last_proof,
             "proofs_executed": pipeline.proofs_executed,

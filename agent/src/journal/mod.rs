@@ -14,8 +14,9 @@ mod writer;
 pub use error::JournalError;
 pub use record::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification};
 
-use crate::alarm::Alarms;
+use crate::{alarm::Alarms, source::EntryId};
 use alloy_primitives::B256;
+use bsp_codec::ReplicaKind;
 use redb::{ReadableTable, TableDefinition};
 use std::{
     fmt,
@@ -28,6 +29,28 @@ use writer::{Change, Writer};
 
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
 const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
+/// Entries of the source, each with twice the number of its [ends](Mark::ends), and one more while it is in work.
+const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
+
+/// An entry of the source that was in work when a process may have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Ends of processes that were counted so far.
+    pub ends: u32,
+    /// Whether it was in work when this was written.
+    pub in_work: bool,
+}
+
+impl Mark {
+    const fn to_number(self) -> u64 {
+        ((self.ends as u64) << 1) | self.in_work as u64
+    }
+
+    fn from_number(number: u64) -> Self {
+        let ends = u32::try_from(number >> 1).unwrap_or(u32::MAX);
+        Self { ends, in_work: number & 1 == 1 }
+    }
+}
 
 /// A journal that is open. Clones share it; the file is closed with the last.
 #[derive(Debug, Clone)]
@@ -69,11 +92,30 @@ impl Journal {
         self.writer.write(Change::remove(&key)).await
     }
 
-    /// Forgets blocks that were dealt with before a time, in milliseconds since 1970. Returns how many.
+    /// Forgets that a block was dealt with, in each of its kinds, so that a message about it is taken up as if it
+    /// were the first. On return that survives a crash. Returns what was forgotten.
+    ///
+    /// A record of a block that is still in work stays: its attempts may be on the proof chain, and only the
+    /// record knows of them.
+    pub async fn forget(&self, hash: B256) -> Result<Vec<BlockRecord>, JournalError> {
+        let mut forgotten = Vec::new();
+        for kind in [ReplicaKind::Replica, ReplicaKind::Specimen, ReplicaKind::Result] {
+            let key = BlockKey { hash, kind };
+            if let Some(record) = self.get(&key)?.filter(|record| record.stage.is_final()) {
+                self.remove(key).await?;
+                forgotten.push(record);
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Forgets blocks that were dealt with before a time, in milliseconds since 1970, and those whose work began
+    /// before it and left nothing on disk: their entries went before they could be handled. Returns how many.
     pub async fn forget_before(&self, time_ms: u64) -> Result<usize, JournalError> {
         let mut old = Vec::new();
         self.for_each(|record| {
-            if record.stage.is_final() && record.updated_ms < time_ms {
+            let is_over = record.stage.is_final() || !record.stage.is_stored();
+            if is_over && record.updated_ms < time_ms {
                 old.extend(record.key());
             }
         })?;
@@ -130,6 +172,32 @@ impl Journal {
     /// Writes a fact. On return it survives a crash.
     pub async fn set_fact(&self, name: &str, value: &str) -> Result<(), JournalError> {
         self.writer.write(Change::fact(name, value)).await
+    }
+
+    /// Writes a fact without waiting: it becomes durable with the next change that does.
+    pub fn note_fact(&self, name: &str, value: &str) {
+        self.writer.note(Change::fact(name, value));
+    }
+
+    /// Marks an entry. On return the mark survives a crash.
+    pub async fn mark(&self, entry: &EntryId, mark: Mark) -> Result<(), JournalError> {
+        self.writer.write(Change::mark(&entry.0, Some(mark))).await
+    }
+
+    /// Writes a mark, or removes it, without waiting.
+    pub fn note_mark(&self, entry: &EntryId, mark: Option<Mark>) {
+        self.writer.note(Change::mark(&entry.0, mark));
+    }
+
+    /// The entries that are marked.
+    pub fn marks(&self) -> Result<Vec<(EntryId, Mark)>, JournalError> {
+        self.storage.marks()
+    }
+
+    /// From now on nothing can be read or written.
+    #[cfg(test)]
+    pub(crate) fn make_unreadable(&self) {
+        self.storage.close();
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<BlockRecord, JournalError> {

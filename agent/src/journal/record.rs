@@ -28,6 +28,10 @@ pub struct BlockRecord {
     pub kind: String,
     /// The source's entries that carry the block and are not settled. More than one when the producer repeats itself.
     pub entries: Vec<EntryId>,
+    /// Entries that the source refused to settle, for example because they are another source's. The work on the
+    /// block does not wait for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsettled: Vec<EntryId>,
     /// How far it is.
     pub stage: Stage,
     /// When the stage was reached, in milliseconds since 1970.
@@ -37,7 +41,8 @@ pub struct BlockRecord {
 impl BlockRecord {
     /// A record that was changed now.
     pub fn new(block: BlockId, kind: ReplicaKind, entries: Vec<EntryId>, stage: Stage) -> Self {
-        Self { block, kind: kind.as_str().to_owned(), entries, stage, updated_ms: now_ms() }
+        let (kind, unsettled) = (kind.as_str().to_owned(), Vec::new());
+        Self { block, kind, entries, unsettled, stage, updated_ms: now_ms() }
     }
 
     /// What it is found under. `None` for a kind that this version does not know.

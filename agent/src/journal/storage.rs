@@ -1,8 +1,9 @@
 //! The database behind a journal, which is opened again after an I/O error: redb takes no more changes after one, and a full
 //! disk must not outlast itself.
 
-use super::{BLOCKS, FACTS, JournalError, damaged, storage_error};
-use redb::{Database, ReadOnlyTable, ReadableDatabase, TableError};
+use super::{BLOCKS, FACTS, JournalError, MARKS, Mark, damaged, storage_error};
+use crate::source::EntryId;
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableError};
 use std::{
     io,
     panic::catch_unwind,
@@ -41,6 +42,11 @@ impl Storage {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn close(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Runs something on the database.
     pub(super) fn with<T>(
         &self,
@@ -55,9 +61,27 @@ impl Storage {
         self.with(|database| Ok(database.begin_read()?.open_table(BLOCKS)?))
     }
 
+    pub(super) fn marks(&self) -> Result<Vec<(EntryId, Mark)>, JournalError> {
+        self.with(read_marks)
+    }
+
     pub(super) fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
         self.with(|database| read_fact(database, name))
     }
+}
+
+fn read_marks(database: &Database) -> Result<Vec<(EntryId, Mark)>, redb::Error> {
+    let table = match database.begin_read()?.open_table(MARKS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut marks = Vec::new();
+    for row in table.iter()? {
+        let (entry, number) = row?;
+        marks.push((EntryId(entry.value().to_owned()), Mark::from_number(number.value())));
+    }
+    Ok(marks)
 }
 
 fn open_database(path: &Path) -> Result<Database, JournalError> {

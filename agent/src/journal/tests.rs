@@ -122,13 +122,52 @@ async fn only_what_is_dealt_with_is_forgotten() {
     let mut waiting = record(2, Stage::Stored { segment: facts(2) });
     waiting.updated_ms = 10;
     let recent = record(3, acknowledged(3));
-    for record in [&old, &waiting, &recent] {
+    // Its entry went before it was handled: there is nothing to be done for it.
+    let mut lost = record(4, Stage::Received);
+    lost.updated_ms = 10;
+    for record in [&old, &waiting, &recent, &lost] {
         put(&journal, record).await;
     }
-    assert_eq!(journal.forget_before(1000).await.unwrap(), 1);
+    assert_eq!(journal.forget_before(1000).await.unwrap(), 2);
     assert_eq!(journal.get(&old.key().unwrap()).unwrap(), None);
+    assert_eq!(journal.get(&lost.key().unwrap()).unwrap(), None);
     assert_eq!(journal.get(&waiting.key().unwrap()).unwrap(), Some(waiting));
     assert_eq!(journal.get(&recent.key().unwrap()).unwrap(), Some(recent));
+}
+
+#[tokio::test]
+async fn a_block_is_forgotten_on_request_in_each_kind_that_is_dealt_with() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal.redb");
+    let done = record(1, acknowledged(1));
+    let under_way = BlockRecord::new(
+        block(1),
+        ReplicaKind::Specimen,
+        Vec::new(),
+        Stage::Stored { segment: facts(1) },
+    );
+    let other = record(2, acknowledged(2));
+    {
+        let journal = open(&path).unwrap();
+        for record in [&done, &under_way, &other] {
+            put(&journal, record).await;
+        }
+        assert_eq!(journal.forget(block(1).hash).await.unwrap(), [done.clone()]);
+        assert!(journal.forget(block(1).hash).await.unwrap().is_empty());
+        assert!(journal.forget(block(3).hash).await.unwrap().is_empty());
+    }
+    let journal = open(&path).unwrap();
+    assert_eq!(journal.get(&done.key().unwrap()).unwrap(), None);
+    assert_eq!(journal.get(&under_way.key().unwrap()).unwrap(), Some(under_way));
+    assert_eq!(journal.get(&other.key().unwrap()).unwrap(), Some(other));
+}
+
+#[test]
+fn a_record_without_the_newer_fields_is_read() {
+    let written = record(1, Stage::Received);
+    let mut json = serde_json::to_value(&written).unwrap();
+    assert!(json.as_object_mut().unwrap().remove("unsettled").is_none(), "absent when empty");
+    assert_eq!(serde_json::from_value::<BlockRecord>(json).unwrap(), written);
 }
 
 /// redb takes nothing more after an I/O error, until the file is opened again.

@@ -1,7 +1,7 @@
 //! The thread that writes: all changes that wait go into one transaction, and one sync.
 
 use super::{
-    BLOCKS, BlockKey, BlockRecord, FACTS, JournalError,
+    BLOCKS, BlockKey, BlockRecord, FACTS, JournalError, MARKS, Mark,
     entry::{encode_key, encode_record},
     storage::Storage,
 };
@@ -30,6 +30,7 @@ pub(super) enum Change {
     Put([u8; 33], Vec<u8>),
     Remove([u8; 33]),
     Fact(String, String),
+    Mark(String, Option<Mark>),
     /// Waits for what was noted before.
     Nothing,
 }
@@ -45,6 +46,10 @@ impl Change {
 
     pub(super) fn fact(name: &str, value: &str) -> Self {
         Self::Fact(name.to_owned(), value.to_owned())
+    }
+
+    pub(super) fn mark(entry: &str, mark: Option<Mark>) -> Self {
+        Self::Mark(entry.to_owned(), mark)
     }
 
     pub(super) const fn nothing() -> Self {
@@ -71,8 +76,11 @@ impl Writer {
     pub(super) fn start(storage: Arc<Storage>, alarms: Alarms) -> Self {
         let (changes, queue) = mpsc::channel();
         let closing = Arc::new(AtomicBool::new(false));
+        let guarding = alarms.clone();
         let committer = Committer { storage, alarms, closing: Arc::clone(&closing) };
-        let handle = thread::spawn(move || committer.run(&queue));
+        let handle = thread::spawn(move || {
+            guarding.guard_thread("the journal's writer", || committer.run(&queue));
+        });
         Self(Arc::new(Thread { changes: Some(changes), closing, handle: Some(handle) }))
     }
 
@@ -168,6 +176,7 @@ fn commit(database: &Database, batch: &[(Change, Waiter)]) -> Result<(), redb::E
     {
         let mut blocks = transaction.open_table(BLOCKS)?;
         let mut facts = transaction.open_table(FACTS)?;
+        let mut marks = transaction.open_table(MARKS)?;
         for (change, _) in batch {
             match change {
                 Change::Put(key, record) => {
@@ -178,6 +187,12 @@ fn commit(database: &Database, batch: &[(Change, Waiter)]) -> Result<(), redb::E
                 }
                 Change::Fact(name, value) => {
                     facts.insert(name.as_str(), value.as_str())?;
+                }
+                Change::Mark(entry, Some(mark)) => {
+                    marks.insert(entry.as_str(), mark.to_number())?;
+                }
+                Change::Mark(entry, None) => {
+                    marks.remove(entry.as_str())?;
                 }
                 Change::Nothing => {}
             }

@@ -8,6 +8,7 @@ mod reply;
 pub use ipfs_pinner::{IpfsPinner, IpfsPinnerError};
 pub use local::LocalPinner;
 
+use crate::retry::MayPass;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
@@ -48,6 +49,12 @@ pub enum PinError {
         /// The service's.
         returned: String,
     },
+}
+
+impl MayPass for PinError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Temporary { .. })
+    }
 }
 
 /// A service, or a folder, that keeps content available under its CID.

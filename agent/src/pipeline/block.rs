@@ -2,13 +2,14 @@
 //!
 //! Each step begins at the stage that the former one journalled, and is safe to repeat: that is all that a restart needs.
 
-use super::Pipeline;
+use super::{Pipeline, suspects::Watched, verdicts::Judging, work::Ended};
 use crate::{
     alarm::AlarmKind,
     failpoint,
     journal::{BlockKey, BlockRecord, Stage},
     pin::Content,
     prepare::Defect,
+    source::EntryId,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,12 +20,24 @@ pub(super) struct OpenBlock {
     pub(super) record: BlockRecord,
     /// One of the open blocks, for as long as this is one.
     pub(super) slot: OwnedSemaphorePermit,
+    /// Until it is judged. `None` for a block that needs no verdict any more.
+    pub(super) judging: Option<InJudgement>,
     /// The segment's bytes with the memory they occupy, until they are pinned. After a restart they are read from disk.
     pub(super) content: Option<(Content, OwnedSemaphorePermit)>,
 }
 
+/// A message on its way to a verdict.
+#[derive(Debug)]
+pub(super) struct InJudgement {
+    pub(super) watched: Watched,
+    /// Counts it among those without a verdict, until it is dropped.
+    pub(super) _judging: Judging,
+}
+
 /// Why a block is not finished by this process.
 pub(super) enum Unfinished {
+    /// Its entries stay in the source, in hand, as its verdict says.
+    Left,
     /// It was told to stop.
     Stopped,
     /// Only the operator can help.
@@ -51,7 +64,8 @@ impl Pipeline {
                 break Err(unfinished);
             }
         };
-        let OpenBlock { key, record, slot, .. } = block;
+        let OpenBlock { key, record, slot, judging, .. } = block;
+        drop(judging);
         match outcome {
             Ok(()) => self.close(key, record).await,
             Err(unfinished) => self.leave(key, &record, unfinished),
@@ -108,7 +122,7 @@ impl Pipeline {
     /// A block that is dealt with: entries of the same message that came while it was in work go too.
     async fn close(&self, key: BlockKey, record: BlockRecord) {
         let was_refused = matches!(record.stage, Stage::Refused { .. });
-        for entry in self.works.end(&key) {
+        for entry in self.end(&key) {
             if was_refused {
                 // It came too late for the dead letters, and will be refused for itself.
                 self.services.settlement.release(&entry);
@@ -127,13 +141,28 @@ impl Pipeline {
 
     /// A block that this process does not finish: its entries may be delivered again.
     fn leave(&self, key: BlockKey, record: &BlockRecord, unfinished: Unfinished) {
-        if let Unfinished::Held(alarm, reason) = unfinished {
-            metrics::counter!("agent_blocks_held_total").increment(1);
-            tracing::warn!("{} is held: {reason}", record.block);
-            self.held.hold(key, record.block, alarm, &reason);
-        }
-        for entry in self.works.end(&key).iter().chain(&record.entries) {
+        let joined = self.end(&key);
+        let own = match unfinished {
+            Unfinished::Left => &[],
+            Unfinished::Stopped => &record.entries[..],
+            Unfinished::Held(alarm, reason) => {
+                metrics::counter!("agent_blocks_held_total").increment(1);
+                tracing::warn!("{} is held: {reason}", record.block);
+                self.held.hold(key, record.block, alarm, &reason);
+                &record.entries[..]
+            }
+        };
+        for entry in joined.iter().chain(own) {
             self.services.settlement.release(entry);
         }
+    }
+
+    /// Ends the work on a block. Other messages about it come again; those of the same one are the caller's to settle.
+    pub(super) fn end(&self, key: &BlockKey) -> Vec<EntryId> {
+        let Ended { joined, waiting } = self.works.end(key);
+        for entry in &waiting {
+            self.services.settlement.redeliver(entry);
+        }
+        joined
     }
 }

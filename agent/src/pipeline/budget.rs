@@ -26,11 +26,28 @@ impl ByteBudget {
     /// Waits until there is room for a message. One that is larger than the budget gets all of it, and is then in work alone.
     pub(super) async fn take(&self, payload: usize, decoded: usize) -> OwnedSemaphorePermit {
         let bytes = decoded.saturating_mul(DECODED_TIMES).saturating_add(payload);
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
+        let units = self.units(bytes);
         match Arc::clone(&self.permits).acquire_many_owned(units).await {
             Ok(permit) => permit,
             Err(_) => unreachable!("nobody closes this semaphore"),
         }
+    }
+
+    /// Waits until nothing else is in memory.
+    pub(super) async fn take_all(&self) -> OwnedSemaphorePermit {
+        self.take(usize::MAX, usize::MAX).await
+    }
+
+    /// Gives back what is more than so many bytes need.
+    pub(super) fn shrink(&self, permit: &mut OwnedSemaphorePermit, bytes: usize) {
+        let units = self.units(bytes) as usize;
+        if let Some(excess) = permit.num_permits().checked_sub(units) {
+            drop(permit.split(excess));
+        }
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total)
     }
 
     /// The bytes in use.
@@ -43,6 +60,18 @@ impl ByteBudget {
 mod tests {
     use super::*;
     use futures::FutureExt;
+
+    #[tokio::test]
+    async fn what_is_no_longer_needed_is_given_back() {
+        let budget = ByteBudget::new(1 << 20);
+        let mut permit = budget.take(0, 128 << 10).await;
+        budget.shrink(&mut permit, 10 << 10);
+        assert_eq!(budget.in_use(), 10 << 10);
+        budget.shrink(&mut permit, 20 << 10);
+        assert_eq!(budget.in_use(), 10 << 10, "it never grows");
+        drop(permit);
+        assert_eq!(budget.in_use(), 0);
+    }
 
     #[tokio::test]
     async fn messages_share_a_budget_and_a_huge_one_is_alone() {

@@ -1,16 +1,25 @@
 //! From a delivery to a block in work: decoded, recognised, selected.
 
-use super::{Pipeline, block::OpenBlock, work::Begun};
+use super::{
+    Pipeline,
+    block::{InJudgement, OpenBlock},
+    settle::Settled,
+    suspects::Watched,
+    verdicts::{Checked, Sentence},
+    work::Begun,
+};
 use crate::{
+    BlockId,
     alarm::AlarmKind,
     args::Verify,
     failpoint,
-    journal::{BlockKey, BlockRecord, Stage},
+    journal::{BlockKey, BlockRecord, JournalError, Stage},
     pin::Content,
     prepare::{self, Decoded, Defect, MessageChecks, Prepared, Rejection},
+    segments::SegmentError,
     source::{DeadLetter, Deliveries, Delivery, Payload, SourceError},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a message in work occupies: one of the open blocks, and its share of the memory.
@@ -18,18 +27,25 @@ use tokio::sync::OwnedSemaphorePermit;
 struct Room {
     slot: OwnedSemaphorePermit,
     bytes: OwnedSemaphorePermit,
+    judging: InJudgement,
 }
 
 impl Pipeline {
-    /// Reads deliveries for as long as there is room for blocks.
+    /// Reads deliveries for as long as there is room for blocks, and messages pass.
     pub(super) async fn read(&self, deliveries: &mut dyn Deliveries) -> Result<(), SourceError> {
         loop {
+            let judging = self.verdicts.admit().await;
             let slot = self.slot().await;
             let Some(delivery) = deliveries.next().await? else { return Ok(()) };
             failpoint::hit("after_receive");
+            let watched = self.suspects.watch(&delivery.entry);
             let payload = delivery.payload.as_ref().map_or(0, Payload::len);
-            let bytes = self.bytes.take(payload, self.decoded_len(&delivery)).await;
-            self.tasks.spawn(self.clone().receive(delivery, Room { slot, bytes }));
+            let bytes = match watched.is_alone() {
+                true => self.bytes.take_all().await,
+                false => self.bytes.take(payload, self.decoded_len(&delivery)).await,
+            };
+            let judging = InJudgement { watched, _judging: judging };
+            self.spawn(self.clone().receive(delivery, Room { slot, bytes, judging }));
         }
     }
 
@@ -48,12 +64,25 @@ impl Pipeline {
             if !record.stage.is_stored() {
                 continue;
             }
+            let judging = match needs_verdict(&record.stage) {
+                true => Some(self.watch_again(&record).await),
+                false => None,
+            };
             let slot = self.slot().await;
             if self.works.resume(key, &record.entries) {
-                let block = OpenBlock { key, record, slot, content: None };
-                self.tasks.spawn(self.clone().finish(block));
+                let block = OpenBlock { key, record, slot, judging, content: None };
+                self.spawn(self.clone().finish(block));
             }
         }
+    }
+
+    async fn watch_again(&self, record: &BlockRecord) -> InJudgement {
+        let judging = self.verdicts.admit().await;
+        let watched = match record.entries.first() {
+            Some(entry) => self.suspects.watch(entry),
+            None => Watched::default(),
+        };
+        InJudgement { watched, _judging: judging }
     }
 
     async fn slot(&self) -> OwnedSemaphorePermit {
@@ -71,65 +100,108 @@ impl Pipeline {
 
     async fn receive(self, delivery: Delivery, room: Room) {
         let delivery = Arc::new(delivery);
+        if let Some(reason) = room.judging.watched.given_up() {
+            // Nothing of it is looked at any more.
+            return self.bury(&delivery, &reason).await;
+        }
         let (decoding, limits) = (Arc::clone(&delivery), self.options.limits);
-        let read = self.compute(move || Decoded::read(&decoding, limits)).await;
+        let watched = Some(&room.judging.watched);
+        let read = self.compute_watched(watched, move || Decoded::read(&decoding, limits)).await;
         let decoded = match flatten(read) {
             Ok(decoded) => decoded,
-            Err(rejection) => return self.bury(&delivery, &rejection).await,
+            Err(rejection) => return self.turn_down(Checked::Bytes, &delivery, &rejection).await,
         };
+        self.verdicts.passed(Checked::Bytes);
         let key = BlockKey { hash: decoded.block().hash, kind: decoded.kind() };
-        if !self.begin(key, &decoded, &delivery).await {
-            return;
-        }
-        match self.known(&key) {
-            // What was refused says nothing about another message with the same header.
-            Some(BlockRecord { stage: Stage::Refused { acknowledged: true, .. }, .. }) => {
-                self.take_up(key, decoded, delivery, room).await;
+        match self.works.begin(key, &delivery.entry, decoded.fingerprint()) {
+            Begun::Now => {}
+            Begun::Waits => return,
+            Begun::Joined => {
+                tracing::debug!("{} is in work, entry {} joins", decoded.block(), delivery.entry);
+                metrics::counter!("agent_duplicates_total").increment(1);
+                return;
             }
-            Some(record) if record.stage.is_final() => self.repeat(key, &record, &delivery).await,
-            Some(record) if record.stage.is_stored() => {
-                let slot = room.slot;
-                drop((room.bytes, delivery, decoded));
-                self.finish(OpenBlock { key, record, slot, content: None }).await;
+        }
+        let known = match self.known(&key) {
+            Ok(known) => known,
+            Err(_) => {
+                // To begin anew could forget what was sent for it.
+                for entry in std::iter::once(&delivery.entry).chain(&self.end(&key)) {
+                    self.services.settlement.release(entry);
+                }
+                return;
+            }
+        };
+        match known {
+            Some(record) if self.is_over(&record.stage) => {
+                self.repeat(key, &record, &delivery).await;
+            }
+            Some(record) if self.can_go_on(&record).await => {
+                self.go_on(key, record, &delivery, room).await;
             }
             _ => self.take_up(key, decoded, delivery, room).await,
         }
     }
 
-    /// Begins the work on a block, when no other message about it is in work any more. `false` if the entry joined the same
-    /// message, or has to wait for another process.
-    async fn begin(&self, key: BlockKey, decoded: &Decoded, delivery: &Delivery) -> bool {
-        loop {
-            let ended = match self.works.begin(key, &delivery.entry, decoded.fingerprint()) {
-                Begun::Now => return true,
-                Begun::Joined => {
-                    tracing::debug!(
-                        "{} is in work, entry {} joins",
-                        decoded.block(),
-                        delivery.entry
-                    );
-                    metrics::counter!("agent_duplicates_total").increment(1);
-                    return false;
-                }
-                Begun::Busy(ended) => ended,
-            };
-            tokio::select! {
-                () = ended.cancelled() => {}
-                () = self.services.stop.cancelled() => {
-                    self.services.settlement.release(&delivery.entry);
-                    return false;
-                }
+    /// Whether a message about a block has nothing to add.
+    fn is_over(&self, stage: &Stage) -> bool {
+        match stage {
+            // What was refused says nothing about another message with the same header.
+            Stage::Refused { acknowledged: true, .. } => false,
+            // The contract may take it now, or it may be another one.
+            Stage::Skipped { acknowledged: true, .. } => false,
+            // What is in a ledger is not on the chain.
+            Stage::Acknowledged { proof, .. } => {
+                proof.mined_in.is_some() || self.services.prover.is_ledger()
             }
+            _ => false,
         }
+    }
+
+    /// Whether the work on a block goes on where it was. Without its segment's file it begins again with the message.
+    async fn can_go_on(&self, record: &BlockRecord) -> bool {
+        if record.stage.is_final() || !record.stage.is_stored() {
+            return false;
+        }
+        let (Some(segment), true) = (record.stage.segment(), needs_verdict(&record.stage)) else {
+            return true;
+        };
+        let (folder, facts, id) = (self.services.segments.clone(), segment.clone(), record.block);
+        match self.on_disk(move || folder.read(&id, &facts)).await {
+            Err(error @ (SegmentError::Gone { .. } | SegmentError::Altered { .. })) => {
+                tracing::warn!("{error}; the segment is made again of the message");
+                false
+            }
+            _ => true,
+        }
+    }
+
+    async fn go_on(self, key: BlockKey, mut record: BlockRecord, delivery: &Delivery, room: Room) {
+        if !record.entries.contains(&delivery.entry) {
+            record.entries.push(delivery.entry.clone());
+        }
+        let Room { slot, bytes, judging } = room;
+        drop(bytes);
+        let judging = Some(judging);
+        self.finish(OpenBlock { key, record, slot, judging, content: None }).await;
     }
 
     /// A block that was dealt with before.
     async fn repeat(self, key: BlockKey, record: &BlockRecord, delivery: &Delivery) {
         tracing::info!("{} comes again and is {} already", record.block, record.stage.as_str());
         metrics::counter!("agent_duplicates_total").increment(1);
-        let joined = self.works.end(&key);
+        self.verdicts.was_harmless();
+        let joined = self.end(&key);
         for entry in std::iter::once(&delivery.entry).chain(&joined) {
             self.acknowledge(entry).await;
+        }
+    }
+
+    /// What stands in the way of a block's execution, if it is to be executed.
+    fn obstacle(&self, decoded: &Decoded) -> Option<String> {
+        match self.options.verify {
+            Verify::Execute => self.rules.obstacle(decoded.block().network_id, decoded.header()),
+            Verify::Off | Verify::Roots => None,
         }
     }
 
@@ -138,6 +210,9 @@ impl Pipeline {
         if decoded.block().number % self.options.block_divisor != 0 {
             return self.put_aside(key, &decoded, &delivery).await;
         }
+        if let Some(obstacle) = self.obstacle(&decoded) {
+            return self.hold(key, &delivery, &obstacle);
+        }
         let entries = vec![delivery.entry.clone()];
         let record = BlockRecord::new(decoded.block(), key.kind, entries, Stage::Received);
         self.services.journal.note(key, &record);
@@ -145,29 +220,61 @@ impl Pipeline {
             Verify::Off => MessageChecks::Header,
             Verify::Roots | Verify::Execute => MessageChecks::Roots,
         };
-        let prepared = self.compute(move || decoded.prepare(checks)).await;
+        let block = decoded.block();
+        let Room { slot, mut bytes, judging } = room;
+        let watched = Some(&judging.watched);
+        let prepared = self.compute_watched(watched, move || decoded.prepare(checks)).await;
         let prepared = match flatten(prepared) {
             Ok(prepared) => prepared,
-            Err(rejection) => return self.reject(key, &delivery, &rejection).await,
+            Err(rejection) => return self.reject(key, block, &delivery, &rejection).await,
         };
         drop(delivery);
         failpoint::hit("after_prepare");
-        let Prepared { bytes, cid, facts } = prepared;
+        let Prepared { bytes: segment, cid, facts } = prepared;
+        // The message is gone, and what was made of it is all that remains.
+        self.bytes.shrink(&mut bytes, segment.len());
         tracing::info!("---> Processing {} <---", facts.name);
         let record = record.at(Stage::Encoded { segment: facts });
         self.services.journal.note(key, &record);
         self.works.reached(&key, record.stage.as_str());
-        let content = Some((Content { bytes, cid }, room.bytes));
-        self.finish(OpenBlock { key, record, slot: room.slot, content }).await;
+        let content = Some((Content { bytes: segment, cid }, bytes));
+        let judging = Some(judging);
+        self.finish(OpenBlock { key, record, slot, judging, content }).await;
     }
 
     /// A message that turned out to contradict itself after work on it began.
-    async fn reject(self, key: BlockKey, delivery: &Delivery, rejection: &Rejection) {
-        self.bury(delivery, rejection).await;
+    async fn reject(
+        self,
+        key: BlockKey,
+        block: BlockId,
+        delivery: &Delivery,
+        rejection: &Rejection,
+    ) {
+        let what = Checked::Content { network: block.network_id, number: block.number };
+        self.turn_down(what, delivery, rejection).await;
         // Nothing durable was done: if this fails, the block only looks unfinished for longer.
         let _ = self.services.journal.remove(key).await;
-        for entry in self.works.end(&key) {
+        for entry in self.end(&key) {
             self.services.settlement.release(&entry);
+        }
+    }
+
+    /// A block that can't be judged here stays in the source, with every entry of the same message.
+    fn hold(&self, key: BlockKey, delivery: &Delivery, obstacle: &str) {
+        let mut entries = vec![delivery.entry.clone()];
+        entries.extend(self.end(&key));
+        self.verdicts.held(&entries, obstacle);
+    }
+
+    /// A message that can't be taken.
+    async fn turn_down(&self, what: Checked, delivery: &Delivery, rejection: &Rejection) {
+        let entries = std::slice::from_ref(&delivery.entry);
+        if let Rejection::UnknownFork(_) = rejection {
+            return self.verdicts.held(entries, &rejection.to_string());
+        }
+        let told = format!("entry {}: {rejection}", delivery.entry);
+        if self.verdicts.refused(what, entries, &told) == Sentence::Bury {
+            self.bury(delivery, &rejection.to_string()).await;
         }
     }
 
@@ -186,7 +293,8 @@ impl Pipeline {
         if let Err(error) = &kept {
             tracing::warn!("{block} is not kept aside, its entry stays: {error}");
         }
-        let joined = self.works.end(&key);
+        let joined = self.end(&key);
+        self.verdicts.was_harmless();
         for entry in std::iter::once(&delivery.entry).chain(&joined) {
             if kept.is_ok() {
                 self.acknowledge(entry).await;
@@ -200,27 +308,39 @@ impl Pipeline {
     }
 
     /// Sends a message to the dead letters. The line moves on.
-    async fn bury(&self, delivery: &Delivery, rejection: &Rejection) {
+    async fn bury(&self, delivery: &Delivery, reason: &str) {
         let payload = delivery.payload.as_ref().and_then(|payload| payload.to_snappy().ok());
         let letter = DeadLetter {
             entry: delivery.entry.clone(),
             hash: delivery.hash.clone(),
-            reason: rejection.to_string(),
+            reason: reason.to_owned(),
             payload,
         };
-        self.send_to_dead_letters(&letter).await;
-    }
-
-    fn known(&self, key: &BlockKey) -> Option<BlockRecord> {
-        match self.services.journal.get(key) {
-            Ok(record) => record,
-            Err(error) => {
-                // Work that was done is done again at worst: the contract refuses a second proof.
-                self.services.alarms.raise(AlarmKind::JournalFailing, error.to_string());
-                None
-            }
+        if self.send_to_dead_letters(&letter).await == Settled::Refused {
+            self.services.settlement.release(&delivery.entry);
         }
     }
+
+    /// What is known of a block. An error says nothing about it, least of all that nothing is known.
+    fn known(&self, key: &BlockKey) -> Result<Option<BlockRecord>, JournalError> {
+        let known = self.services.journal.get(key);
+        let was_unreadable = self.unreadable.swap(known.is_err(), Ordering::Relaxed);
+        match &known {
+            Err(error) => {
+                let message =
+                    format!("{error}; entries are left in the source until it can be read");
+                self.services.alarms.raise(AlarmKind::JournalFailing, message);
+            }
+            Ok(_) if was_unreadable => self.services.alarms.clear(AlarmKind::JournalFailing),
+            Ok(_) => {}
+        }
+        known
+    }
+}
+
+/// Whether a block at this stage has still to be verified.
+const fn needs_verdict(stage: &Stage) -> bool {
+    matches!(stage, Stage::Stored { .. } | Stage::Pinned { .. })
 }
 
 fn flatten<T>(outcome: Result<Result<T, Rejection>, Defect>) -> Result<T, Rejection> {

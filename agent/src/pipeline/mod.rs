@@ -7,14 +7,18 @@ mod block;
 mod budget;
 mod held;
 mod intake;
+mod rules;
 mod settle;
 mod status;
 mod steps;
+mod suspects;
 mod threads;
+mod verdicts;
 mod verification;
 mod work;
 
 pub use status::{LastProof, PipelineStatus, ProofsExecuted};
+pub use verdicts::Left;
 pub use verification::NotVerified;
 
 use crate::{
@@ -32,9 +36,19 @@ use crate::{
 use bsp_capture::ChainSpec;
 use budget::ByteBudget;
 use held::HeldBlocks;
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
-use tokio::sync::{Semaphore, mpsc};
+use rules::Rules;
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+use suspects::Suspects;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use verdicts::Verdicts;
 use work::WorkList;
 
 /// What the pipeline is told to do.
@@ -44,7 +58,7 @@ pub struct PipelineOptions {
     pub block_divisor: NonZeroU64,
     /// How much is verified before a proof.
     pub verify: Verify,
-    /// The chain's rules, for networks that are not built in.
+    /// The rules of a network that is not built in, for blocks of its chain id.
     pub chain_spec: Option<ChainSpec>,
     /// What is read of a message.
     pub limits: MessageLimits,
@@ -88,6 +102,11 @@ pub struct Pipeline {
     options: Arc<PipelineOptions>,
     works: Arc<WorkList>,
     held: Arc<HeldBlocks>,
+    rules: Arc<Rules>,
+    verdicts: Arc<Verdicts>,
+    suspects: Arc<Suspects>,
+    /// Whether the last look into the journal failed.
+    unreadable: Arc<AtomicBool>,
     bytes: ByteBudget,
     open: Arc<Semaphore>,
     cpu: Arc<Semaphore>,
@@ -100,9 +119,15 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that does nothing yet.
     pub fn new(services: Services, options: PipelineOptions) -> Self {
+        let Services { journal, settlement, alarms, .. } = &services;
+        let verdicts = Verdicts::new(journal.clone(), Arc::clone(settlement), alarms.clone());
         Self {
             works: Arc::default(),
             held: Arc::new(HeldBlocks::new(services.alarms.clone())),
+            rules: Arc::new(Rules::new(options.chain_spec.clone())),
+            verdicts: Arc::new(verdicts),
+            suspects: Arc::new(Suspects::new(journal.clone(), options.max_open_blocks)),
+            unreadable: Arc::default(),
             bytes: ByteBudget::new(options.max_inflight_bytes),
             open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
             cpu: Arc::new(Semaphore::new(options.cpu_tasks.max(1))),
@@ -118,7 +143,13 @@ impl Pipeline {
     /// Works until it is stopped, or the source ends or refuses. On return no block is in work: each is done, or
     /// parked at a stage that the journal knows.
     pub async fn run(&self, mut deliveries: Box<dyn Deliveries>) -> Result<(), SourceError> {
-        let resume = self.tasks.spawn(self.clone().resume_unfinished());
+        let stop = &self.services.stop;
+        if let Some(Err(error)) = stop.run_until_cancelled(self.suspects.begin()).await {
+            tracing::warn!(
+                "Which messages were in work when the agent ended is not known: {error}"
+            );
+        }
+        let resume = self.spawn(self.clone().resume_unfinished());
         let outcome = tokio::select! {
             outcome = self.read(deliveries.as_mut()) => outcome,
             () = self.services.stop.cancelled() => Ok(()),
@@ -128,6 +159,9 @@ impl Pipeline {
             resume.abort();
         }
         self.come_to_rest().await;
+        if !self.services.alarms.have_failed() {
+            self.suspects.end();
+        }
         outcome
     }
 
@@ -144,6 +178,11 @@ impl Pipeline {
                 tracing::warn!("{count} blocks did not come to a rest in time; they resume at the next start");
             }
         }
+    }
+
+    /// Begins a task. One that panics ends the agent: its entries would be in work for ever otherwise.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<Option<()>> {
+        self.tasks.spawn(self.services.alarms.clone().guard("the work on a block", task))
     }
 
     fn retry(&self, alarm: AlarmKind) -> Retry {

@@ -3,12 +3,14 @@
 use super::{
     Pipeline,
     block::{OpenBlock, Step, Unfinished},
+    suspects,
 };
 use crate::{
     alarm::AlarmKind,
     failpoint,
-    journal::{SegmentFacts, Stage, Verification},
+    journal::{BlockRecord, SegmentFacts, Stage, Verification},
     proof::Proof,
+    retry::GivenUp,
     segments::{SegmentError, Unproved},
     source::{DeadLetter, EntryId, SourceError},
 };
@@ -19,7 +21,7 @@ use std::{future::Future, path::Path};
 impl Pipeline {
     pub(super) async fn settle_proved(
         &self,
-        block: &OpenBlock,
+        block: &mut OpenBlock,
         segment: SegmentFacts,
         verification: Verification,
         proof: Proof,
@@ -28,12 +30,13 @@ impl Pipeline {
         let folder = self.services.segments.clone();
         let (facts, name) = (segment.clone(), proof.id);
         let rename = move || folder.name_proved(&id, &facts, name);
-        let path = self.rename(&segment, rename).await?;
-        let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name());
-        let file = file.unwrap_or_default().to_string_lossy();
-        tracing::info!("File written successfully to: {} {file}", folder.display());
+        if let Some(path) = self.rename(&segment, rename).await? {
+            let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name());
+            let file = file.unwrap_or_default().to_string_lossy();
+            tracing::info!("File written successfully to: {} {file}", folder.display());
+        }
         failpoint::hit("after_final_rename");
-        self.acknowledge_all(&block.record.entries).await?;
+        self.acknowledge_all(&mut block.record).await?;
         self.last_proof.set(id, proof.clone());
         self.proof_counts.count(verification);
         Ok(Stage::Acknowledged { segment, verification, proof })
@@ -41,33 +44,38 @@ impl Pipeline {
 
     pub(super) async fn settle_skipped(
         &self,
-        block: &OpenBlock,
+        block: &mut OpenBlock,
         segment: SegmentFacts,
         reason: String,
     ) -> Step<Stage> {
         tracing::warn!("{} is not proved: {reason}; its file stays", segment.name);
         self.rename_unproved(block, &segment, Unproved::Skipped).await?;
-        self.acknowledge_all(&block.record.entries).await?;
+        self.acknowledge_all(&mut block.record).await?;
         Ok(Stage::Skipped { segment, reason, acknowledged: true })
     }
 
     pub(super) async fn settle_refused(
         &self,
-        block: &OpenBlock,
+        block: &mut OpenBlock,
         segment: SegmentFacts,
         reason: String,
     ) -> Step<Stage> {
-        let payload = self.payload_again(block, &segment).await;
+        let payload = match suspects::is_given_up(&reason) {
+            true => None,
+            false => self.payload_again(block, &segment).await,
+        };
         let joined = self.works.take_joined(&block.key);
-        for entry in block.record.entries.iter().chain(&joined) {
+        for entry in block.record.entries.clone().iter().chain(&joined) {
             let letter = DeadLetter {
                 entry: entry.clone(),
                 hash: Some(block.key.hash.to_string()),
                 reason: reason.clone(),
                 payload: payload.clone(),
             };
-            if !self.send_to_dead_letters(&letter).await {
-                return Err(Unfinished::Stopped);
+            match self.send_to_dead_letters(&letter).await {
+                Settled::Done => {}
+                Settled::Refused => note_unsettled(&mut block.record, entry),
+                Settled::Stopped => return Err(Unfinished::Stopped),
             }
         }
         self.rename_unproved(block, &segment, Unproved::Refused).await?;
@@ -76,7 +84,9 @@ impl Pipeline {
 
     /// The message that a segment was made of, for the dead letters.
     async fn payload_again(&self, block: &OpenBlock, segment: &SegmentFacts) -> Option<Bytes> {
-        let bytes = self.read_stored(block, segment).await.ok()?;
+        let folder = self.services.segments.clone();
+        let (id, facts) = (block.record.block, segment.clone());
+        let bytes = self.on_disk(move || folder.read_refused(&id, &facts)).await.ok()?;
         let run = move || -> Option<Bytes> {
             let replica = avro::decode_segment(&bytes).ok()?.replica;
             let rlp = rlp::encode_replica(&replica, Profile::Network).ok()?;
@@ -96,40 +106,56 @@ impl Pipeline {
         self.rename(segment, move || folder.name_unproved(&id, &facts, why)).await.map(drop)
     }
 
+    /// Gives a file its last name. `None`: it is gone, or not what was written. What is to be done for the block is
+    /// done then all the same, so it is not held up; the operator is told.
     async fn rename<T: Send + 'static>(
         &self,
         segment: &SegmentFacts,
         rename: impl Fn() -> Result<T, SegmentError> + Clone + Send + 'static,
-    ) -> Step<T> {
+    ) -> Step<Option<T>> {
         let what = format!("naming the file of {}", segment.name);
         let retry = self.retry(AlarmKind::StoreFailing);
-        let done = retry.until_done(what, || self.on_disk(rename.clone())).await;
-        done.ok_or(Unfinished::Stopped)
+        match retry.until_done(&what, || self.on_disk(rename.clone())).await {
+            Ok(done) => Ok(Some(done)),
+            Err(GivenUp::Stopped) => Err(Unfinished::Stopped),
+            Err(GivenUp::Final(error)) => {
+                let name = &segment.name;
+                let message = format!(
+                    "{what}: {error}. The block is finished without it; what else moves files of the segment folder \
+                     has to leave those that end in .unproved"
+                );
+                tracing::warn!(segment = %name, "{message}");
+                self.services.alarms.raise(AlarmKind::SegmentMissing, message);
+                Ok(None)
+            }
+        }
     }
 
-    async fn acknowledge_all(&self, entries: &[EntryId]) -> Step<()> {
+    async fn acknowledge_all(&self, record: &mut BlockRecord) -> Step<()> {
         failpoint::hit("before_acknowledge");
-        for entry in entries {
-            if !self.acknowledge(entry).await {
-                return Err(Unfinished::Stopped);
+        for entry in &record.entries.clone() {
+            match self.acknowledge(entry).await {
+                Settled::Done => {}
+                Settled::Refused => note_unsettled(record, entry),
+                Settled::Stopped => return Err(Unfinished::Stopped),
             }
         }
         failpoint::hit("after_acknowledge");
         Ok(())
     }
 
-    /// Lets the source forget an entry; `false` if it was told to stop before it could.
-    pub(super) async fn acknowledge(&self, entry: &EntryId) -> bool {
+    /// Lets the source forget an entry.
+    pub(super) async fn acknowledge(&self, entry: &EntryId) -> Settled {
         self.settle(entry, || self.services.settlement.acknowledge(entry)).await
     }
 
-    /// Moves an entry to the dead letters; `false` if it was told to stop before it could.
-    pub(super) async fn send_to_dead_letters(&self, letter: &DeadLetter) -> bool {
+    /// Moves an entry to the dead letters.
+    pub(super) async fn send_to_dead_letters(&self, letter: &DeadLetter) -> Settled {
         let DeadLetter { entry, reason, .. } = letter;
         let message = format!("entry {entry} goes to the dead letters: {reason}");
         tracing::error!("{message}");
         let done = self.settle(entry, || self.services.settlement.bury(letter)).await;
-        if done {
+        if done == Settled::Done {
             let advice = "see `bsp dead list`";
             self.services.alarms.raise(AlarmKind::DeadLetter, format!("{message}; {advice}"));
             metrics::counter!("agent_blocks_total", "outcome" => "dead").increment(1);
@@ -138,11 +164,35 @@ impl Pipeline {
         done
     }
 
-    async fn settle<F>(&self, entry: &EntryId, settle: impl FnMut() -> F) -> bool
+    async fn settle<F>(&self, entry: &EntryId, settle: impl FnMut() -> F) -> Settled
     where
         F: Future<Output = Result<(), SourceError>>,
     {
         let retry = self.retry(AlarmKind::SourceUnavailable);
-        retry.until_done(format!("settling entry {entry}"), settle).await.is_some()
+        match retry.until_done(format!("settling entry {entry}"), settle).await {
+            Ok(()) => Settled::Done,
+            Err(GivenUp::Stopped) => Settled::Stopped,
+            Err(GivenUp::Final(error)) => {
+                tracing::warn!("Entry {entry} is not settled, and stays in its source: {error}");
+                Settled::Refused
+            }
+        }
+    }
+}
+
+/// What has become of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The source has let it go.
+    Done,
+    /// The source refuses: it is another source's, or an operator has to act. Should it come again, it is known.
+    Refused,
+    /// The process was told to stop before.
+    Stopped,
+}
+
+fn note_unsettled(record: &mut BlockRecord, entry: &EntryId) {
+    if !record.unsettled.contains(entry) {
+        record.unsettled.push(entry.clone());
     }
 }

@@ -1,6 +1,6 @@
 //! What the pipeline is doing, for `/status`.
 
-use super::Pipeline;
+use super::{Left, Pipeline};
 use crate::{
     BlockId,
     alarm::{Alarm, AlarmKind, now_ms},
@@ -35,6 +35,8 @@ pub struct PipelineStatus {
     pub last_proof: Option<LastProof>,
     /// The proofs since the start, by how much of their block was executed.
     pub proofs_executed: ProofsExecuted,
+    /// The messages that are left in the source.
+    pub left: Left,
     /// The bytes that messages in work are taken to need.
     pub bytes_in_use: usize,
 }
@@ -96,6 +98,10 @@ impl Pipeline {
             metrics::gauge!("agent_blocks_in_work", "stage" => stage).set(count as f64);
         }
         metrics::gauge!("agent_blocks_held").set(self.held.count() as f64);
+        let left = self.verdicts.left();
+        metrics::gauge!("agent_messages_left", "why" => "held").set(left.held as f64);
+        metrics::gauge!("agent_messages_left", "why" => "in_doubt").set(left.in_doubt as f64);
+        metrics::gauge!("agent_taking_messages").set(f64::from(u8::from(left.taking)));
         metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
     }
 
@@ -106,6 +112,7 @@ impl Pipeline {
             alarms: self.services.alarms.raised(),
             last_proof: self.last_proof.get(),
             proofs_executed: self.proof_counts.get(),
+            left: self.verdicts.left(),
             bytes_in_use: self.bytes.in_use(),
         }
     }

@@ -3,20 +3,24 @@
 use super::{
     Pipeline,
     block::{OpenBlock, Step, Unfinished},
+    suspects::Watched,
+    verdicts::{Checked, Sentence},
     verification::{self, NotVerified},
 };
 use crate::{
+    BlockId,
     alarm::AlarmKind,
     args::Verify,
     failpoint,
     journal::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification},
-    pin::{Content, PinError},
+    pin::Content,
     proof::{Attempt, AttemptLog, AttemptLogError, Outlook, ProofOutcome},
+    retry::GivenUp,
 };
 use async_trait::async_trait;
 use bsp_codec::dag;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
 impl Pipeline {
@@ -30,7 +34,7 @@ impl Pipeline {
                 self.on_disk(move || folder.store(&id, &segment, &bytes))
             })
             .await
-            .ok_or(Unfinished::Stopped)?;
+            .map_err(|given_up| not_done(AlarmKind::StoreFailing, given_up))?;
         failpoint::hit("after_store");
         Ok(Stage::Stored { segment })
     }
@@ -60,26 +64,16 @@ impl Pipeline {
         };
         let pinned = self
             .retry(AlarmKind::PinnerFailing)
-            .until_done(format!("pinning {}", segment.name), || async {
-                match self.services.pinner.pin(&content.0).await {
-                    Err(error @ PinError::OtherCid { .. }) => Ok(Err(error.to_string())),
-                    other => other.map(Ok),
-                }
+            .until_done(format!("pinning {}", segment.name), || {
+                self.services.pinner.pin(&content.0)
             })
             .await;
-        let name = &segment.name;
-        match pinned.ok_or(Unfinished::Stopped)? {
-            Ok(()) => {
-                let cid = &segment.cid;
-                tracing::info!("client side cid is: {cid}, while uploaded is: {cid}");
-                tracing::info!("eth binary file should be available: {}", segment.url());
-                failpoint::hit("after_pin");
-                Ok(Stage::Pinned { segment })
-            }
-            Err(error) => {
-                Err(Unfinished::Held(AlarmKind::PinnerOtherCid, format!("{name}: {error}")))
-            }
-        }
+        pinned.map_err(|given_up| not_done(AlarmKind::PinnerOtherCid, given_up))?;
+        let cid = &segment.cid;
+        tracing::info!("client side cid is: {cid}, while uploaded is: {cid}");
+        tracing::info!("eth binary file should be available: {}", segment.url());
+        failpoint::hit("after_pin");
+        Ok(Stage::Pinned { segment })
     }
 
     /// The content of a segment that an earlier process stored.
@@ -108,20 +102,34 @@ impl Pipeline {
         read.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
     }
 
-    pub(super) async fn verify(&self, block: &OpenBlock, segment: SegmentFacts) -> Step<Stage> {
+    pub(super) async fn verify(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
+        let given_up = block.judging.as_ref().and_then(|judging| judging.watched.given_up());
+        if let Some(reason) = given_up {
+            return Ok(Stage::Refused { segment, reason, acknowledged: false });
+        }
         let verification = match self.options.verify {
             Verify::Off => Verification::Header,
             Verify::Roots => Verification::Roots,
             Verify::Execute => match self.execute(block, &segment).await? {
                 Ok(verification) => verification,
                 Err(NotVerified::Refused(reason)) => {
-                    return Ok(Stage::Refused { segment, reason, acknowledged: false });
+                    let BlockRecord { block: id, entries, .. } = &block.record;
+                    let told = format!("{id}: {reason}");
+                    return match self.verdicts.refused(content(id), entries, &told) {
+                        Sentence::Bury => {
+                            Ok(Stage::Refused { segment, reason, acknowledged: false })
+                        }
+                        Sentence::Leave => Err(Unfinished::Left),
+                    };
                 }
                 Err(NotVerified::Unknown(reason)) => {
-                    return Err(Unfinished::Held(AlarmKind::BlockHeld, reason));
+                    self.verdicts.held(&block.record.entries, &reason);
+                    return Err(Unfinished::Left);
                 }
             },
         };
+        self.verdicts.passed(content(&block.record.block));
+        block.judging = None;
         Ok(Stage::Verified { segment, verification })
     }
 
@@ -130,10 +138,19 @@ impl Pipeline {
         block: &OpenBlock,
         segment: &SegmentFacts,
     ) -> Step<Result<Verification, NotVerified>> {
-        let bytes = self.read_stored(block, segment).await?;
-        let options = Arc::clone(&self.options);
-        let run = move || verification::execute(&bytes, options.chain_spec.as_ref());
-        Ok(self.compute(run).await?)
+        let watched = block.judging.as_ref().map(|judging| &judging.watched);
+        let length = usize::try_from(segment.length).unwrap_or(usize::MAX);
+        // Memory and core first, and only then the file.
+        let _room = match watched.is_some_and(Watched::is_alone) {
+            true => self.bytes.take_all().await,
+            false => self.bytes.take(0, length).await,
+        };
+        let (folder, rules) = (self.services.segments.clone(), Arc::clone(&self.rules));
+        let (id, facts) = (block.record.block, segment.clone());
+        let run =
+            move || folder.read(&id, &facts).map(|bytes| verification::execute(&bytes, &rules));
+        let executed = self.compute_watched(watched, run).await?;
+        executed.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
     }
 
     pub(super) async fn prove(
@@ -164,6 +181,18 @@ impl Pipeline {
                 Err(Unfinished::Held(AlarmKind::BlockHeld, format!("{}: {reason}", segment.name)))
             }
         }
+    }
+}
+
+/// What a verdict on a block is about.
+const fn content(block: &BlockId) -> Checked {
+    Checked::Content { network: block.network_id, number: block.number }
+}
+
+fn not_done<E: fmt::Display>(alarm: AlarmKind, given_up: GivenUp<E>) -> Unfinished {
+    match given_up {
+        GivenUp::Stopped => Unfinished::Stopped,
+        GivenUp::Final(error) => Unfinished::Held(alarm, error.to_string()),
     }
 }
 

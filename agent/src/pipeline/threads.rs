@@ -1,6 +1,6 @@
 //! Work that would hold up the tasks, on threads that may block.
 
-use super::Pipeline;
+use super::{Pipeline, suspects::Watched};
 use crate::prepare::Defect;
 
 impl Pipeline {
@@ -11,6 +11,27 @@ impl Pipeline {
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Defect> {
         let _core = self.cpu.acquire().await;
+        Self::computed(run).await
+    }
+
+    /// The same on a message's bytes, which may be what ends the process.
+    pub(super) async fn compute_watched<T: Send + 'static>(
+        &self,
+        watched: Option<&Watched>,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Defect> {
+        let Some(watched) = watched else { return self.compute(run).await };
+        let cores = if watched.is_alone() { self.options.cpu_tasks.max(1) } else { 1 };
+        let _cores = self.cpu.acquire_many(u32::try_from(cores).unwrap_or(u32::MAX)).await;
+        watched.begin().await;
+        let computed = Self::computed(run).await;
+        watched.end().await;
+        computed
+    }
+
+    async fn computed<T: Send + 'static>(
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Defect> {
         tokio::task::spawn_blocking(run).await.map_err(|error| Defect(error.to_string()))
     }
 

@@ -1,8 +1,9 @@
 //! The last look at a stored segment before it is proved.
 
+use super::rules::Rules;
 use crate::journal::Verification;
 use bsp_capture::{
-    ChainSpec, CheckName, CheckResult, Executed, Outcome, Verdict, VerifyOptions, verify_segment,
+    CheckName, CheckResult, Executed, Outcome, Verdict, VerifyOptions, verify_segment,
 };
 use bsp_codec::avro;
 
@@ -17,18 +18,17 @@ pub enum NotVerified {
     Unknown(String),
 }
 
-/// Executes a stored segment on its own read lists, with the rules given or those of a built-in chain.
-pub(super) fn execute(bytes: &[u8], spec: Option<&ChainSpec>) -> Result<Verification, NotVerified> {
+/// Executes a stored segment on its own read lists.
+pub(super) fn execute(bytes: &[u8], rules: &Rules) -> Result<Verification, NotVerified> {
     let segment = avro::decode_segment(bytes)
         .map_err(|error| NotVerified::Refused(format!("the stored file can't be read: {error}")))?;
     let network = segment.replica.network_id;
-    if spec.is_none() && ChainSpec::from_chain_id(network).is_none() {
-        return Err(NotVerified::Unknown(format!(
-            "the rules of network {network} are not built in: give its genesis file with --genesis, or choose --verify \
-             roots"
-        )));
+    if let Some(obstacle) = rules.obstacle(network, &segment.replica.header) {
+        return Err(NotVerified::Unknown(obstacle));
     }
-    let verdict = verify_segment(&segment, bytes, VerifyOptions { spec, ..Default::default() });
+    let spec = rules.of_network(network);
+    let options = VerifyOptions { spec: spec.as_deref(), ..Default::default() };
+    let verdict = verify_segment(&segment, bytes, options);
     match verdict.outcome() {
         Outcome::Ok => Ok(Verification::Executed),
         Outcome::Impossible => {

@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use tokio_util::sync::CancellationToken;
 
 /// A block in work.
 #[derive(Debug)]
@@ -17,7 +16,17 @@ struct Work {
     entries: Vec<EntryId>,
     /// How many of them it began with.
     own: usize,
-    ended: CancellationToken,
+    /// Entries of other messages about the same block. They are delivered again when this is dealt with.
+    waiting: Vec<EntryId>,
+}
+
+/// What waited for the end of the work on a block.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Entries of the same message.
+    pub(super) joined: Vec<EntryId>,
+    /// Entries of other messages about the block, and of such as nothing is known about.
+    pub(super) waiting: Vec<EntryId>,
 }
 
 /// What has become of a message that names a block.
@@ -27,8 +36,8 @@ pub(super) enum Begun {
     Now,
     /// The same message is in work, and the entry will be settled with it.
     Joined,
-    /// Another message about the same block is in work, until this is cancelled.
-    Busy(CancellationToken),
+    /// Another message about the same block is in work. The entry waits for its end, without its payload.
+    Waits,
 }
 
 /// Which blocks are in work in this process.
@@ -49,7 +58,12 @@ impl WorkList {
                 work.entries.push(entry.clone());
                 Begun::Joined
             }
-            Some(work) => Begun::Busy(work.ended.clone()),
+            Some(work) => {
+                if !work.waiting.contains(entry) {
+                    work.waiting.push(entry.clone());
+                }
+                Begun::Waits
+            }
         }
     }
 
@@ -74,11 +88,10 @@ impl WorkList {
         works.get_mut(key).map(|work| work.entries.split_off(work.own)).unwrap_or_default()
     }
 
-    /// Ends the work on a block. Returns the entries that joined it. One that comes later begins anew.
-    pub(super) fn end(&self, key: &BlockKey) -> Vec<EntryId> {
-        let Some(mut work) = self.lock().remove(key) else { return Vec::new() };
-        work.ended.cancel();
-        work.entries.split_off(work.own)
+    /// Ends the work on a block. An entry that comes later begins anew.
+    pub(super) fn end(&self, key: &BlockKey) -> Ended {
+        let Some(mut work) = self.lock().remove(key) else { return Ended::default() };
+        Ended { joined: work.entries.split_off(work.own), waiting: work.waiting }
     }
 
     /// How many blocks are at each stage.
@@ -97,8 +110,8 @@ impl WorkList {
 
 impl Work {
     fn new(entries: Vec<EntryId>, fingerprint: Option<u64>) -> Self {
-        let (own, ended) = (entries.len(), CancellationToken::new());
-        Self { stage: "received", fingerprint, entries, own, ended }
+        let own = entries.len();
+        Self { stage: "received", fingerprint, entries, own, waiting: Vec::new() }
     }
 }
 
@@ -125,7 +138,7 @@ mod tests {
         assert!(matches!(works.begin(other, &entry(4), 7), Begun::Now));
         works.reached(&other, "stored");
         assert_eq!(works.stages(), BTreeMap::from([("received", 1), ("stored", 1)]));
-        assert_eq!(works.end(&KEY), [entry(2), entry(3)]);
+        assert_eq!(works.end(&KEY).joined, [entry(2), entry(3)]);
         assert!(matches!(works.begin(KEY, &entry(5), 7), Begun::Now));
     }
 
@@ -133,10 +146,10 @@ mod tests {
     fn another_message_about_the_block_waits_for_the_end() {
         let works = WorkList::default();
         assert!(matches!(works.begin(KEY, &entry(1), 7), Begun::Now));
-        let Begun::Busy(ended) = works.begin(KEY, &entry(2), 8) else { panic!("it is another") };
-        assert!(!ended.is_cancelled());
-        assert!(works.end(&KEY).is_empty());
-        assert!(ended.is_cancelled());
+        for _ in 0..2 {
+            assert!(matches!(works.begin(KEY, &entry(2), 8), Begun::Waits));
+        }
+        assert_eq!(works.end(&KEY), Ended { joined: Vec::new(), waiting: vec![entry(2)] });
     }
 
     #[test]
@@ -145,7 +158,8 @@ mod tests {
         assert!(works.resume(KEY, &[entry(1), entry(2)]));
         assert!(!works.resume(KEY, &[]));
         assert!(matches!(works.begin(KEY, &entry(2), 7), Begun::Joined));
-        assert!(matches!(works.begin(KEY, &entry(3), 7), Begun::Busy(_)));
-        assert!(works.end(&KEY).is_empty());
+        // Nothing is known of its message. It may be a repetition, or another one.
+        assert!(matches!(works.begin(KEY, &entry(3), 7), Begun::Waits));
+        assert_eq!(works.end(&KEY), Ended { joined: Vec::new(), waiting: vec![entry(3)] });
     }
 }

@@ -1,10 +1,15 @@
 //! From a delivery to a segment: bytes in, bytes out, and no I/O. This is the work for processor cores.
 
+mod unknown_fork;
+
+pub use unknown_fork::UnknownFork;
+
 use crate::{
     BlockId, SegmentName,
     journal::SegmentFacts,
     source::{Delivery, Payload},
 };
+use alloy_consensus::Header;
 use alloy_primitives::B256;
 use bsp_capture::{CheckResult, Verdict, verify_roots};
 use bsp_codec::{
@@ -53,6 +58,9 @@ pub enum Rejection {
     /// The replica is not RLP as the producer writes it.
     #[error("RLP: {0}")]
     Rlp(#[from] rlp::RlpDecodeError),
+    /// Its header has more fields than this version knows, and the hash that it says it has.
+    #[error("{0}")]
+    UnknownFork(UnknownFork),
     /// The entry and the replica are of different blocks.
     #[error("the entry is of block {entry}, its replica of block {replica}")]
     OtherBlock {
@@ -126,7 +134,10 @@ impl Decoded {
             max_input_bytes: limits.max_decoded_bytes,
             max_record_bytes: limits.max_decoded_bytes.min(MAX_RECORD_BYTES),
         };
-        let replica = rlp::decode_replica_bytes_within(&rlp, limits)?;
+        let replica = rlp::decode_replica_bytes_within(&rlp, limits).map_err(|error| {
+            let newer = unknown_fork::header_of(&rlp).filter(|newer| newer.hash == entry_hash);
+            newer.map_or(Rejection::Rlp(error), |newer| Rejection::UnknownFork(newer.fork))
+        })?;
         if replica.hash != entry_hash {
             return Err(Rejection::OtherBlock { entry: entry_hash, replica: replica.hash });
         }
@@ -143,6 +154,11 @@ impl Decoded {
     /// Which block.
     pub const fn block(&self) -> BlockId {
         BlockId::of(&self.replica)
+    }
+
+    /// Its header.
+    pub const fn header(&self) -> &Header {
+        &self.replica.header
     }
 
     /// What of it.
@@ -216,4 +232,4 @@ fn expect(check: &'static str, result: &CheckResult) -> Result<(), Rejection> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

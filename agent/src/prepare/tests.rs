@@ -66,6 +66,73 @@ fn every_poison_is_rejected_with_a_reason() {
     }
 }
 
+/// A replica with a header that has so many more fields than are known, and the hash of that: RLP of the replica.
+pub(crate) fn newer(replica: &Replica, more: usize) -> (B256, Vec<u8>) {
+    let rlp = rlp::encode_replica(replica, Profile::Network).unwrap();
+    let list = |payload: &[u8]| {
+        let mut out = Vec::new();
+        alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut out);
+        out.extend_from_slice(payload);
+        out
+    };
+    let item = |rest: &mut &[u8]| {
+        let begin = *rest;
+        let header = alloy_rlp::Header::decode(rest).unwrap();
+        *rest = &rest[header.payload_length..];
+        begin[..begin.len() - rest.len()].to_vec()
+    };
+    let mut rest = alloy_rlp::Header::decode_bytes(&mut &rlp[..], true).unwrap();
+    let mut items = Vec::new();
+    while !rest.is_empty() {
+        items.push(item(&mut rest));
+    }
+    let mut header = alloy_rlp::Header::decode_bytes(&mut &items[4][..], true).unwrap().to_vec();
+    for field in 0..more {
+        header.push(0xa0);
+        header.extend([field as u8; 32]);
+    }
+    items[4] = list(&header);
+    let hash = alloy_primitives::keccak256(&items[4]);
+    items[2] = [&[0xa0], &hash[..]].concat();
+    (hash, list(&items.concat()))
+}
+
+fn read_newer(hash: B256, rlp: Vec<u8>) -> Rejection {
+    let delivery = Delivery {
+        entry: EntryId(String::new()),
+        hash: Some(hash.to_string()),
+        payload: Some(Payload::Rlp(rlp.into())),
+        deliveries: 1,
+    };
+    Decoded::read(&delivery, LIMITS).unwrap_err()
+}
+
+#[test]
+fn a_header_with_further_fields_is_of_a_newer_fork_if_it_has_its_hash() {
+    let replica = good();
+    for more in [1, 2, 3] {
+        let (hash, rlp) = newer(&replica, more);
+        let Rejection::UnknownFork(fork) = read_newer(hash, rlp.clone()) else { panic!() };
+        let (network, number) = (replica.network_id, replica.header.number);
+        assert_eq!(fork, UnknownFork { network, number, fields: 21 + more });
+        assert_eq!(fork.to_string().contains("Amsterdam"), more == 2);
+        // Whatever else is new in it.
+        let (_, cut) = rlp.split_last().unwrap();
+        assert!(!matches!(read_newer(hash, cut.to_vec()), Rejection::UnknownFork(_)));
+        // A header that does not have the hash that it names is just wrong.
+        assert!(matches!(read_newer(replica.hash, rlp.clone()), Rejection::Rlp(_)));
+        let at = rlp.windows(33).position(|at| at[0] == 0xa0 && at[1..] == [0; 32]).unwrap();
+        let mut forged = rlp.clone();
+        forged[at + 5] ^= 1;
+        assert!(matches!(read_newer(hash, forged), Rejection::Rlp(_)));
+    }
+    let (hash, rlp) = newer(&replica, 0);
+    assert_eq!(hash, replica.hash);
+    let message = delivery(&Message::of(&replica).unwrap());
+    let same = Delivery { payload: Some(Payload::Rlp(rlp.into())), ..message };
+    assert!(Decoded::read(&same, LIMITS).is_ok());
+}
+
 #[test]
 fn limits_are_stated() {
     let message = delivery(&Message::of(&good()).unwrap());

@@ -132,6 +132,11 @@ pub trait Prover: Send + Sync + fmt::Debug {
     /// For logs: which chain and contract, or which ledger.
     fn name(&self) -> String;
 
+    /// Whether it records claims in a ledger of its own, so that the contract knows nothing of them.
+    fn is_ledger(&self) -> bool {
+        false
+    }
+
     /// What can be expected of a claim's proof, asked before its content is uploaded. Costs next to nothing for a
     /// claim that is likely to be taken, and does not wait for what is down.
     async fn outlook(&self, _claim: &Claim) -> Outlook {

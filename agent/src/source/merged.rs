@@ -1,6 +1,7 @@
 //! Several sources as one.
 
 use super::{Backlog, DeadLetter, Deliveries, Delivery, EntryId, Settlement, Source, SourceError};
+use crate::alarm::Alarms;
 use async_trait::async_trait;
 use std::{
     future::poll_fn,
@@ -14,13 +15,14 @@ use tokio::{sync::mpsc, task::JoinSet};
 /// An entry is settled by the first source that [owns](Settlement::owns) it, so one that owns everything comes last. To be called
 /// within a tokio runtime: each source is read by a task of its own, at most one delivery ahead, which ends
 /// with the reading half.
-pub fn merge(sources: Vec<Source>) -> Source {
+pub fn merge(sources: Vec<Source>, alarms: &Alarms) -> Source {
     let mut tasks = JoinSet::new();
     let mut receivers = Vec::with_capacity(sources.len());
     let mut settlements = Vec::with_capacity(sources.len());
     for Source { deliveries, settlement } in sources {
         let (sender, receiver) = mpsc::channel(1);
-        tasks.spawn(read(deliveries, sender));
+        // A reader that panicked would look like a source that has ended.
+        tasks.spawn(alarms.clone().guard("a source's reader", read(deliveries, sender)));
         receivers.push(receiver);
         settlements.push(settlement);
     }
@@ -51,7 +53,7 @@ struct MergedDeliveries {
     /// The receiver that is asked first.
     turn: usize,
     /// Aborted when dropped.
-    _tasks: JoinSet<()>,
+    _tasks: JoinSet<Option<()>>,
 }
 
 impl MergedDeliveries {
@@ -115,6 +117,12 @@ impl Settlement for MergedSettlement {
         }
     }
 
+    fn redeliver(&self, entry: &EntryId) {
+        if let Ok(owner) = self.owner(entry) {
+            owner.redeliver(entry);
+        }
+    }
+
     async fn backlog(&self) -> Result<Backlog, SourceError> {
         let mut all = Backlog::default();
         for settlement in &self.0 {
@@ -153,6 +161,7 @@ mod tests {
         End,
         Wait,
         Fail,
+        Panic,
     }
 
     #[async_trait]
@@ -166,6 +175,7 @@ mod tests {
             match self.then {
                 Then::End => Ok(None),
                 Then::Wait => std::future::pending().await,
+                Then::Panic => panic!("a defect"),
                 Then::Fail => Err(SourceError::Refused {
                     source_name: self.name.to_owned(),
                     reason: String::new(),
@@ -227,7 +237,7 @@ mod tests {
     async fn all_are_delivered_and_each_in_its_order() {
         let (a, _) = source("a", 3, Then::End);
         let (b, _) = source("b", 5, Then::End);
-        let mut merged = merge(vec![a, b]);
+        let mut merged = merge(vec![a, b], &Alarms::default());
         let entries = take(&mut merged, 100).await;
         assert_eq!(entries.len(), 8);
         for name in ["a", "b"] {
@@ -241,7 +251,7 @@ mod tests {
     async fn a_busy_source_does_not_starve_the_others() {
         let (busy, _) = source("busy", u64::MAX, Then::End);
         let (calm, _) = source("calm", 10, Then::Wait);
-        let entries = take(&mut merge(vec![busy, calm]), 100).await;
+        let entries = take(&mut merge(vec![busy, calm], &Alarms::default()), 100).await;
         assert_eq!(entries.iter().filter(|entry| entry.starts_with("calm")).count(), 10);
     }
 
@@ -249,14 +259,24 @@ mod tests {
     async fn an_error_is_passed_on() {
         let (a, _) = source("a", 0, Then::Fail);
         let (b, _) = source("b", 0, Then::Wait);
-        assert!(merge(vec![a, b]).deliveries.next().await.is_err());
+        assert!(merge(vec![a, b], &Alarms::default()).deliveries.next().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_panics_ends_the_agent_and_not_its_source() {
+        let (broken, _) = source("broken", 2, Then::Panic);
+        let (calm, _) = source("calm", 0, Then::Wait);
+        let alarms = Alarms::default();
+        let mut merged = merge(vec![broken, calm], &alarms);
+        assert_eq!(take(&mut merged, 2).await, ["broken:0", "broken:1"]);
+        assert!(alarms.failed().await.to_string().contains("a source's reader has failed"));
     }
 
     #[tokio::test]
     async fn entries_are_settled_where_they_came_from() {
         let (a, at_a) = source("a", 0, Then::End);
         let (b, at_b) = source("b", 0, Then::End);
-        let merged = merge(vec![a, b]).settlement;
+        let merged = merge(vec![a, b], &Alarms::default()).settlement;
         let entry = |text: &str| EntryId(text.to_owned());
         merged.acknowledge(&entry("a:1")).await.unwrap();
         let letter =

@@ -15,6 +15,7 @@ pub use dead_letters::StreamOrigin;
 pub use merged::merge;
 pub use unselected::UnselectedFolder;
 
+use crate::retry::MayPass;
 use async_trait::async_trait;
 use bsp_codec::snappy::{self, SnappyError};
 use bytes::Bytes;
@@ -118,6 +119,13 @@ pub enum SourceError {
     },
 }
 
+/// Servers and disks come back. A refusal stays until an operator acts.
+impl MayPass for SourceError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
 /// The reading half. There is one reader for each source and process.
 #[async_trait]
 pub trait Deliveries: Send {
@@ -146,6 +154,11 @@ pub trait Settlement: Send + Sync + fmt::Debug {
     /// The entry is no longer in work here, and not settled: it may be delivered again, here or elsewhere, after
     /// the source's idle time.
     fn release(&self, entry: &EntryId);
+
+    /// The entry is no longer in work here, and not settled: it is to be delivered again, and at once if the source can.
+    fn redeliver(&self, entry: &EntryId) {
+        self.release(entry);
+    }
 
     /// How much is waiting.
     async fn backlog(&self) -> Result<Backlog, SourceError>;

@@ -57,6 +57,24 @@ async fn entries_come_as_they_are_and_go_when_acknowledged() {
 }
 
 #[tokio::test]
+async fn an_entry_that_is_to_be_delivered_again_comes_without_a_wait_for_the_idle_time() {
+    let Some(mut fixture) = Fixture::start().await else { return };
+    for hash in ["0x01", "0x02"] {
+        fixture.add_block(hash).await;
+    }
+    let mut source = fixture.patient_source("one").await;
+    let first = next(&mut source).await;
+    let second = next(&mut source).await;
+    source.settlement.redeliver(&first.entry);
+    let again = next(&mut source).await;
+    assert_eq!((&again.entry, again.deliveries), (&first.entry, 2));
+    for delivery in [&again, &second] {
+        source.settlement.acknowledge(&delivery.entry).await.unwrap();
+    }
+    assert_eq!(fixture.remaining().await, (0, 0));
+}
+
+#[tokio::test]
 async fn a_dropped_read_loses_nothing_and_nothing_in_hand_comes_twice() {
     let Some(mut fixture) = Fixture::start().await else { return };
     let mut source = fixture.patient_source("one").await;

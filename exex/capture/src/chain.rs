@@ -146,6 +146,30 @@ impl ChainSpec {
         self.system_contracts.iter().copied().filter(is_called)
     }
 
+    /// The newest fork that is in force at a block's timestamp and whose rules are not known here: those after Osaka,
+    /// but for the blob-parameter-only forks whose parameters are known. A block after it can't be executed.
+    ///
+    /// `None` says only that no such fork is known of: who wrote the rules may not have known of it either.
+    pub fn unknown_fork_at(&self, timestamp: u64) -> Option<EthereumHardfork> {
+        use EthereumHardfork as Fork;
+
+        let in_force = |fork: Fork| {
+            let activation = self.ethereum_fork_activation(fork);
+            activation.active_at_timestamp(timestamp).then_some((fork, activation))
+        };
+        let without_parameters = |(_, activation): &(Fork, ForkCondition)| {
+            activation.as_timestamp().is_some_and(|at| {
+                !self.blobs.scheduled.iter().any(|(scheduled, _)| *scheduled == at)
+            })
+        };
+        let blob_forks = [Fork::Bpo5, Fork::Bpo4, Fork::Bpo3].into_iter().filter_map(in_force);
+        in_force(Fork::Amsterdam)
+            .into_iter()
+            .chain(blob_forks.filter(without_parameters))
+            .map(|(fork, _)| fork)
+            .next()
+    }
+
     /// The same rules under another chain id.
     pub const fn with_chain_id(mut self, chain_id: u64) -> Self {
         self.chain_id = chain_id;
@@ -293,6 +317,24 @@ mod tests {
             assert_eq!(ChainSpec::from_chain_id(id).map(|spec| spec.chain_id()), Some(id));
         }
         assert!(ChainSpec::from_chain_id(424_242).is_none());
+    }
+
+    #[test]
+    fn forks_whose_rules_are_not_known_are_told() {
+        assert_eq!(ChainSpec::mainnet().unknown_fork_at(MAINNET_BPO2_TIMESTAMP + 1), None);
+        let config = ChainConfig {
+            osaka_time: Some(10),
+            bpo1_time: Some(20),
+            bpo3_time: Some(30),
+            bpo4_time: Some(40),
+            amsterdam_time: Some(50),
+            blob_schedule: [("bpo3".to_owned(), BlobParams::bpo2())].into(),
+            ..ChainConfig::default()
+        };
+        let spec = ChainSpec::from_genesis(&Genesis { config, ..Genesis::default() });
+        let seen = [0, 10, 20, 30, 40, 50].map(|time| spec.unknown_fork_at(time));
+        let (bpo4, amsterdam) = (Some(EthereumHardfork::Bpo4), Some(EthereumHardfork::Amsterdam));
+        assert_eq!(seen, [None, None, None, None, bpo4, amsterdam]);
     }
 
     #[test]

@@ -6,6 +6,22 @@ use bsp_codec::{
     convert::{SourceBlock, export_block},
 };
 use bsp_devchain::{DevBlock, DevChain, DevConfig, Executed};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Writes the genesis file of the dev chain, whose rules are built into no agent, and returns its path.
+///
+/// # Errors
+///
+/// Where it can't be written.
+pub fn write_genesis(folder: &Path) -> eyre::Result<PathBuf> {
+    let chain = DevChain::new(0, DevConfig::default())?;
+    let path = folder.join("genesis.json");
+    fs::write(&path, serde_json::to_vec(chain.genesis())?)?;
+    Ok(path)
+}
 
 /// A dev chain that is exported block by block, from block 1 on.
 #[derive(Debug, Clone)]

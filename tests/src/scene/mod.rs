@@ -11,7 +11,7 @@ use crate::{
         skips, watch::Watcher,
     },
     contract::ProofContract,
-    messages::Message,
+    messages::{Message, dev::write_genesis},
     proxy::FaultProxy,
     servers::{
         anvil::{Anvil, Mining, OPERATOR},
@@ -134,6 +134,8 @@ impl Scene {
         );
         let mut command = AgentCommand::new(&self.config.agent, folder)?
             .args(["--redis-url", &url, "--consumer-name", name, "--block-divisor", "1"])
+            .arg("--genesis")
+            .arg(write_genesis(self.folder.path())?)
             .arg("--data-dir")
             .arg(folders.data)
             .arg("--binary-file-path")

@@ -5,7 +5,10 @@ use bsp_tests::{
     agent::{AgentCommand, Shipped},
     audit::{AgentFolders, Audit, Expect, Pins, ProofBook, StreamName},
     contract::ProofContract,
-    messages::{Message, dev::DevBlocks},
+    messages::{
+        Message,
+        dev::{DevBlocks, write_genesis},
+    },
     servers::{
         anvil::{Anvil, Mining, OPERATOR},
         pinner::StandInPinner,
@@ -38,7 +41,9 @@ async fn the_documented_command_line_does_its_work() {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/block-ethereum.avsc");
     fs::copy(schema, folder.path().join("codec/block-ethereum.avsc")).unwrap();
 
-    // Only the ports and the contract's address are this test's.
+    write_genesis(folder.path()).unwrap();
+
+    // Only the ports, the contract's address and the development chain's rules are this test's.
     let address = redis.address();
     let url = format!("redis://username:@localhost:{}/0?topic=replication", address.port());
     let command = AgentCommand::new(Shipped::Agent.find().unwrap(), folder.path())
@@ -46,6 +51,7 @@ async fn the_documented_command_line_does_its_work() {
         .arg(format!("--redis-url={url}"))
         .arg("--avro-codec-path=./codec/block-ethereum.avsc")
         .arg("--binary-file-path=./bin/block-ethereum/")
+        .arg("--genesis=./genesis.json")
         .arg("--block-divisor=35")
         .arg(format!("--proof-chain-address={}", contract.address()))
         .arg("--consumer-timeout=10000000")

@@ -17,7 +17,9 @@ use crate::{
 };
 use alloy_primitives::{B256, Bytes as RawBytes};
 use async_trait::async_trait;
+use bsp_capture::ChainSpec;
 use bsp_codec::{Profile, Replica, rlp, snappy};
+use bsp_tests::wait::wait_for;
 use std::{
     collections::{HashMap, VecDeque},
     fs,
@@ -27,7 +29,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// What a prover is told to answer.
@@ -42,6 +44,7 @@ pub(super) enum Answer {
     HoldOnce,
     /// Records an attempt, and parks.
     SendAndPark,
+    Panic,
     /// Has the pipeline stopped, and never answers.
     Hang,
 }
@@ -55,6 +58,12 @@ pub(super) struct World {
     pub(super) answers: Arc<Mutex<HashMap<u64, Answer>>>,
     pub(super) letters: Arc<Mutex<Vec<DeadLetter>>>,
     pub(super) alarms: Alarms,
+    /// Entries that the source refuses to settle.
+    pub(super) foreign: Arc<Mutex<Vec<String>>>,
+    /// Its proofs are in no block, so they are a ledger's.
+    pub(super) is_ledger: bool,
+    /// The rules of the dev chain, or what takes their place.
+    pub(super) genesis: Option<ChainSpec>,
     pub(super) divisor: u64,
     pub(super) verify: Verify,
     /// With one, messages are decoded in the order in which they come.
@@ -71,6 +80,9 @@ impl World {
             answers: Arc::default(),
             letters: Arc::default(),
             alarms: Alarms::default(),
+            foreign: Arc::default(),
+            is_ledger: true,
+            genesis: Some(ChainSpec::dev()),
             divisor: 1,
             verify: Verify::Execute,
             cpu_tasks: 2,
@@ -85,10 +97,42 @@ impl World {
     /// Runs a pipeline until it has handled some deliveries, or is stopped by an answer, and returns the journal that it
     /// leaves.
     pub(super) async fn run(&self, deliveries: Vec<Delivery>) -> Journal {
-        let journal = Journal::open(&self.path("journal.redb"), self.alarms.clone()).unwrap();
-        let pipeline = self.pipeline(&journal);
-        pipeline.run(Box::new(Queue(deliveries.into(), Arc::clone(&self.events)))).await.unwrap();
+        let journal = self.journal();
+        let queue = Queue::of(deliveries);
+        let pipeline = self.pipeline(&journal, &queue, CancellationToken::new());
+        pipeline.run(Box::new(queue)).await.unwrap();
         journal
+    }
+
+    /// Runs a pipeline until something is so, where some entries stay in hand.
+    pub(super) async fn run_until(
+        &self,
+        deliveries: Vec<Delivery>,
+        is_so: impl Fn() -> bool,
+    ) -> Journal {
+        let journal = self.journal();
+        self.run_with(journal.clone(), deliveries, is_so).await;
+        journal
+    }
+
+    pub(super) fn journal(&self) -> Journal {
+        Journal::open(&self.path("journal.redb"), self.alarms.clone()).unwrap()
+    }
+
+    /// As [`run_until`](Self::run_until), with a journal that is open.
+    pub(super) async fn run_with(
+        &self,
+        journal: Journal,
+        deliveries: Vec<Delivery>,
+        is_so: impl Fn() -> bool,
+    ) {
+        let (queue, stop) = (Queue::of(deliveries), CancellationToken::new());
+        let pipeline = self.pipeline(&journal, &queue, stop.clone());
+        let run = tokio::spawn(async move { pipeline.run(Box::new(queue)).await });
+        let so = async || is_so().then_some(());
+        wait_for("what the test waits for", Duration::from_secs(60), so).await.unwrap();
+        stop.cancel();
+        run.await.unwrap().unwrap();
     }
 
     /// Runs another pipeline on what a former one left.
@@ -97,8 +141,7 @@ impl World {
         self.run(deliveries).await
     }
 
-    fn pipeline(&self, journal: &Journal) -> Pipeline {
-        let stop = CancellationToken::new();
+    fn pipeline(&self, journal: &Journal, queue: &Queue, stop: CancellationToken) -> Pipeline {
         let segments = self.path("segments");
         fs::create_dir_all(&segments).unwrap();
         let noting = Noting(Arc::clone(&self.events));
@@ -108,6 +151,8 @@ impl World {
             journal: journal.clone(),
             segments: SegmentFolder::new(segments),
             settlement: Arc::new(FakeSettlement {
+                queue: queue.clone(),
+                foreign: Arc::clone(&self.foreign),
                 noting: noting.clone(),
                 letters: Arc::clone(&self.letters),
             }),
@@ -119,6 +164,7 @@ impl World {
                 noting,
                 answers: Arc::clone(&self.answers),
                 stop: stop.clone(),
+                is_ledger: self.is_ledger,
             }),
             unselected,
             alarms: self.alarms.clone(),
@@ -128,7 +174,7 @@ impl World {
         let options = PipelineOptions {
             block_divisor: NonZeroU64::new(self.divisor).unwrap(),
             verify: self.verify,
-            chain_spec: None,
+            chain_spec: self.genesis.clone(),
             limits: MessageLimits { max_message_bytes: 1 << 20, max_decoded_bytes: 1 << 22 },
             max_inflight_bytes: 1 << 24,
             max_open_blocks: self.open_blocks,
@@ -189,43 +235,104 @@ impl Noting {
     }
 }
 
-#[derive(Debug)]
-struct Queue(VecDeque<Delivery>, Arc<Mutex<Vec<String>>>);
+/// A source's entries: it ends when there are no more, and none can come back.
+#[derive(Debug, Default)]
+struct Entries {
+    waiting: VecDeque<Delivery>,
+    in_hand: Vec<Delivery>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Queue(Arc<Mutex<Entries>>, Arc<Notify>);
+
+impl Queue {
+    fn of(deliveries: Vec<Delivery>) -> Self {
+        let entries = Entries { waiting: deliveries.into(), in_hand: Vec::new() };
+        Self(Arc::new(Mutex::new(entries)), Arc::default())
+    }
+
+    /// An entry is not in hand any more.
+    fn gone(&self, entry: &EntryId, again: bool) {
+        let mut entries = self.0.lock().unwrap();
+        while let Some(at) = entries.in_hand.iter().position(|held| held.entry == *entry) {
+            let delivery = entries.in_hand.swap_remove(at);
+            if again {
+                entries.waiting.push_back(delivery);
+            }
+        }
+        self.1.notify_one();
+    }
+}
 
 #[async_trait]
 impl Deliveries for Queue {
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
-        let Some(delivery) = self.0.pop_front() else { return Ok(None) };
-        // What was delivered before comes again once it was released.
-        let released = format!("release {}", delivery.entry);
-        while delivery.deliveries > 1 && !self.1.lock().unwrap().contains(&released) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        loop {
+            {
+                let mut entries = self.0.lock().unwrap();
+                // What was delivered before comes again once it was released.
+                let held =
+                    |next: &Delivery| entries.in_hand.iter().any(|held| held.entry == next.entry);
+                let waits =
+                    entries.waiting.front().is_some_and(|next| next.deliveries > 1 && held(next));
+                if !waits && let Some(next) = entries.waiting.pop_front() {
+                    entries.in_hand.push(next.clone());
+                    return Ok(Some(next));
+                }
+                if !waits && entries.in_hand.is_empty() {
+                    return Ok(None);
+                }
+            }
+            self.1.notified().await;
         }
-        Ok(Some(delivery))
     }
 }
 
 #[derive(Debug)]
 struct FakeSettlement {
+    queue: Queue,
+    /// Entries that it refuses to settle.
+    foreign: Arc<Mutex<Vec<String>>>,
     noting: Noting,
     letters: Arc<Mutex<Vec<DeadLetter>>>,
+}
+
+impl FakeSettlement {
+    fn refuse_foreign(&self, entry: &EntryId) -> Result<(), SourceError> {
+        if !self.foreign.lock().unwrap().contains(&entry.0) {
+            return Ok(());
+        }
+        self.noting.note(format!("refuse to settle {entry}"));
+        let (source_name, reason) = ("fake".to_owned(), "another source's".to_owned());
+        Err(SourceError::Refused { source_name, reason })
+    }
 }
 
 #[async_trait]
 impl Settlement for FakeSettlement {
     async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError> {
+        self.refuse_foreign(entry)?;
         self.noting.note(format!("acknowledge {entry}"));
+        self.queue.gone(entry, false);
         Ok(())
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError> {
+        self.refuse_foreign(&letter.entry)?;
         self.noting.note(format!("bury {}", letter.entry));
+        self.queue.gone(&letter.entry, false);
         self.letters.lock().unwrap().push(letter.clone());
         Ok(())
     }
 
     fn release(&self, entry: &EntryId) {
         self.noting.note(format!("release {entry}"));
+        self.queue.gone(entry, false);
+    }
+
+    fn redeliver(&self, entry: &EntryId) {
+        self.noting.note(format!("redeliver {entry}"));
+        self.queue.gone(entry, true);
     }
 
     async fn backlog(&self) -> Result<Backlog, SourceError> {
@@ -264,12 +371,17 @@ struct FakeProver {
     noting: Noting,
     answers: Arc<Mutex<HashMap<u64, Answer>>>,
     stop: CancellationToken,
+    is_ledger: bool,
 }
 
 #[async_trait]
 impl Prover for FakeProver {
     fn name(&self) -> String {
         "fake".to_owned()
+    }
+
+    fn is_ledger(&self) -> bool {
+        self.is_ledger
     }
 
     async fn outlook(&self, claim: &Claim) -> Outlook {
@@ -304,6 +416,7 @@ impl Prover for FakeProver {
                 log.record(&[attempt()]).await.unwrap();
                 Err(Parked("told to".to_owned()))
             }
+            Answer::Panic => panic!("told to"),
             Answer::Hang => {
                 self.stop.cancel();
                 std::future::pending().await

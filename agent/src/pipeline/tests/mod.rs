@@ -1,6 +1,7 @@
 //! The pipeline between stand-ins: what is asked of whom, in which order, and what a restart finds.
 
 mod fakes;
+mod refusals;
 
 use crate::{
     alarm::AlarmKind,

@@ -77,11 +77,9 @@ impl LedgerProver {
     ) -> Result<Self, LedgerError> {
         let file = LedgerFile::open(path)?;
         let (requests, waiting) = mpsc::channel(MAX_BATCH);
-        let writer = Writer { file: Some(file), alarms, stop: stop.clone() };
-        tokio::spawn({
-            let stop = stop.clone();
-            async move { stop.run_until_cancelled(writer.run(waiting)).await }
-        });
+        let writer = Writer { file: Some(file), alarms: alarms.clone(), stop: stop.clone() };
+        let writer = stop.clone().run_until_cancelled_owned(writer.run(waiting));
+        tokio::spawn(alarms.guard("the ledger's writer", writer));
         Ok(Self { path: path.to_owned(), requests, stop })
     }
 
@@ -102,6 +100,10 @@ impl LedgerProver {
 impl Prover for LedgerProver {
     fn name(&self) -> String {
         format!("ledger {}", self.path.display())
+    }
+
+    fn is_ledger(&self) -> bool {
+        true
     }
 
     async fn prove(
@@ -154,7 +156,12 @@ impl Writer {
             let result = record(&mut file, &requests);
             (file, requests, result)
         });
-        let (file, requests, result) = written.await.ok()?;
+        let (file, requests, result) = match written.await {
+            Ok(written) => written,
+            // Proofs would wait for ever for a writer that is gone.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return None,
+        };
         if result.is_ok() {
             for request in requests {
                 if let Some(outcome) = outcome(&file, &request.claim) {

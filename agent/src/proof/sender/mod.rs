@@ -103,13 +103,12 @@ impl ChainProver {
         let waiting = Waiting::new(alarms.clone());
         let permits = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
         let account = Account { signer, contract: config.contract };
+        let guarding = alarms.clone();
         let desk = Arc::new(Desk::new(rpc, account, config, alarms));
         let (orders, received) = mpsc::channel(64);
-        let task = Task::new(Arc::clone(&desk), health.clone());
-        tokio::spawn({
-            let stop = stop.clone();
-            async move { stop.run_until_cancelled(task.run(received)).await }
-        });
+        let task = Task::new(Arc::clone(&desk), health.clone()).run(received);
+        let task = stop.clone().run_until_cancelled_owned(task);
+        tokio::spawn(guarding.guard("the task that sends proofs", task));
         Ok(Self { desk, health, gate, waiting, permits, orders, stop })
     }
 

@@ -141,7 +141,10 @@ impl FolderSource {
         let (sender, deliveries) = mpsc::channel(1);
         thread::Builder::new()
             .name("folder-source".to_owned())
-            .spawn(move || reader.run(&sender))
+            .spawn({
+                let alarms = alarms.clone();
+                move || alarms.guard_thread("the folder's reader", || reader.run(&sender))
+            })
             .map_err(|error| refused(format!("cannot start a thread: {error}")))?;
         let deliveries = FolderDeliveries { deliveries, shared: Arc::clone(&shared) };
         Ok(Source {

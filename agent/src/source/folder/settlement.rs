@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
-    retry::Retry,
+    retry::{Retry, join},
     source::{
         Backlog, DeadLetter, EntryId, Settlement, SourceError, dead_letters::DeadLetterFolder,
     },
@@ -152,7 +152,11 @@ impl Shared {
 
     /// Has a record delivered again after a pause.
     pub(super) fn release(&self, record: Record) {
-        self.state().released.push(Released { record, due: Instant::now() + self.idle });
+        self.release_for(record, self.idle);
+    }
+
+    fn release_for(&self, record: Record, pause: Duration) {
+        self.state().released.push(Released { record, due: Instant::now() + pause });
     }
 
     fn refused(&self, reason: impl Into<String>) -> SourceError {
@@ -181,10 +185,10 @@ impl FolderSettlement {
             let (shared, work) = (Arc::clone(&self.0), work.clone());
             async move {
                 let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-                done.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+                join(done)
             }
         };
-        retry.until_done(what, attempt).await.ok_or_else(|| SourceError::Unavailable {
+        retry.until_done(what, attempt).await.map_err(|_| SourceError::Unavailable {
             source_name: self.0.name(),
             reason: format!("{what}: stopped before it succeeded"),
         })
@@ -213,6 +217,12 @@ impl Settlement for FolderSettlement {
     fn release(&self, entry: &EntryId) {
         if let Some(record) = Record::of(entry) {
             self.0.release(record);
+        }
+    }
+
+    fn redeliver(&self, entry: &EntryId) {
+        if let Some(record) = Record::of(entry) {
+            self.0.release_for(record, Duration::ZERO);
         }
     }
 

@@ -317,6 +317,19 @@ async fn a_released_entry_comes_again_and_a_settled_one_does_not() {
     assert_eq!(opened.source.settlement.backlog().await.unwrap().pending, Some(2));
 }
 
+/// The idle time is ten minutes: it is not waited for.
+#[tokio::test]
+async fn an_entry_that_is_to_be_delivered_again_comes_at_once() {
+    let scene = Scene::new();
+    scene.write(chunk(1, 0), &records(1..=2));
+    let mut source = scene.open();
+    let first = source.next().await;
+    assert_eq!(source.numbers(1).await, [2]);
+    source.source.settlement.redeliver(&first.entry);
+    let again = source.next().await;
+    assert_eq!((again.entry, again.payload), (first.entry, first.payload));
+}
+
 #[tokio::test]
 async fn a_buried_entry_is_kept_as_a_stream_would_have_it_and_not_delivered_again() {
     let scene = Scene::new();

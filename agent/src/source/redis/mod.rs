@@ -52,7 +52,12 @@ use super::{EntryId, Source, SourceError, url::RedisUrl};
 use crate::alarm::Alarms;
 use connect::{Connector, REPLY_DEADLINE};
 use link::{Link, Outages};
-use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Which stream, and as whom to read it.
@@ -116,7 +121,7 @@ pub async fn open(
     let losses = lost::Losses::new(url.clone(), alarms.clone(), Arc::clone(&overflow));
     let losses = Arc::new(losses);
     let trimmer = Arc::new(trim::Trimmer::default());
-    let claimed = Arc::default();
+    let claimed: Arc<AtomicBool> = Arc::default();
     let keeper = keeper::Keeper {
         url: url.clone(),
         consumer: consumer.clone(),
@@ -130,12 +135,14 @@ pub async fn open(
         memory: keeper::Memory::default(),
     };
     let keeper_stop = stop.child_token();
-    tokio::spawn(keeper.run(keeper_stop.clone()));
+    let keeping = keeper.run(keeper_stop.clone());
+    tokio::spawn(alarms.clone().guard("what keeps the stream's entries", keeping));
     let settlement = settle::RedisSettlement {
         url: url.clone(),
         hand: Arc::clone(&hand),
         link: settling,
         alarms,
+        claimed: Arc::clone(&claimed),
         sole_group: settle::SoleGroup::default(),
         trimmer,
         overflow,

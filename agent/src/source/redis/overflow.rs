@@ -5,7 +5,7 @@
 
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
-    retry::Retry,
+    retry::{Retry, join},
     source::{
         DeadLetter, SourceError,
         dead_letters::{DeadLetterFolder, StreamOrigin},
@@ -74,7 +74,7 @@ impl Overflow {
             blocking(move || dead.keep_of_stream(&letter, &origin))
         };
         let kept = retry.until_done(&what, attempt).await;
-        kept.map(|()| self.dead.path().to_owned()).ok_or_else(|| SourceError::Unavailable {
+        kept.map(|()| self.dead.path().to_owned()).map_err(|_| SourceError::Unavailable {
             source_name: self.url.to_string(),
             reason: format!("{what}: stopped before it succeeded"),
         })
@@ -109,6 +109,5 @@ fn append(path: &Path, line: &[u8]) -> io::Result<()> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+    join(tokio::task::spawn_blocking(work).await)
 }

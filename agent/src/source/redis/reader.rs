@@ -35,7 +35,8 @@ pub(super) struct Reader {
     pub(super) losses: Arc<Losses>,
     /// Its connection is blocked while Redis has nothing, so it has one of its own.
     pub(super) link: Link,
-    /// Set by the keeper when it has claimed entries for this consumer.
+    /// Set when there may be entries pending to this consumer that it has passed over: claimed by the keeper, or to be
+    /// delivered again.
     pub(super) claimed: Arc<AtomicBool>,
     pub(super) stop: CancellationToken,
     /// What is known about the entries pending to this consumer.

@@ -18,7 +18,10 @@ use crate::{
 use async_trait::async_trait;
 use redis::{RedisError, RedisResult, cmd, pipe};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio_util::sync::DropGuard;
@@ -32,6 +35,8 @@ pub(super) struct RedisSettlement {
     pub(super) hand: Arc<Hand>,
     pub(super) link: Arc<Link>,
     pub(super) alarms: Alarms,
+    /// Tells the reader to look at what is pending to this consumer.
+    pub(super) claimed: Arc<AtomicBool>,
     pub(super) sole_group: SoleGroup,
     pub(super) trimmer: Arc<Trimmer>,
     pub(super) overflow: Arc<Overflow>,
@@ -115,6 +120,14 @@ impl Settlement for RedisSettlement {
     fn release(&self, entry: &EntryId) {
         if let Ok(id) = entry.0.parse() {
             self.hand.release(id);
+        }
+    }
+
+    fn redeliver(&self, entry: &EntryId) {
+        if let Ok(id) = entry.0.parse() {
+            self.hand.release(id);
+            self.hand.forget_release(id);
+            self.claimed.store(true, Ordering::Release);
         }
     }
 

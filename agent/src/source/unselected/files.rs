@@ -13,6 +13,20 @@ use std::{
     time::SystemTime,
 };
 
+/// Different messages about one block that are kept.
+const MOST_COPIES: u32 = 8;
+
+/// What there is to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This file.
+    File(FileName),
+    /// Nothing, until one comes back.
+    Wait,
+    /// Nothing, and nothing can come back.
+    End,
+}
+
 /// All files. Those that were selected are on their way out, and neither counted nor removed.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -25,6 +39,10 @@ pub(super) struct Files {
     /// Oldest first. Names whose file is gone are passed over.
     by_age: VecDeque<FileName>,
     selected: HashSet<FileName>,
+    /// Those of them that are to be delivered.
+    queue: VecDeque<FileName>,
+    /// Those that were delivered, and neither settled nor released.
+    in_hand: HashSet<FileName>,
     removal_reported: bool,
 }
 
@@ -54,19 +72,23 @@ impl Files {
             sizes: found.iter().map(|(_, name, size)| (*name, *size)).collect(),
             by_age: found.iter().map(|(_, name, _)| *name).collect(),
             selected: HashSet::new(),
+            queue: VecDeque::new(),
+            in_hand: HashSet::new(),
             removal_reported: false,
             folder,
         })
     }
 
-    /// Whether there is a file of that name, or no room for any.
-    pub(super) fn needs_nothing(&self, name: FileName) -> bool {
-        self.budget == 0 || self.sizes.contains_key(&name) || self.selected.contains(&name)
+    /// Whether nothing is kept.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.budget == 0
     }
 
-    /// Writes a file, and removes the oldest ones that there is no room for any more.
+    /// Writes a file, and removes the oldest ones that there is no room for any more. A message that differs from the one that
+    /// is here of the same block is kept beside it: which of them is right is known when they are executed.
     pub(super) fn keep(&mut self, name: FileName, block: &[u8]) -> io::Result<()> {
-        if self.needs_nothing(name) {
+        let Some(name) = self.name_for(name, block)? else { return Ok(()) };
+        if self.is_closed() {
             return Ok(());
         }
         write_file(&self.path(name), &mut &block[..])?;
@@ -76,6 +98,35 @@ impl Files {
         self.total += size;
         while self.total > self.budget && self.remove_oldest()? {}
         Ok(())
+    }
+
+    /// The name under which a message is to be kept; `None` if it is here.
+    fn name_for(&self, name: FileName, block: &[u8]) -> io::Result<Option<FileName>> {
+        for copy in 0..MOST_COPIES {
+            let name = name.with_copy(copy);
+            if !self.sizes.contains_key(&name) && !self.selected.contains(&name) {
+                return Ok(Some(name));
+            }
+            if self.holds(name, block)? {
+                return Ok(None);
+            }
+        }
+        tracing::warn!(
+            "{} has {MOST_COPIES} different messages about {}; a further one is not kept",
+            self.folder.display(),
+            name.block
+        );
+        Ok(None)
+    }
+
+    fn holds(&self, name: FileName, block: &[u8]) -> io::Result<bool> {
+        match fs::metadata(self.path(name)) {
+            Ok(found) if found.len() == block.len() as u64 => {
+                Ok(fs::read(self.path(name))? == block)
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(false),
+        }
     }
 
     fn remove_oldest(&mut self) -> io::Result<bool> {
@@ -98,8 +149,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Takes the blocks whose number the divisor divides, in the order of their numbers.
-    pub(super) fn select(&mut self, divisor: NonZeroU64) -> VecDeque<FileName> {
+    /// Takes the blocks whose number the divisor divides, to be delivered in the order of their numbers.
+    pub(super) fn select(&mut self, divisor: NonZeroU64) {
         let chosen = |name: &FileName| name.block.number.is_multiple_of(divisor.get());
         let mut names: Vec<_> = self.sizes.keys().copied().filter(chosen).collect();
         names.sort_unstable();
@@ -108,7 +159,31 @@ impl Files {
         }
         self.by_age.retain(|name| !chosen(name));
         self.selected.extend(&names);
-        names.into()
+        self.queue = names.into();
+    }
+
+    /// What is to be delivered next.
+    pub(super) fn next(&self) -> Next {
+        match self.queue.front() {
+            Some(name) => Next::File(*name),
+            None if self.in_hand.is_empty() => Next::End,
+            None => Next::Wait,
+        }
+    }
+
+    /// The file is delivered, or gone.
+    pub(super) fn taken(&mut self, name: FileName, is_delivered: bool) {
+        self.queue.retain(|queued| *queued != name);
+        if is_delivered {
+            self.in_hand.insert(name);
+        }
+    }
+
+    /// A file that was delivered is not in work any more, and may be to be delivered again.
+    pub(super) fn release(&mut self, name: FileName, again: bool) {
+        if self.in_hand.remove(&name) && again {
+            self.queue.push_back(name);
+        }
     }
 
     /// Reads a selected file; `None` if somebody has removed it.
@@ -126,6 +201,7 @@ impl Files {
     pub(super) fn settle(&mut self, name: FileName) -> io::Result<()> {
         remove(self.path(name))?;
         self.selected.remove(&name);
+        self.in_hand.remove(&name);
         Ok(())
     }
 

@@ -14,20 +14,20 @@ use super::{
 use crate::{
     BlockId,
     alarm::{AlarmKind, Alarms},
-    retry::Retry,
+    retry::{Retry, join},
 };
 use async_trait::async_trait;
 use bsp_codec::ReplicaKind;
 use bytes::Bytes;
-use files::Files;
+use files::{Files, Next};
 use name::FileName;
 use std::{
-    collections::VecDeque,
     io,
     num::NonZeroU64,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const ENTRY_PREFIX: &str = "unselected:";
@@ -38,6 +38,8 @@ pub struct UnselectedFolder {
     /// For messages.
     name: String,
     files: Arc<Mutex<Files>>,
+    /// Told when a file that was delivered is settled or released.
+    changed: Arc<Notify>,
     alarms: Alarms,
     stop: CancellationToken,
 }
@@ -63,6 +65,7 @@ impl UnselectedFolder {
             Ok(files) => Ok(Self {
                 name,
                 files: Arc::new(Mutex::new(files)),
+                changed: Arc::default(),
                 alarms: alarms.clone(),
                 stop: stop.clone(),
             }),
@@ -92,11 +95,9 @@ impl UnselectedFolder {
             |reason: String| SourceError::Refused { source_name: self.name.clone(), reason };
         // Compressed before the lock is taken, which others wait for.
         let block = self
-            .work("keeping an unselected block", move |files| {
-                match lock(files).needs_nothing(name) {
-                    true => Ok(None),
-                    false => Ok(Some(payload.to_snappy())),
-                }
+            .work("keeping an unselected block", move |files| match lock(files).is_closed() {
+                true => Ok(None),
+                false => Ok(Some(payload.to_snappy())),
             })
             .await?;
         let Some(block) = block else { return Ok(()) };
@@ -105,11 +106,11 @@ impl UnselectedFolder {
     }
 
     /// The blocks whose number the divisor divides, of those that are here now. Acknowledging one removes its file; one
-    /// that is released is delivered again after the next start. The source ends.
+    /// that is released is delivered again after the next start. The source ends once each is settled or released.
     pub fn selected_by(&self, divisor: NonZeroU64) -> Source {
-        let names = lock(&self.files).select(divisor);
+        lock(&self.files).select(divisor);
         Source {
-            deliveries: Box::new(SelectedDeliveries { folder: self.clone(), names }),
+            deliveries: Box::new(SelectedDeliveries(self.clone())),
             settlement: Arc::new(self.clone()),
         }
     }
@@ -126,13 +127,20 @@ impl UnselectedFolder {
             let (files, work) = (Arc::clone(&self.files), work.clone());
             async move {
                 let done = tokio::task::spawn_blocking(move || work(&files)).await;
-                done.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+                join(done)
             }
         };
-        retry.until_done(what, attempt).await.ok_or_else(|| SourceError::Unavailable {
+        retry.until_done(what, attempt).await.map_err(|_| SourceError::Unavailable {
             source_name: self.name.clone(),
             reason: format!("{what}: stopped before it succeeded"),
         })
+    }
+
+    fn give_back(&self, entry: &EntryId, again: bool) {
+        if let Some(name) = file_name(entry) {
+            lock(&self.files).release(name, again);
+            self.changed.notify_one();
+        }
     }
 
     fn file_of(&self, entry: &EntryId) -> Result<FileName, SourceError> {
@@ -159,16 +167,28 @@ impl Settlement for UnselectedFolder {
 
     async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError> {
         let name = self.file_of(entry)?;
-        self.work("removing a block that was selected", move |files| lock(files).settle(name)).await
+        let work = move |files: &Mutex<Files>| lock(files).settle(name);
+        let removed = self.work("removing a block that was selected", work).await;
+        self.changed.notify_one();
+        removed
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError> {
         let name = self.file_of(&letter.entry)?;
         let letter = letter.clone();
-        self.work("writing a dead letter", move |files| lock(files).bury(name, &letter)).await
+        let work = move |files: &Mutex<Files>| lock(files).bury(name, &letter);
+        let buried = self.work("writing a dead letter", work).await;
+        self.changed.notify_one();
+        buried
     }
 
-    fn release(&self, _entry: &EntryId) {}
+    fn release(&self, entry: &EntryId) {
+        self.give_back(entry, false);
+    }
+
+    fn redeliver(&self, entry: &EntryId) {
+        self.give_back(entry, true);
+    }
 
     async fn backlog(&self) -> Result<Backlog, SourceError> {
         let selected = lock(&self.files).selected() as u64;
@@ -176,18 +196,25 @@ impl Settlement for UnselectedFolder {
     }
 }
 
-struct SelectedDeliveries {
-    folder: UnselectedFolder,
-    names: VecDeque<FileName>,
-}
+struct SelectedDeliveries(UnselectedFolder);
 
 #[async_trait]
 impl Deliveries for SelectedDeliveries {
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
-        while let Some(name) = self.names.front().copied() {
+        let folder = &self.0;
+        loop {
+            let next = lock(&folder.files).next();
+            let name = match next {
+                Next::File(name) => name,
+                Next::End => return Ok(None),
+                Next::Wait => tokio::select! {
+                    () = folder.changed.notified() => continue,
+                    () = folder.stop.cancelled() => return Ok(None),
+                },
+            };
             let read = move |files: &Mutex<Files>| lock(files).read(name);
-            let block = self.folder.work("reading a block that was selected", read).await?;
-            self.names.pop_front();
+            let block = folder.work("reading a block that was selected", read).await?;
+            lock(&folder.files).taken(name, block.is_some());
             let Some(block) = block else {
                 tracing::warn!("{name} was removed before it could be handled");
                 continue;
@@ -199,6 +226,5 @@ impl Deliveries for SelectedDeliveries {
                 deliveries: 1,
             }));
         }
-        Ok(None)
     }
 }

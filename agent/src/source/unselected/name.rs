@@ -6,24 +6,36 @@ use std::{fmt, str::FromStr};
 
 const EXTENSION: &str = ".rlp.snappy";
 
-/// A file's name, `1-22433671-replica-0x6d1f….rlp.snappy`. Names sort by network and number.
+/// A file's name, `1-22433671-replica-0x6d1f….rlp.snappy`. Names sort by network and number. Another message about the same
+/// block has a number before the extension, from 2 on: `….2.rlp.snappy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileName {
     pub(super) block: BlockId,
     /// `specimen`, `result` or `replica`.
     kind: &'static str,
+    /// From 0 on.
+    copy: u32,
 }
 
 impl FileName {
     pub(super) const fn new(block: BlockId, kind: ReplicaKind) -> Self {
-        Self { block, kind: kind.file_suffix() }
+        Self { block, kind: kind.file_suffix(), copy: 0 }
+    }
+
+    /// The name of another message about the same block.
+    pub(super) const fn with_copy(self, copy: u32) -> Self {
+        Self { copy, ..self }
     }
 }
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BlockId { network_id, number, hash } = self.block;
-        write!(f, "{network_id}-{number}-{}-{hash:#x}{EXTENSION}", self.kind)
+        write!(f, "{network_id}-{number}-{}-{hash:#x}", self.kind)?;
+        if self.copy > 0 {
+            write!(f, ".{}", u64::from(self.copy) + 1)?;
+        }
+        f.write_str(EXTENSION)
     }
 }
 
@@ -37,8 +49,13 @@ impl FromStr for FileName {
             let network_id = parts.next()?.parse().ok()?;
             let number = parts.next()?.parse().ok()?;
             let kind: ReplicaKind = format!("block-{}", parts.next()?).parse().ok()?;
-            let block = BlockId { network_id, number, hash: parts.next()?.parse().ok()? };
-            Some(Self::new(block, kind)).filter(|name| name.to_string() == text)
+            let last = parts.next()?;
+            let (hash, copy) = match last.split_once('.') {
+                Some((hash, copy)) => (hash, copy.parse::<u32>().ok()?.checked_sub(1)?),
+                None => (last, 0),
+            };
+            let block = BlockId { network_id, number, hash: hash.parse().ok()? };
+            Some(Self::new(block, kind).with_copy(copy)).filter(|name| name.to_string() == text)
         };
         parse().ok_or(())
     }
@@ -56,7 +73,13 @@ mod tests {
         let text = format!("1-22433671-replica-0x{}.rlp.snappy", "ab".repeat(32));
         assert_eq!(name.to_string(), text);
         assert_eq!(text.parse(), Ok(name));
+        let second = text.replace(".rlp", ".2.rlp");
+        assert_eq!(name.with_copy(1).to_string(), second);
+        assert_eq!(second.parse(), Ok(name.with_copy(1)));
         for other in [
+            text.replace(".rlp", ".1.rlp"),
+            text.replace(".rlp", ".02.rlp"),
+            text.replace(".rlp", ".x.rlp"),
             format!("{text}.partial"),
             text.replace("1-", "01-"),
             text.replace("0x", ""),

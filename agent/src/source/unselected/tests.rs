@@ -1,6 +1,7 @@
 use super::*;
 use alloy_primitives::B256;
 use bsp_codec::snappy;
+use futures::FutureExt;
 use std::{
     fs,
     path::Path,
@@ -61,6 +62,8 @@ async fn what_another_divisor_selects_is_delivered_until_it_is_acknowledged() {
             if settled {
                 source.settlement.acknowledge(&delivery.entry).await.unwrap();
                 source.settlement.acknowledge(&delivery.entry).await.unwrap();
+            } else {
+                source.settlement.release(&delivery.entry);
             }
         }
         assert!(source.deliveries.next().await.unwrap().is_none());
@@ -113,6 +116,45 @@ async fn no_budget_keeps_nothing_and_removes_nothing() {
 }
 
 #[tokio::test]
+async fn a_bad_message_does_not_keep_a_good_one_about_the_same_block_out() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("unselected");
+    let folder = open(&path, ROOM);
+    // 8 and 9 have the same length, 1000 another.
+    for content in [8, 9, 8, 1000, 9, 1000] {
+        folder.keep(&block(2), ReplicaKind::Replica, &payload(content)).await.unwrap();
+    }
+    assert_eq!(numbers(&path), [2, 2, 2]);
+    let folder = open(&path, ROOM);
+    let mut source = folder.selected_by(divisor(2));
+    keep(&folder, [9]).await;
+    for content in [8, 9, 1000] {
+        let delivery = source.deliveries.next().await.unwrap().unwrap();
+        assert_eq!(delivery.payload, Some(payload(content)));
+        source.settlement.acknowledge(&delivery.entry).await.unwrap();
+    }
+    assert!(source.deliveries.next().await.unwrap().is_none());
+    assert_eq!(numbers(&path), [9]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_delivered_again_comes_again_and_keeps_the_source_open() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = open(scratch.path(), ROOM);
+    keep(&folder, [1, 2]).await;
+    let mut source = folder.selected_by(divisor(1));
+    let first = source.deliveries.next().await.unwrap().unwrap();
+    let second = source.deliveries.next().await.unwrap().unwrap();
+    assert!(source.deliveries.next().now_or_never().is_none(), "they are in work");
+    source.settlement.redeliver(&first.entry);
+    let again = source.deliveries.next().await.unwrap().unwrap();
+    assert_eq!((&again.entry, &again.payload), (&first.entry, &first.payload));
+    source.settlement.acknowledge(&again.entry).await.unwrap();
+    source.settlement.release(&second.entry);
+    assert!(source.deliveries.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn rlp_is_compressed() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = open(scratch.path(), ROOM);
@@ -153,7 +195,9 @@ async fn what_a_crash_left_unfinished_and_what_somebody_removed_is_no_trouble() 
     assert_eq!(numbers(scratch.path()), [1, 2]);
     fs::remove_file(scratch.path().join(FileName::new(block(1), ReplicaKind::Replica).to_string()))
         .unwrap();
-    assert_eq!(source.deliveries.next().await.unwrap().unwrap().payload, Some(payload(2)));
+    let last = source.deliveries.next().await.unwrap().unwrap();
+    assert_eq!(last.payload, Some(payload(2)));
+    source.settlement.acknowledge(&last.entry).await.unwrap();
     assert!(source.deliveries.next().await.unwrap().is_none());
 }
 

@@ -2,11 +2,10 @@
 
 use alloy_primitives::B256;
 use bsp_agent::{
-    Agent,
+    Agent, AgentError,
     alarm::{Alarm, AlarmKind, Alarms},
     config::AgentConfig,
     journal::{BlockRecord, Journal},
-    source::SourceError,
 };
 use eyre::bail;
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug)]
 pub(crate) struct DevAgent {
     tasks: TaskTracker,
-    run: JoinHandle<Result<(), SourceError>>,
+    run: JoinHandle<Result<(), AgentError>>,
     finished: UnboundedReceiver<BlockRecord>,
     alarms: Alarms,
     stop: CancellationToken,
