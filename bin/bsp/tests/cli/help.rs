@@ -18,6 +18,8 @@ const COMMANDS: [(&str, &[&str]); 8] = [
             "--seed",
             "--block-time",
             "--data-dir",
+            "--fork",
+            "--payloads",
             "--verbose",
             "--redis-url",
             "--proof-chain-address",
