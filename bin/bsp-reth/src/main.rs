@@ -7,13 +7,16 @@ mod export;
 mod version;
 
 use bsp_exex::{BspArgs, BspRpcModuleValidator, InstallBsp};
-use clap::Parser;
+use clap::{Args, Parser};
 use command::BspCommand;
 use eyre::Result;
 use reth::cli::Cli;
 use reth_ethereum_cli::chainspec::EthereumChainSpecParser;
 use reth_node_ethereum::EthereumNode;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 use tracing::info;
 
 #[global_allocator]
@@ -23,7 +26,18 @@ static ALLOC: reth_cli_util::allocator::Allocator = reth_cli_util::allocator::ne
 #[cfg(all(feature = "jemalloc", unix))]
 use reth_cli_util::allocator::tikv_jemalloc_sys as _;
 
-type BspCli = Cli<EthereumChainSpecParser, BspArgs, BspRpcModuleValidator, BspCommand>;
+type BspCli = Cli<EthereumChainSpecParser, NodeArgs, BspRpcModuleValidator, BspCommand>;
+
+/// What `bsp-reth node` takes beside reth's own options.
+#[derive(Debug, Args)]
+struct NodeArgs {
+    #[command(flatten)]
+    bsp: BspArgs,
+
+    /// The folder of log files, as `--log.file.directory`: a flag of bsp-geth v2.2.0.
+    #[arg(long = "log.folder", value_name = "PATH", hide = true)]
+    log_folder: Option<PathBuf>,
+}
 
 fn main() {
     reth_cli_util::sigsegv_handler::install();
@@ -50,7 +64,7 @@ fn run(mut cli: BspCli) -> Result<()> {
     set_log_folder(&mut cli)?;
     cli.run(async move |builder, args| {
         info!(target: "reth::cli", "Launching node");
-        let node = builder.node(EthereumNode::default()).install_bsp(args);
+        let node = builder.node(EthereumNode::default()).install_bsp(args.bsp);
         let handle = node.launch_with_debug_capabilities().await?;
         handle.wait_for_node_exit().await
     })
@@ -94,7 +108,7 @@ mod tests {
         ]);
         set_log_folder(&mut cli).unwrap();
         assert_eq!(cli.logs.log_file_directory.to_string(), "/logs");
-        assert!(cli.as_node_command_mut().unwrap().ext.is_enabled());
+        assert!(cli.as_node_command_mut().unwrap().ext.bsp.is_enabled());
     }
 
     #[test]

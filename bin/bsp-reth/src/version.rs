@@ -8,7 +8,8 @@ use std::borrow::Cow;
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// To be called before the command line is read. Peers and the consensus client see reth as it is.
+/// To be called before the command line is read. Peers see reth as it is. The consensus client is told this program's name
+/// (`engine_getClientVersionV1`), with reth's code, version and commit.
 pub(crate) fn set() {
     // It fails only if it was set before.
     let _ = try_init_version_metadata(both(default_reth_version_metadata()));
@@ -37,5 +38,9 @@ mod tests {
             assert!(text.contains(VERSION) && text.contains(&*reth), "{text}");
         }
         assert_eq!(shown.cargo_pkg_version, reth);
+        // What peers see.
+        let plain = default_reth_version_metadata();
+        assert_eq!(shown.p2p_client_version, plain.p2p_client_version);
+        assert_eq!(shown.extra_data, plain.extra_data);
     }
 }

@@ -63,7 +63,7 @@ impl Bsp {
 
     /// Those of the command line; `None` if there are none but one's own.
     fn urls(&self) -> Option<TargetList> {
-        let is_default = self.args.targets.is_none();
+        let is_default = self.args.named_targets().is_none();
         (!is_default || self.own_targets.is_empty()).then(|| self.args.targets())
     }
 }

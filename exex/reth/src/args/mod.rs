@@ -35,7 +35,8 @@ pub struct BspArgs {
     ///
     /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or `file:///folder`. For
     /// `rediss`, SSL_CERT_FILE may name a file of certificate authorities to trust instead of the built-in ones. If there
-    /// is a password in it, use the environment variable: everybody on the host can see a process's arguments.
+    /// is a password in it, use the environment variable: everybody on the host can see a process's arguments. A variable
+    /// that is empty counts as not set.
     ///
     /// [default: redis://127.0.0.1:6379/?topic=replication]
     #[arg(
@@ -170,10 +171,6 @@ pub struct BspArgs {
         requires = SWITCHES
     )]
     pub register: Register,
-
-    /// The folder of log files, as `--log.file.directory`.
-    #[arg(id = "bsp_log_folder", long = "log.folder", value_name = "PATH", hide = true)]
-    pub log_folder: Option<PathBuf>,
 }
 
 fn default_workers() -> u16 {
@@ -202,7 +199,6 @@ impl Default for BspArgs {
             redis_byte_budget: ByteSize(RedisOptions::DEFAULT_BYTE_BUDGET),
             cursors: None,
             register: Register::default(),
-            log_folder: None,
         }
     }
 }
@@ -214,13 +210,25 @@ impl BspArgs {
     }
 
     /// Whether anything is to be delivered.
-    pub const fn is_enabled(&self) -> bool {
-        self.enabled || self.targets.is_some()
+    pub fn is_enabled(&self) -> bool {
+        self.enabled || self.named_targets().is_some()
+    }
+
+    /// Whether options are given that do nothing because nothing turns the producer on. clap refuses that, unless an
+    /// environment variable for the targets is set but empty.
+    pub(crate) fn are_idle(&self) -> bool {
+        let only_targets = Self { targets: self.targets.clone(), ..Self::default() };
+        !self.is_enabled() && *self != only_targets
     }
 
     /// Where to deliver.
     pub fn targets(&self) -> TargetList {
-        self.targets.clone().unwrap_or_default()
+        self.named_targets().cloned().unwrap_or_default()
+    }
+
+    /// The targets that are named. An environment variable that is set but empty names none.
+    pub(crate) fn named_targets(&self) -> Option<&TargetList> {
+        self.targets.as_ref().filter(|targets| !targets.is_empty())
     }
 
     /// What is delivered of a block.
@@ -264,7 +272,7 @@ pub const fn kind_of(specimen: bool, result: bool) -> ReplicaKind {
 mod tests {
     use super::*;
     use bsp_replication::DeliverAt;
-    use clap::{Parser, error::ErrorKind};
+    use clap::{Parser, builder::TypedValueParser, error::ErrorKind};
 
     #[derive(Debug, Parser)]
     struct Node {
@@ -303,14 +311,11 @@ mod tests {
             "--replica.result",
             "--replica.specimen",
             "--replica.blob",
-            "--log.folder",
-            "./logs/",
         ])
         .unwrap();
         assert!(args.is_enabled());
         assert_eq!(args.kind(), ReplicaKind::Replica);
         assert_eq!(args.targets().len(), 2);
-        assert_eq!(args.log_folder.as_deref(), Some(Path::new("./logs/")));
     }
 
     #[test]
@@ -346,6 +351,21 @@ mod tests {
         assert_eq!(parse(&["--exex.bsp"]).unwrap().redis_options(), default);
         let args = parse(&["--exex.bsp", "--exex.bsp.redis-byte-budget=0"]).unwrap();
         assert_eq!(args.redis_options().byte_budget, None);
+    }
+
+    #[test]
+    fn no_target_is_as_good_as_none_named() {
+        let empty = TargetListParser.parse_ref_(
+            &clap::Command::new("node"),
+            None,
+            "".as_ref(),
+            clap::parser::ValueSource::EnvVariable,
+        );
+        let args = BspArgs { targets: Some(empty.unwrap()), ..BspArgs::default() };
+        assert!(!args.is_enabled() && !args.are_idle());
+        assert_eq!(args.targets(), TargetList::default());
+        assert!(BspArgs { workers: 7, ..args.clone() }.are_idle());
+        assert!(!BspArgs { workers: 7, enabled: true, ..args }.are_idle());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Values of options.
 
 use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
-use clap::{Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind};
+use clap::{
+    Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind, parser::ValueSource,
+};
 use serde::Serialize;
 use std::{collections::HashSet, ffi::OsStr, fmt, ops::Deref, str::FromStr};
 
@@ -9,7 +11,9 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 6379;
 const DEFAULT_TOPIC: &str = "replication";
 
-/// Where to deliver, one target at least. [`Display`](fmt::Display) and [`Debug`] show no password.
+/// Where to deliver. [`Display`](fmt::Display) and [`Debug`] show no password.
+///
+/// It is empty only where [`TargetListParser`] has read an environment variable that is set to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetList(Vec<TargetUrl>);
 
@@ -62,6 +66,9 @@ impl fmt::Display for TargetList {
 }
 
 /// Reads a [`TargetList`]. Errors of clap's own parsers repeat the value, which may hold a password; this one's don't.
+///
+/// An empty environment variable is an empty list, for clap can't be told that it is as good as none: settings of
+/// Compose and systemd pass variables on that way.
 #[derive(Debug, Clone, Copy)]
 pub struct TargetListParser;
 
@@ -80,6 +87,20 @@ impl TypedValueParser for TargetListParser {
             clap::Error::raw(ErrorKind::ValueValidation, format!("{arg}{reason}\n"))
                 .with_cmd(command)
         })
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<TargetList, clap::Error> {
+        let is_blank = value.to_str().is_some_and(|text| text.trim().is_empty());
+        if is_blank && source == ValueSource::EnvVariable {
+            return Ok(TargetList(Vec::new()));
+        }
+        self.parse_ref(command, arg, value)
     }
 }
 
@@ -188,6 +209,19 @@ mod tests {
         let error = twice.parse::<TargetList>().unwrap_err();
         assert_eq!(error, "redis://h:6379/0?topic=t is there twice");
         assert_eq!("redis://h?topic=a,redis://h?topic=b".parse::<TargetList>().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_empty_variable_names_no_target_and_an_empty_argument_is_a_mistake() {
+        let parse = |text: &str, source| {
+            TargetListParser.parse_ref_(&Command::new("node"), None, OsStr::new(text), source)
+        };
+        for blank in ["", "  "] {
+            assert_eq!(parse(blank, ValueSource::EnvVariable).unwrap(), TargetList(Vec::new()));
+            assert!(parse(blank, ValueSource::CommandLine).is_err());
+        }
+        assert!(parse(",", ValueSource::EnvVariable).is_err());
+        assert_eq!(parse("file:///x", ValueSource::EnvVariable).unwrap().len(), 1);
     }
 
     #[test]
