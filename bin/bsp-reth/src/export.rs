@@ -1,6 +1,6 @@
 //! `bsp-reth bsp export`: a range of blocks, from the data directory alone.
 
-use bsp_exex::{NodeChain, NodeProvider, TargetList, kind_of};
+use bsp_exex::{NodeChain, NodeProvider, TargetList, check_network, kind_of};
 use bsp_replication::{
     Chain, DeliverAt, Entry, ProduceError, Product, RedisOptions, Target, open_target,
 };
@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How many blocks go to a target at once.
 const BATCH: usize = 16;
@@ -69,6 +69,7 @@ pub(crate) struct ExportCommand {
 
 impl ExportCommand {
     pub(crate) fn execute(self, runner: CliRunner) -> Result<()> {
+        check_network(&self.env.chain)?;
         let environment = self.env.init::<EthereumNode>(AccessRights::RO, runner.runtime());
         let environment = environment.wrap_err(NO_DATA)?;
         let provider = BlockchainProvider::new(environment.provider_factory).wrap_err(NO_DATA)?;
@@ -79,6 +80,13 @@ impl ExportCommand {
 
     async fn export<P: NodeProvider>(self, chain: Arc<NodeChain<P>>) -> Result<()> {
         let last = self.last_block(&*chain)?;
+        self.check_first_block(&*chain)?;
+        for fork in chain.spec().unknown_forks() {
+            warn!(target: "exex::bsp", "This version can't export blocks of the fork {fork}: upgrade bsp-reth for those");
+        }
+        if self.target.is_empty() {
+            bail!("BSP_TARGETS is set but empty, and there is no --target: name one");
+        }
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
         let redis = RedisOptions::from_env();
@@ -122,6 +130,18 @@ impl ExportCommand {
             bail!("--from is block {}, after the last block {last}", self.from);
         }
         Ok(last)
+    }
+
+    /// Below it there is nothing that a target could be given.
+    fn check_first_block(&self, chain: &dyn Chain) -> Result<()> {
+        let first = chain.first_block()?;
+        if self.from < first {
+            bail!(
+                "--from is block {}, and no specimen is defined before London: begin with block {first}",
+                self.from
+            );
+        }
+        Ok(())
     }
 }
 

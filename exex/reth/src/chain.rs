@@ -2,7 +2,9 @@
 
 use crate::{
     NodeSpec,
+    at_tip::{self, Follows},
     fault::chain_error,
+    history::is_syncing_in_stages,
     metrics::BlockMetrics,
     produce::{ExecutedBlock, execute},
     provider::NodeProvider,
@@ -20,13 +22,31 @@ pub struct NodeChain<P> {
     provider: P,
     spec: NodeSpec,
     kind: ReplicaKind,
+    follows: Option<Follows>,
     metrics: BlockMetrics,
 }
 
 impl<P: NodeProvider> NodeChain<P> {
     /// `kind` is what [`Chain::produce`] makes of a block.
     pub fn new(provider: P, spec: impl Into<NodeSpec>, kind: ReplicaKind) -> Self {
-        Self { provider, spec: spec.into(), kind, metrics: BlockMetrics::of(kind) }
+        let metrics = BlockMetrics::of(kind);
+        Self { provider, spec: spec.into(), kind, follows: None, metrics }
+    }
+
+    /// With a running node's word on whether it follows its chain block by block. [`Chain::is_at_tip`] asks for it where
+    /// the clock does not tell, which is on any chain but Ethereum's public networks.
+    #[must_use]
+    pub fn with_node_following(
+        mut self,
+        follows: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.follows = Some(Follows::new(follows));
+        self
+    }
+
+    /// The chain's rules.
+    pub const fn spec(&self) -> &NodeSpec {
+        &self.spec
     }
 
     /// The node's provider.
@@ -87,6 +107,26 @@ impl<P: NodeProvider> Chain for NodeChain<P> {
 
     fn hash_at(&self, number: u64) -> Result<Option<B256>, ChainError> {
         self.provider.block_hash(number).map_err(chain_error)
+    }
+
+    /// That of London. A chain that never gets there has none, and is passed over block by block.
+    fn first_block(&self) -> Result<u64, ChainError> {
+        Ok(self.spec.first_block().unwrap_or(1))
+    }
+
+    /// No sync in stages is under way, and the head's time is near the clock. A private chain may stand still: there the
+    /// node itself tells whether it follows.
+    fn is_at_tip(&self) -> Result<bool, ChainError> {
+        if is_syncing_in_stages(&self.provider)?.is_some() {
+            return Ok(false);
+        }
+        let head = self.canonical_tip()?;
+        let Some(header) = self.provider.header(head.hash).map_err(chain_error)? else {
+            // A reorg since the question before: the next time it is asked, there is another head.
+            return Ok(false);
+        };
+        let (is_public, follows) = (self.spec.is_public(), self.follows.as_ref());
+        Ok(at_tip::is_tip(header.timestamp, at_tip::now(), is_public, follows))
     }
 
     fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {

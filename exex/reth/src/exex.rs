@@ -1,9 +1,17 @@
 //! The producer's future in a node: it listens, wakes the producer, and tells the node what it may prune.
 
 use crate::{
-    Bsp, NodeChain, handle::BspHandle, horizon::Horizon, listener::Listener, pruning::kept,
+    Bsp, NodeChain,
+    forks::unknown_forks,
+    handle::BspHandle,
+    horizon::{Horizon, confirmed_by_all},
+    limits::check_network,
+    listener::Listener,
+    pruning::kept,
     start::start_producer,
+    without_end::{EndlessWork, Pauses, work_without_end},
 };
+use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use bsp_replication::Producer;
 use futures::StreamExt;
@@ -11,10 +19,12 @@ use reth_chain_state::{CanonStateSubscriptions, ForkChoiceSubscriptions};
 use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;
 use reth_exex::{ExExContext, ExExEvent, ExExNotifications};
+use reth_network_api::NetworkInfo;
 use reth_node_api::{FullNodeComponents, NodeTypes};
 use reth_node_core::node_config::NodeConfig;
+use reth_provider::BlockReader;
 use reth_tasks::TaskExecutor;
-use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     task::spawn_blocking,
@@ -59,67 +69,110 @@ enum Event {
     Tick,
 }
 
-/// Runs for as long as the node does: reth stops the node when an Execution Extension ends.
-///
-/// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
-/// finds out by itself what there is to do.
+/// Runs for as long as the node does, whatever happens in here: reth stops the node when an Execution Extension ends.
 pub(crate) async fn run<N>(host: Host<N>, bsp: Bsp, handle: BspHandle) -> eyre::Result<()>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
 {
-    let Host { components, config, mut manager } = host;
-    info!(target: "exex::bsp", is_extension = manager.is_some(), "Starting the producer");
-    let provider = components.provider();
-    let args = bsp.args();
-    let chain = NodeChain::new(provider.clone(), Arc::clone(&config.chain), args.kind());
-    let data_dir = config.datadir();
-    let horizon = kept(&config).map(|kept| Horizon::new(kept, manager.is_some()));
-    let config = args.producer_config(data_dir.data_dir());
-    let mut starting = pin!(start_producer(Arc::new(chain), bsp, config, handle));
+    let is_extension = host.manager.is_some();
+    info!(target: "exex::bsp", is_extension, "Starting the producer");
+    let work = Work { host, bsp, handle, producer: None, listening: is_extension };
+    match work_without_end(work, Pauses::default()).await {}
+}
 
-    let mut producer: Option<Arc<Producer>> = None;
-    let mut delivered = None;
-    let mut listening = manager.is_some();
-    let mut node = Listener::new(horizon);
-    let mut chain_changes = provider.canonical_state_stream();
-    let mut finalized = provider.finalized_block_stream();
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let event = tokio::select! {
-            started = &mut starting, if producer.is_none() => {
-                delivered = Some(started.finished());
-                stop_with_node(components.task_executor(), Arc::clone(&started));
-                producer = Some(started);
-                node.started();
-                Event::News
-            }
-            notification = next_notification(&mut manager), if listening => {
-                listening = node.heard(notification);
-                Event::News
-            }
-            Some(_) = chain_changes.next() => {
-                if manager.is_some() {
-                    node.chain_changed();
+/// What outlives a panic: the node's end of the channels, whose loss would end the node, and the producer.
+struct Work<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> {
+    host: Host<N>,
+    bsp: Bsp,
+    handle: BspHandle,
+    producer: Option<Arc<Producer>>,
+    /// Whether there may be more notifications to hear.
+    listening: bool,
+}
+
+impl<N> EndlessWork for Work<N>
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
+{
+    /// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
+    /// finds out by itself what there is to do.
+    async fn work(&mut self) -> Infallible {
+        let Self { host: Host { components, config, manager }, bsp, handle, producer, listening } =
+            self;
+        let provider = components.provider();
+        let horizon = kept(config).map(|kept| Horizon::new(kept, manager.is_some()));
+        let forks = unknown_forks(&config.chain);
+        let mut node = Listener::new(horizon, forks, producer.is_some());
+        let mut delivered = producer.as_ref().map(|producer| producer.finished());
+        let chain = chain_of(components, config, bsp);
+        let settings = bsp.args().producer_config(config.datadir().data_dir());
+        let network = check_network(&config.chain);
+        let starting =
+            start_producer(Arc::new(chain), bsp.clone(), settings, handle.clone(), network);
+        let mut starting = pin!(starting);
+        let mut chain_changes = provider.canonical_state_stream();
+        let mut finalized = provider.finalized_block_stream();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                started = &mut starting, if producer.is_none() => {
+                    delivered = Some(started.finished());
+                    stop_with_node(components.task_executor(), Arc::clone(&started));
+                    *producer = Some(started);
+                    node.started();
+                    Event::News
                 }
-                Event::News
+                notification = next_notification(manager), if *listening => {
+                    *listening = node.heard(notification);
+                    Event::News
+                }
+                Some(_) = chain_changes.next() => {
+                    if manager.is_some() {
+                        node.chain_changed();
+                    }
+                    Event::News
+                }
+                Some(_) = finalized.next() => Event::News,
+                () = changed(&mut delivered) => Event::Delivery,
+                _ = ticks.tick() => Event::Tick,
+            };
+            let head = if event == Event::Tick { head_of(provider) } else { None };
+            if let Some(head) = &head {
+                node.look_ahead(head);
             }
-            Some(_) = finalized.next() => Event::News,
-            () = changed(&mut delivered) => Event::Delivery,
-            _ = ticks.tick() => Event::Tick,
-        };
-        let Some(producer) = &producer else { continue };
-        if event != Event::Delivery {
-            producer.wake();
-        }
-        let delivered = *producer.finished().borrow();
-        if let Some(manager) = &manager {
-            node.tell(provider, &manager.events, delivered);
-        }
-        if event == Event::Tick {
-            node.look_at_horizon(provider, delivered);
+            let Some(producer) = producer.as_ref() else { continue };
+            if event != Event::Delivery {
+                producer.wake();
+            }
+            let delivered = *producer.finished().borrow();
+            if let Some(manager) = manager.as_ref() {
+                node.tell(provider, &manager.events, delivered);
+            }
+            if let Some(head) = &head {
+                let status = producer.status();
+                let lags = status.targets.iter().map(|target| target.lag);
+                node.look_at_horizon(head, confirmed_by_all(status.tip, lags));
+            }
         }
     }
+}
+
+/// The node's chain, with the node's own word on whether it follows it.
+fn chain_of<N>(components: &N, config: &NodeConfig<ChainSpec>, bsp: &Bsp) -> NodeChain<N::Provider>
+where
+    N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
+{
+    let (network, mines) = (components.network().clone(), config.dev.dev);
+    let (provider, spec) = (components.provider().clone(), Arc::clone(&config.chain));
+    let chain = NodeChain::new(provider, spec, bsp.args().kind());
+    chain.with_node_following(move || mines || !network.is_syncing())
+}
+
+/// The node's last block. It is in memory, but for the first moments after a start.
+fn head_of(provider: &impl BlockReader<Header = Header>) -> Option<Header> {
+    let tip = provider.chain_info().and_then(|tip| provider.header(tip.best_hash));
+    tip.ok().flatten()
 }
 
 /// Waits for good where there is no manager.

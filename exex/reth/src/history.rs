@@ -9,7 +9,7 @@ use crate::{
     provider::NodeProvider,
 };
 use alloy_eips::BlockNumHash;
-use bsp_replication::ProduceError;
+use bsp_replication::{ChainError, ProduceError};
 use reth_provider::{ProviderResult, StateProvider};
 use reth_prune_types::{PruneMode, PruneSegment};
 use reth_stages_types::StageId;
@@ -23,18 +23,23 @@ const LOOK_AHEAD: u64 = 16;
 /// hash.
 const COMPARED: usize = 32;
 
-/// While the pipeline runs, the state tables are ahead of the history tables (paradigmxyz/reth#22873).
-pub(crate) fn check_stages<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
-    let checkpoint = |stage| -> Result<u64, ProduceError> {
+/// Up to which blocks the node's stages have executed and finished, if the first is further than the second.
+pub(crate) fn is_syncing_in_stages<P: NodeProvider>(
+    provider: &P,
+) -> Result<Option<(u64, u64)>, ChainError> {
+    let checkpoint = |stage| -> Result<u64, ChainError> {
         let checkpoint = provider.get_stage_checkpoint(stage).map_err(chain_error)?;
         Ok(checkpoint.map_or(0, |checkpoint| checkpoint.block_number))
     };
     // In this order, a save of both between the two questions looks harmless, as it is.
     let executed = checkpoint(StageId::Execution)?;
     let finished = checkpoint(StageId::Finish)?;
-    if executed <= finished {
-        return Ok(());
-    }
+    Ok((executed > finished).then_some((executed, finished)))
+}
+
+/// While the pipeline runs, the state tables are ahead of the history tables (paradigmxyz/reth#22873).
+pub(crate) fn check_stages<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
+    let Some((executed, finished)) = is_syncing_in_stages(provider)? else { return Ok(()) };
     let reason = format!(
         "the node is syncing in stages: executed up to block {executed}, finished up to {finished}; it goes on by itself"
     );

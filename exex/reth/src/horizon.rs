@@ -4,6 +4,8 @@
 //! distances and asks nobody, and it runs whenever the node was away for more than 32 blocks. A producer that is not
 //! registered is never asked.
 
+use alloy_eips::BlockNumHash;
+
 /// Seconds from one block to the next, on Ethereum's networks.
 const SLOT: u64 = 12;
 
@@ -71,6 +73,16 @@ impl Horizon {
     }
 }
 
+/// The height up to which every target has what it wants, by how far each is behind the tip. One that has nothing yet is
+/// behind from the block before its first on; one that has yet to begin somewhere lacks nothing.
+pub(crate) fn confirmed_by_all(
+    tip: Option<BlockNumHash>,
+    lags: impl Iterator<Item = u64>,
+) -> Option<u64> {
+    let (tip, most) = (tip?, lags.max()?);
+    Some(tip.number.saturating_sub(most))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +98,20 @@ mod tests {
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), Some(too_near));
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), None);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 45_000), Some(Change::FarEnough));
+    }
+
+    #[test]
+    fn a_target_that_has_nothing_yet_counts() {
+        let tip = Some(BlockNumHash { number: 50_000, ..BlockNumHash::default() });
+        let confirmed = |lags: &[u64]| confirmed_by_all(tip, lags.iter().copied());
+        assert_eq!(confirmed(&[0, 3]), Some(49_997));
+        // It begins with block 1, and its server was never there.
+        assert_eq!(confirmed(&[3, 50_000]), Some(0));
+        assert_eq!(confirmed(&[]), None);
+        assert_eq!(confirmed_by_all(None, [0].into_iter()), None);
+        let mut horizon = Horizon::new(10_064, true);
+        let told = horizon.look(HEAD, HEAD.timestamp, confirmed(&[3, 50_000]).unwrap());
+        assert!(matches!(told, Some(Change::TooNear { behind: 50_000, .. })), "{told:?}");
     }
 
     #[test]

@@ -16,15 +16,23 @@
 //! # ) -> eyre::Result<std::future::Pending<eyre::Result<()>>> {
 //! #     Ok(std::future::pending())
 //! # }
+//! # fn my_rpc() -> jsonrpsee::RpcModule<()> {
+//! #     jsonrpsee::RpcModule::new(())
+//! # }
 //! # fn main() -> eyre::Result<()> {
 //!
 //! Cli::<EthereumChainSpecParser, BspArgs>::parse().run(async move |builder, args| {
 //!     let node = builder.node(EthereumNode::default()).install_exex("mine", mine);
+//!     // Before `install_bsp`, which keeps it. A later call takes the place of what is there.
+//!     let node = node.extend_rpc_modules(|ctx| Ok(ctx.modules.merge_configured(my_rpc())?));
 //!     let handle = node.install_bsp(args).launch_with_debug_capabilities().await?;
 //!     handle.wait_for_node_exit().await
 //! })
 //! # }
 //! ```
+//!
+//! A node has one hook for RPC modules. Where yours can't come first, [`InstallBsp::install_bsp_with_hook`] returns what
+//! to run in it; see [`InstallBsp`]. Whatever becomes of that hook, the producer runs.
 //!
 //! [`BspArgs`] are the options `--exex.bsp…`; without them nothing is installed. [`BspArgs::enabled`] are the options of
 //! `--exex.bsp` alone, for a program with a command line of its own. [`NodeChain`] is the piece to build other things
@@ -61,7 +69,9 @@
 //! * A block leaves only if gas used, receipts root, logs bloom, requests hash, transactions root and withdrawals root are
 //!   the header's, and its header hashes to the hash that was asked for.
 //! * Nothing is executed while the node's pipeline has more executed than indexed: states of the past are wrong then.
-//! * The future does not end, and what fails is tried again: the node must never stop for us.
+//! * A block of a fork that this version does not know is not executed, and nothing is delivered from there on; what is
+//!   known of such forks beforehand is told from the first start on ([`unknown_forks`]).
+//! * The future does not end, nor by a panic, and what fails is tried again: the node must never stop for us.
 //!
 //! # Performance
 //!
@@ -90,18 +100,23 @@
 //! hashes. [`Deliver`] decides how long a block has to settle before.
 
 mod args;
+mod at_tip;
 mod chain;
 mod exex;
 mod failpoint;
 mod fault;
 mod finished;
+mod forks;
 mod forwarding;
 mod handle;
 mod history;
+mod hook;
 mod horizon;
 mod install;
+mod limits;
 mod listener;
 mod metrics;
+mod notices;
 mod parent;
 mod produce;
 mod provider;
@@ -111,12 +126,16 @@ mod spec;
 mod start;
 mod targets;
 mod wal;
+mod without_end;
 
 pub use self::{
     args::{BspArgs, ByteSize, Deliver, Register, TargetList, TargetListParser, kind_of},
     chain::NodeChain,
+    forks::{ForkBegin, UnknownFork, unknown_forks},
     handle::{BspHandle, NotRunning},
+    hook::BspHook,
     install::InstallBsp,
+    limits::{UnfitNetwork, check_network},
     produce::ExecutedBlock,
     provider::NodeProvider,
     rpc::{

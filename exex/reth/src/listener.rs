@@ -1,17 +1,20 @@
 //! What the node says to the producer, and is told.
 
 use crate::{
+    at_tip::now,
     failpoint,
     finished::FinishedHeight,
+    forks::{ForkBegin, UnknownFork},
     forwarding::{Change, Forwarding},
     horizon::{Change as HorizonChange, Head, Horizon},
     metrics::ExExMetrics,
+    notices::{Notice, Notices},
 };
 use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use reth_exex::ExExEvent;
-use reth_provider::{BlockIdReader, BlockReader};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use reth_provider::BlockIdReader;
+use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, error, info, warn};
 
@@ -20,20 +23,28 @@ pub(crate) struct Listener {
     finished: FinishedHeight,
     forwarding: Forwarding,
     horizon: Option<Horizon>,
+    notices: Notices,
     metrics: ExExMetrics,
 }
 
 impl Listener {
-    /// Of a producer that has not started. There is no horizon where nothing is pruned by distance.
-    pub(crate) fn new(horizon: Option<Horizon>) -> Self {
+    /// There is no horizon where nothing is pruned by distance. `forks` are those that this version does not know.
+    pub(crate) fn new(horizon: Option<Horizon>, forks: Vec<UnknownFork>, is_started: bool) -> Self {
         let metrics = ExExMetrics::default();
-        metrics.not_started.set(1);
+        metrics.not_started.set(if is_started { 0 } else { 1 });
         metrics.forwarding_silent.set(0);
         metrics.history_at_risk.set(0);
+        let begins = forks.iter().map(|fork| fork.begins);
+        let (time, height) = first_of_each(begins);
+        // One that begins with the genesis block is there too.
+        let shown = |first: Option<u64>| first.map_or(0.0, |first| first.max(1) as f64);
+        metrics.unknown_fork_time.set(shown(time));
+        metrics.unknown_fork_height.set(shown(height));
         Self {
             finished: FinishedHeight::default(),
             forwarding: Forwarding::new(Instant::now()),
             horizon,
+            notices: Notices::new(forks),
             metrics,
         }
     }
@@ -103,18 +114,17 @@ impl Listener {
         }
     }
 
-    /// Warns where the node is about to delete what a target lacks.
-    pub(crate) fn look_at_horizon(
-        &mut self,
-        provider: &impl BlockReader<Header = Header>,
-        delivered: Option<BlockNumHash>,
-    ) {
-        let (Some(horizon), Some(delivered)) = (&mut self.horizon, delivered) else { return };
-        // The tip is in memory, but for the first moments after a start.
-        let tip = provider.chain_info().and_then(|tip| provider.header(tip.best_hash));
-        let Ok(Some(Header { number, timestamp, .. })) = tip else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        match horizon.look(Head { number, timestamp }, now, delivered.number) {
+    /// Tells of what will end the deliveries, or has.
+    pub(crate) fn look_ahead(&mut self, head: &Header) {
+        self.notices.due(head, Instant::now()).iter().for_each(Notice::log);
+    }
+
+    /// Warns where the node is about to delete what a target lacks. `confirmed` is the height up to which every target has
+    /// what it wants; `None` if that is not known.
+    pub(crate) fn look_at_horizon(&mut self, head: &Header, confirmed: Option<u64>) {
+        let (Some(horizon), Some(confirmed)) = (&mut self.horizon, confirmed) else { return };
+        let Header { number, timestamp, .. } = *head;
+        match horizon.look(Head { number, timestamp }, now(), confirmed) {
             None => {}
             Some(HorizonChange::TooNear { behind, safe }) => {
                 self.metrics.history_at_risk.set(1);
@@ -130,4 +140,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// The first fork by time, and the first by height.
+fn first_of_each(begins: impl Iterator<Item = ForkBegin>) -> (Option<u64>, Option<u64>) {
+    begins.fold((None, None), |(time, height), begin| match begin {
+        ForkBegin::Time(first) => (Some(time.map_or(first, |time: u64| time.min(first))), height),
+        ForkBegin::Height(first) => {
+            (time, Some(height.map_or(first, |height: u64| height.min(first))))
+        }
+    })
 }

@@ -34,4 +34,8 @@ pub(crate) struct ExExMetrics {
     pub(crate) history_at_risk: Gauge,
     /// 1 while the producer could not be started
     pub(crate) not_started: Gauge,
+    /// When the chain's next fork begins that this version can't export, in Unix seconds; 0 if none has a time
+    pub(crate) unknown_fork_time: Gauge,
+    /// The block that the chain's next fork begins with that this version can't export; 0 if none has a height
+    pub(crate) unknown_fork_height: Gauge,
 }

@@ -4,6 +4,7 @@ use crate::{
     NodeSpec,
     fault::read_error,
     history::{check_history, check_stages},
+    limits::too_large_in,
     parent::ParentView,
     provider::NodeProvider,
 };
@@ -49,8 +50,7 @@ impl ExecutedBlock {
     ///
     /// # Errors
     ///
-    /// [`ProduceError::Unsupported`], if the network's format has no room for the block, as for header fields of forks
-    /// after Osaka.
+    /// [`ProduceError::Unsupported`], if the network's format has no room for the block.
     pub fn replica(&self, kind: ReplicaKind) -> Result<Bytes, ProduceError> {
         let body = self.block.body();
         let source = SourceBlock {
@@ -62,9 +62,12 @@ impl ExecutedBlock {
             senders: self.block.senders(),
             receipts: &self.capture.receipts,
         };
-        let state = self.capture.reads.lists.clone();
         let unsupported =
             |reason| ProduceError::Unsupported { number: source.header.number, reason };
+        if let Some(what) = too_large_in(source.header) {
+            return Err(unsupported(what));
+        }
+        let state = self.capture.reads.lists.clone();
         let replica = export_block(&source, state, kind, Profile::Network)
             .map_err(|error| unsupported(error.to_string()))?;
         let encoded = rlp::encode_replica(&replica, Profile::Network);
@@ -96,6 +99,7 @@ pub(crate) fn execute<P: NodeProvider>(
     }
     check_stages(provider, id.number)?;
     let block = recovered_block(provider, id)?;
+    check_fork(spec, block.header())?;
     check_body(&block)?;
     let parent = parent_of(block.header());
     // Not `state_by_block_hash`, which hides why it found nothing.
@@ -149,6 +153,23 @@ fn missing_block<P: NodeProvider>(provider: &P, id: BlockNumHash) -> ProduceErro
     }
 }
 
+/// By rules that capture does not know, the outcome would be wrong, or right by accident; and what the fork adds to the
+/// block would be missing from its replica.
+fn check_fork(spec: &NodeSpec, header: &Header) -> Result<(), ProduceError> {
+    let number = header.number;
+    if spec.first_block().is_none_or(|first| number < first) {
+        let reason = "it is from before London".to_owned();
+        return Err(ProduceError::BeforeDefinition { number, reason });
+    }
+    match spec.unknown_fork_of(number, header.timestamp) {
+        None => Ok(()),
+        Some(fork) => {
+            let reason = format!("it is of the fork {fork}, which this version does not know");
+            Err(ProduceError::Unsupported { number, reason })
+        }
+    }
+}
+
 /// The parts that an execution's outcome does not prove to be the header's.
 fn check_body(block: &RecoveredBlock<Block>) -> Result<(), ProduceError> {
     let (header, body) = (block.header(), block.body());
@@ -187,4 +208,41 @@ fn capture_error(id: BlockNumHash, error: CaptureError<ProviderError>) -> Produc
 
 fn mismatch(id: BlockNumHash, error: &dyn std::error::Error) -> ProduceError {
     ProduceError::Mismatch { number: id.number, hash: id.hash, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reth_chainspec::{ChainSpec, ChainSpecBuilder, MAINNET};
+    use std::sync::Arc;
+
+    const FORK: u64 = 1_800_000_000;
+
+    fn with_amsterdam() -> NodeSpec {
+        let spec: ChainSpec = ChainSpecBuilder::mainnet().with_amsterdam_at(FORK).build();
+        NodeSpec::from(Arc::new(spec))
+    }
+
+    fn header(number: u64, timestamp: u64) -> Header {
+        Header { number, timestamp, ..Header::default() }
+    }
+
+    #[test]
+    fn a_block_of_an_unknown_fork_is_not_executed_and_holds() {
+        let spec = with_amsterdam();
+        assert!(check_fork(&spec, &header(30_000_000, FORK - 1)).is_ok());
+        let error = check_fork(&spec, &header(30_000_001, FORK)).unwrap_err();
+        assert!(matches!(error, ProduceError::Unsupported { number: 30_000_001, .. }), "{error}");
+        assert!(error.to_string().contains("Amsterdam"), "{error}");
+    }
+
+    #[test]
+    fn only_blocks_from_before_london_are_without_a_definition() {
+        let spec = NodeSpec::from(Arc::clone(&MAINNET));
+        let error = check_fork(&spec, &header(12_964_999, 0)).unwrap_err();
+        assert!(matches!(error, ProduceError::BeforeDefinition { .. }), "{error}");
+        assert!(check_fork(&spec, &header(12_965_000, 0)).is_ok());
+        // What this reth knows to the end is exported to the end.
+        assert!(check_fork(&spec, &header(u64::MAX, u64::MAX)).is_ok());
+    }
 }

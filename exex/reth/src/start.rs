@@ -1,14 +1,16 @@
 //! Opens the targets and starts the producer, however often that has to be tried.
 
-use crate::{Bsp, handle::BspHandle};
+use crate::{Bsp, handle::BspHandle, limits::UnfitNetwork};
 use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError};
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is said that there will be no producer.
+const SAY_AGAIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Why the producer could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +26,18 @@ enum StartError {
 }
 
 /// Returns once the producer runs. What is wrong may be put right while the node runs, and the node must not stop for it.
+///
+/// `network` says whether the format has room for the chain; where it has not, this never returns.
 pub(crate) async fn start_producer(
     chain: Arc<dyn Chain>,
     bsp: Bsp,
     config: ProducerConfig,
     handle: BspHandle,
+    network: Result<(), UnfitNetwork>,
 ) -> Arc<Producer> {
+    if let Err(unfit) = network {
+        match refuse(&unfit, &handle).await {}
+    }
     let mut pause = FIRST_PAUSE;
     loop {
         match attempt(&chain, &bsp, &config).await {
@@ -45,6 +53,14 @@ pub(crate) async fn start_producer(
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn refuse(unfit: &UnfitNetwork, handle: &BspHandle) -> Infallible {
+    handle.failed(unfit.to_string());
+    loop {
+        error!(target: "exex::bsp", error = %unfit, "The producer can't start");
+        sleep(SAY_AGAIN).await;
     }
 }
 

@@ -114,6 +114,19 @@ impl Node {
         Ok(value.map(str::parse).transpose()?)
     }
 
+    /// The same number of every target, in the order in which they are given.
+    ///
+    /// # Errors
+    ///
+    /// Where the node does not answer, or the metric is no number.
+    pub async fn metric_of_targets(&self, name: &str) -> eyre::Result<Vec<f64>> {
+        let metrics = self.metrics().await?;
+        let labelled =
+            metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+        let values = labelled.filter_map(|line| line.rsplit_once(' '));
+        values.map(|(_, value)| Ok(value.parse()?)).collect()
+    }
+
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()

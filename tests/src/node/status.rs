@@ -6,6 +6,10 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BspStatus {
+    /// Why nothing is produced, if nothing is.
+    pub not_running: Option<String>,
+    /// Forks that the extension can't export.
+    pub unknown_forks: Vec<StatusFork>,
     /// The highest block that may be delivered.
     pub tip: Option<StatusBlock>,
     /// Up to where every target has everything.
@@ -19,6 +23,16 @@ pub struct BspStatus {
 pub struct StatusBlock {
     /// Its number.
     pub number: u64,
+}
+
+/// A fork in a status.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusFork {
+    /// Its name.
+    pub name: String,
+    /// When it begins, in Unix seconds, if it has a time.
+    pub time: Option<u64>,
 }
 
 /// A target in a status.

@@ -3,9 +3,11 @@
 mod deliver;
 mod faults;
 mod following;
+mod limits;
 mod oracle;
 mod pool;
 mod proving;
+mod start;
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! What the namespace answers.
 
-use crate::{Deliver, handle::NotRunning, produce::ExecutedBlock};
+use crate::{Deliver, UnknownFork, handle::NotRunning, produce::ExecutedBlock};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use bsp_capture::SizeOnlyCode;
 use bsp_codec::{AccountRead, BlockhashRead, CodeRead, ReplicaKind, StorageRead};
 use bsp_replication::Status;
 use serde::Serialize;
@@ -16,6 +17,8 @@ pub struct NodeStatus {
     deliver: Deliver,
     /// Why nothing is produced, if nothing is.
     not_running: Option<String>,
+    /// Forks that the chain is to have, or has, and that this version can't export.
+    unknown_forks: Vec<UnknownFork>,
     #[serde(flatten)]
     status: Status,
 }
@@ -24,6 +27,7 @@ impl NodeStatus {
     pub(super) fn new(
         kind: ReplicaKind,
         deliver: Deliver,
+        unknown_forks: Vec<UnknownFork>,
         status: Result<Status, NotRunning>,
     ) -> Self {
         let version = env!("CARGO_PKG_VERSION");
@@ -31,7 +35,7 @@ impl NodeStatus {
             Ok(status) => (status, None),
             Err(reason) => (Status::default(), Some(reason.to_string())),
         };
-        Self { version, kind: kind.as_str(), deliver, not_running, status }
+        Self { version, kind: kind.as_str(), deliver, not_running, unknown_forks, status }
     }
 }
 
@@ -56,6 +60,18 @@ pub struct ReadSet {
     slots: Vec<Slot>,
     codes: Vec<Code>,
     block_hashes: Vec<BlockHash>,
+    /// Codes whose size was asked for, and nothing else: the one read that the network's format has no row for. Whoever
+    /// executes the block from the lists needs these sizes too.
+    size_only_codes: Vec<SizedCode>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SizedCode {
+    address: Address,
+    code_hash: B256,
+    /// In bytes.
+    size: U64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -88,7 +104,8 @@ struct BlockHash {
 
 impl ReadSet {
     pub(super) fn of(block: BlockNumHash, executed: &ExecutedBlock) -> Self {
-        let lists = &executed.capture().reads.lists;
+        let reads = &executed.capture().reads;
+        let lists = &reads.lists;
         Self {
             number: U64::from(block.number),
             hash: block.hash,
@@ -96,6 +113,7 @@ impl ReadSet {
             slots: lists.storage_read.iter().map(Into::into).collect(),
             codes: lists.code_read.iter().map(Into::into).collect(),
             block_hashes: lists.blockhash_read.iter().map(Into::into).collect(),
+            size_only_codes: reads.size_only_codes.iter().map(Into::into).collect(),
         }
     }
 }
@@ -116,6 +134,12 @@ impl From<&StorageRead> for Slot {
 impl From<&CodeRead> for Code {
     fn from(row: &CodeRead) -> Self {
         Self { hash: row.hash, code: row.code.clone() }
+    }
+}
+
+impl From<&SizeOnlyCode> for SizedCode {
+    fn from(code: &SizeOnlyCode) -> Self {
+        Self { address: code.account, code_hash: code.hash, size: U64::from(code.size) }
     }
 }
 

@@ -100,7 +100,8 @@ impl<P: NodeProvider> BspRpc<P> {
 #[async_trait]
 impl<P: NodeProvider> BspApiServer for BspRpc<P> {
     fn status(&self) -> RpcResult<NodeStatus> {
-        Ok(NodeStatus::new(self.chain.kind(), self.deliver, self.handle.status()))
+        let forks = self.chain.spec().unknown_forks().to_vec();
+        Ok(NodeStatus::new(self.chain.kind(), self.deliver, forks, self.handle.status()))
     }
 
     async fn get_block_replica(
