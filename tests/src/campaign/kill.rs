@@ -6,7 +6,7 @@ use super::{
     table::Table,
     trouble::Trouble,
 };
-use crate::{agent::AgentCommand, scene::Scene, servers::process::Process};
+use crate::{agent::AgentCommand, scene::Scene, servers::process::Process, wait::wait_for};
 use std::{
     os::unix::process::ExitStatusExt,
     time::{Duration, Instant},
@@ -95,10 +95,7 @@ impl KillCampaign {
     pub async fn settle(&mut self, time: Duration) -> eyre::Result<()> {
         let mut process = self.command.start()?;
         self.scene.settle(time).await?;
-        process.signal(rustix::process::Signal::TERM)?;
-        let status = process.end_within(Duration::from_secs(60)).await?;
-        eyre::ensure!(status.success(), "the agent ended with {status}");
-        Ok(())
+        end_in_order(&mut process).await
     }
 
     /// Lets a fork that the agent does not know begin in mid-stream, and kills the agent some times while it holds
@@ -108,6 +105,9 @@ impl KillCampaign {
     ///
     /// Where work remains at the deadline, the agent says nothing, or it does not end in order.
     pub async fn meet_unknown_fork(&mut self, count: usize, time: Duration) -> eyre::Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
         self.feeder.feed_unknown_fork(&mut self.scene, count).await?;
         for _ in 0..3 {
             let mut process = self.command.start()?;
@@ -116,17 +116,25 @@ impl KillCampaign {
                 self.table.at_random += 1;
             }
         }
-        self.settle(time).await?;
+        let said = self.output().len();
+        let mut process = self.command.start()?;
+        self.scene.settle(time).await?;
+        wait_for("the agent says that it has to be upgraded", time, async || {
+            self.output().get(said..)?.contains("upgrade bsp-agent").then_some(())
+        })
+        .await?;
+        end_in_order(&mut process).await
+    }
+
+    /// All that the agent's lives have printed.
+    fn output(&self) -> String {
         let output = std::fs::read(self.command.log()).unwrap_or_default();
-        let says_so = String::from_utf8_lossy(&output).contains("upgrade bsp-agent");
-        eyre::ensure!(count == 0 || says_so, "the agent does not say that it has to be upgraded");
-        Ok(())
+        String::from_utf8_lossy(&output).into_owned()
     }
 
     /// The lines in which the agent says that it has panicked.
     pub fn panics(&self) -> Vec<String> {
-        let output = std::fs::read(self.command.log()).unwrap_or_default();
-        let output = String::from_utf8_lossy(&output);
+        let output = self.output();
         output.lines().filter(|line| line.contains("panicked at")).map(str::to_owned).collect()
     }
 
@@ -189,6 +197,14 @@ impl KillCampaign {
         self.table.given_up += 1;
         Ok(())
     }
+}
+
+/// Tells an agent that runs to end, and expects that it does so without an error.
+async fn end_in_order(process: &mut Process) -> eyre::Result<()> {
+    process.signal(rustix::process::Signal::TERM)?;
+    let status = process.end_within(Duration::from_secs(60)).await?;
+    eyre::ensure!(status.success(), "the agent ended with {status}");
+    Ok(())
 }
 
 const fn deadline(death: Death) -> Duration {
