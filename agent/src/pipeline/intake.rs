@@ -122,15 +122,12 @@ impl Pipeline {
                 return;
             }
         }
-        let known = match self.known(&key) {
-            Ok(known) => known,
-            Err(_) => {
-                // To begin anew could forget what was sent for it.
-                for entry in std::iter::once(&delivery.entry).chain(&self.end(&key)) {
-                    self.services.settlement.release(entry);
-                }
-                return;
+        let Ok(known) = self.known(&key) else {
+            // To begin anew could forget what was sent for it.
+            for entry in std::iter::once(&delivery.entry).chain(&self.end(&key)) {
+                self.services.settlement.release(entry);
             }
+            return;
         };
         match known {
             Some(record) if self.is_over(&record.stage) => {

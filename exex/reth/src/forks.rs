@@ -178,7 +178,7 @@ mod tests {
 
     const SOON: u64 = 1_800_000_000;
 
-    fn from_genesis(config: serde_json::Value) -> ChainSpec {
+    fn from_genesis(config: &serde_json::Value) -> ChainSpec {
         let genesis =
             json!({ "config": config, "difficulty": "0x0", "gasLimit": "0x1c9c380", "alloc": {} });
         ChainSpec::from(serde_json::from_value::<alloy_genesis::Genesis>(genesis).unwrap())
@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn amsterdam_is_told_of_with_its_date() {
-        let spec = from_genesis(json!({ "chainId": 7, "londonBlock": 0, "amsterdamTime": SOON }));
+        let spec = from_genesis(&json!({ "chainId": 7, "londonBlock": 0, "amsterdamTime": SOON }));
         let begins = ForkBegin::Time(SOON);
         let amsterdam = UnknownFork { name: "Amsterdam".into(), begins, node_follows: true };
-        assert_eq!(unknown_forks(&spec), [amsterdam.clone()]);
+        assert_eq!(unknown_forks(&spec), std::slice::from_ref(&amsterdam));
         assert_eq!(
             amsterdam.to_string(),
             "Amsterdam on 2027-01-15 08:00:00 UTC (Unix time 1800000000)"
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_reth_passes_over_in_a_genesis_file_is_told_of_but_does_not_hold() {
-        let spec = from_genesis(json!({
+        let spec = from_genesis(&json!({
             "chainId": 7, "bogotaTime": SOON, "stockholmTime": "0x6b49d200", "Time": 3,
             "contractSizeLimit": 9, "laterTime": null
         }));

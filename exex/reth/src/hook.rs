@@ -81,7 +81,7 @@ impl BspHook {
         if self.0.is_none() {
             return;
         }
-        let theirs = mem::replace(&mut hooks.extend_rpc_modules, Box::<()>::default());
+        let theirs = mem::replace(&mut hooks.extend_rpc_modules, Box::new(()));
         hooks.extend_rpc_modules = Box::new(move |mut ctx: RpcContext<'_, N, Api>| {
             self.run(&mut ctx)?;
             theirs.extend_rpc_modules(ctx)
@@ -95,7 +95,7 @@ impl BspHook {
         Api: EthApiTypes + 'static,
     {
         let Some(ticket) = self.0.clone() else { return };
-        let theirs = mem::replace(&mut hooks.on_rpc_started, Box::<()>::default());
+        let theirs = mem::replace(&mut hooks.on_rpc_started, Box::new(()));
         hooks.on_rpc_started =
             Box::new(move |ctx: RpcContext<'_, N, Api>, handles: RethRpcServerHandles| {
                 ticket.start(&ctx);

@@ -56,7 +56,6 @@ pub trait InstallBsp: Sized {
     fn install_bsp(self, bsp: impl Into<Bsp>) -> Self;
 
     /// The same, but the namespace `bsp` is left to the caller's hook for RPC modules, which has to run what this returns.
-    #[must_use]
     fn install_bsp_with_hook(self, bsp: impl Into<Bsp>) -> (Self, BspHook);
 
     /// Installs the producer as an Execution Extension, whatever the node prunes, and no RPC.
