@@ -30,7 +30,7 @@ async fn every_block_is_specimened_provable_from_its_own_bytes_and_proved() {
     let program = program::require().unwrap();
     let node = NodeLaunch::new(program, folder, driver.genesis(), Blocks::Driven)
         .unwrap()
-        .with_args(["--exex.bsp", "--exex.bsp.targets"])
+        .with_args(["--exex.bsp", "--exex.bsp.start-block", "genesis", "--exex.bsp.targets"])
         .and_args([format!("redis://{}/0?topic={}", scene.redis.address(), scene.stream.topic)])
         .start()
         .await
