@@ -6,6 +6,7 @@
 //! | `<segment>-<block hash>.unproved` | whole and synced, with no proof yet |
 //! | `<segment>-<block hash>.skipped` | the contract will never take its proof |
 //! | `<segment>-<block hash>.refused` | it does not re-execute |
+//! | `<segment>-<block hash>.supplement` | what the format leaves out of the block, until the block is proved or skipped |
 //! | `<segment>-<proof>` | proved: the name that bsp-agent v1.9.2 uses, with the hash of the proof's transaction |
 //!
 //! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are not there.
@@ -93,6 +94,34 @@ impl SegmentFolder {
         &self.folder
     }
 
+    /// Writes what a segment's format leaves out of its block, to be there before the segment is. On return it survives a
+    /// crash, whole.
+    pub fn store_supplement(
+        &self,
+        block: &BlockId,
+        facts: &SegmentFacts,
+        bytes: &[u8],
+    ) -> Result<(), SegmentError> {
+        let path = self.supplement(block, facts);
+        let partial = path.with_extension("supplement.partial");
+        write_synced(&partial, bytes).map_err(|error| io_error(&partial, error))?;
+        self.rename(&partial, &path)
+    }
+
+    /// Reads what a segment's format leaves out of its block; `None` if nothing came with it. What is in it is not checked.
+    pub fn read_supplement(
+        &self,
+        block: &BlockId,
+        facts: &SegmentFacts,
+    ) -> Result<Option<Bytes>, SegmentError> {
+        let path = self.supplement(block, facts);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error(&path, error)),
+        }
+    }
+
     /// Writes a segment. On return it survives a crash, whole, under its unproved name.
     pub fn store(
         &self,
@@ -142,17 +171,9 @@ impl SegmentFolder {
         let path = self.folder.join(format!("{}-{proof}", facts.name));
         self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
         for other in [Unproved::Skipped, Unproved::Refused] {
-            let other = self.unproved(block, facts, other);
-            match fs::remove_file(&other) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(
-                        "{}, of a block that is proved now, can't be removed: {error}",
-                        other.display()
-                    );
-                }
-                _ => {}
-            }
+            remove_finished(&self.unproved(block, facts, other));
         }
+        remove_finished(&self.supplement(block, facts));
         Ok(path)
     }
 
@@ -165,7 +186,15 @@ impl SegmentFolder {
     ) -> Result<PathBuf, SegmentError> {
         let path = self.unproved(block, facts, why);
         self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
+        // Who looks into a refusal needs it.
+        if why != Unproved::Refused {
+            remove_finished(&self.supplement(block, facts));
+        }
         Ok(path)
+    }
+
+    fn supplement(&self, block: &BlockId, facts: &SegmentFacts) -> PathBuf {
+        self.folder.join(format!("{}-{}.supplement", facts.name, block.hash))
     }
 
     fn unproved(&self, block: &BlockId, facts: &SegmentFacts, why: Unproved) -> PathBuf {
@@ -196,6 +225,19 @@ impl SegmentFolder {
         // Without this a crash of the machine could bring the former name back.
         let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
         sync.map_err(|error| io_error(&self.folder, error))
+    }
+}
+
+/// Removes what nobody needs any more for a block that is dealt with. If it stays, nothing is wrong but the room it takes.
+fn remove_finished(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(
+                "{}, of a block that is dealt with, can't be removed: {error}",
+                path.display()
+            );
+        }
+        _ => {}
     }
 }
 
@@ -321,6 +363,30 @@ mod tests {
         segments.store(&block(), &facts(), BYTES).unwrap();
         segments.name_proved(&block(), &facts(), B256::ZERO).unwrap();
         assert_eq!(names(&folder), [format!("1-5-replica-{}", B256::ZERO)]);
+    }
+
+    #[test]
+    fn a_supplement_is_kept_until_the_block_is_proved_or_skipped() {
+        let folder = TempDir::new().unwrap();
+        let segments = SegmentFolder::new(folder.path());
+        let (block, facts) = (block(), facts());
+        let stored = || segments.read_supplement(&block, &facts).unwrap();
+        let store = || {
+            segments.store_supplement(&block, &facts, b"left out").unwrap();
+            segments.store(&block, &facts, BYTES).unwrap();
+        };
+        assert_eq!(stored(), None);
+        store();
+        assert_eq!(stored().unwrap(), &b"left out"[..]);
+        assert!(names(&folder).contains(&format!("1-5-replica-{}.supplement", block.hash)));
+        segments.name_unproved(&block, &facts, Unproved::Refused).unwrap();
+        assert!(stored().is_some());
+        store();
+        segments.name_proved(&block, &facts, B256::ZERO).unwrap();
+        assert_eq!(stored(), None);
+        store();
+        segments.name_unproved(&block, &facts, Unproved::Skipped).unwrap();
+        assert_eq!(stored(), None);
     }
 
     #[test]

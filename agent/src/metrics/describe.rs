@@ -65,6 +65,10 @@ fn proofs() {
         "agent_proof_executed_total",
         "Blocks proved, by how much of them was executed before: whole, part or none"
     );
+    describe_counter!(
+        "agent_supplements_refused_total",
+        "Supplements that do not fit their block, which was judged without"
+    );
     describe_counter!("agent_proof_reverted_total", "Proofs that were mined and reverted");
     describe_counter!(
         "agent_proof_skipped_total",

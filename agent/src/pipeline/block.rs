@@ -11,6 +11,7 @@ use crate::{
     prepare::Defect,
     source::EntryId,
 };
+use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A block in work.
@@ -24,6 +25,8 @@ pub(super) struct OpenBlock {
     pub(super) judging: Option<InJudgement>,
     /// The segment's bytes with the memory they occupy, until they are pinned. After a restart they are read from disk.
     pub(super) content: Option<(Content, OwnedSemaphorePermit)>,
+    /// What the segment's format leaves out of the block, until it is stored beside the segment.
+    pub(super) supplement: Option<Bytes>,
 }
 
 /// A message on its way to a verdict.

@@ -17,8 +17,9 @@ use crate::{
     pin::Content,
     prepare::{self, Decoded, Defect, MessageChecks, Prepared, Rejection},
     segments::SegmentError,
-    source::{DeadLetter, Deliveries, Delivery, Payload, SourceError},
+    source::{DeadLetter, Deliveries, Delivery, SourceError},
 };
+use bytes::Bytes;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -39,10 +40,9 @@ impl Pipeline {
             let Some(delivery) = deliveries.next().await? else { return Ok(()) };
             failpoint::hit("after_receive");
             let watched = self.suspects.watch(&delivery.entry);
-            let payload = delivery.payload.as_ref().map_or(0, Payload::len);
             let bytes = match watched.is_alone() {
                 true => self.bytes.take_all().await,
-                false => self.bytes.take(payload, self.decoded_len(&delivery)).await,
+                false => self.bytes.take(delivery.len(), self.decoded_len(&delivery)).await,
             };
             let judging = InJudgement { watched, _judging: judging };
             self.spawn(self.clone().receive(delivery, Room { slot, bytes, judging }));
@@ -70,7 +70,8 @@ impl Pipeline {
             };
             let slot = self.slot().await;
             if self.works.resume(key, &record.entries) {
-                let block = OpenBlock { key, record, slot, judging, content: None };
+                let block =
+                    OpenBlock { key, record, slot, judging, content: None, supplement: None };
                 self.spawn(self.clone().finish(block));
             }
         }
@@ -180,7 +181,8 @@ impl Pipeline {
         let Room { slot, bytes, judging } = room;
         drop(bytes);
         let judging = Some(judging);
-        self.finish(OpenBlock { key, record, slot, judging, content: None }).await;
+        let (content, supplement) = (None, None);
+        self.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }
 
     /// A block that was dealt with before.
@@ -225,18 +227,20 @@ impl Pipeline {
             Ok(prepared) => prepared,
             Err(rejection) => return self.reject(key, block, &delivery, &rejection).await,
         };
+        let supplement = delivery.supplement.clone();
         drop(delivery);
         failpoint::hit("after_prepare");
         let Prepared { bytes: segment, cid, facts } = prepared;
         // The message is gone, and what was made of it is all that remains.
-        self.bytes.shrink(&mut bytes, segment.len());
+        let kept = segment.len().saturating_add(supplement.as_ref().map_or(0, Bytes::len));
+        self.bytes.shrink(&mut bytes, kept);
         tracing::info!("---> Processing {} <---", facts.name);
         let record = record.at(Stage::Encoded { segment: facts });
         self.services.journal.note(key, &record);
         self.works.reached(&key, record.stage.as_str());
         let content = Some((Content { bytes: segment, cid }, bytes));
         let judging = Some(judging);
-        self.finish(OpenBlock { key, record, slot, judging, content }).await;
+        self.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }
 
     /// A message that turned out to contradict itself after work on it began.
@@ -284,7 +288,10 @@ impl Pipeline {
             block.number
         );
         let kept = match &delivery.payload {
-            Some(payload) => self.services.unselected.keep(&block, key.kind, payload).await,
+            Some(payload) => {
+                let supplement = delivery.supplement.as_ref();
+                self.services.unselected.keep(&block, key.kind, payload, supplement).await
+            }
             None => Ok(()),
         };
         if let Err(error) = &kept {
@@ -312,6 +319,7 @@ impl Pipeline {
             hash: delivery.hash.clone(),
             reason: reason.to_owned(),
             payload,
+            supplement: delivery.supplement.clone(),
         };
         if self.send_to_dead_letters(&letter).await == Settled::Refused {
             self.services.settlement.release(&delivery.entry);

@@ -60,9 +60,12 @@ impl Pipeline {
         segment: SegmentFacts,
         reason: String,
     ) -> Step<Stage> {
-        let payload = match suspects::is_given_up(&reason) {
-            true => None,
-            false => self.payload_again(block, &segment).await,
+        let (payload, supplement) = match suspects::is_given_up(&reason) {
+            true => (None, None),
+            false => (
+                self.payload_again(block, &segment).await,
+                self.supplement_again(block, &segment).await,
+            ),
         };
         let joined = self.works.take_joined(&block.key);
         for entry in block.record.entries.clone().iter().chain(&joined) {
@@ -71,6 +74,7 @@ impl Pipeline {
                 hash: Some(block.key.hash.to_string()),
                 reason: reason.clone(),
                 payload: payload.clone(),
+                supplement: supplement.clone(),
             };
             match self.send_to_dead_letters(&letter).await {
                 Settled::Done => {}
@@ -93,6 +97,13 @@ impl Pipeline {
             Some(snappy::compress(&rlp).ok()?.into())
         };
         self.compute(run).await.ok().flatten()
+    }
+
+    /// What came with the message, for the dead letters.
+    async fn supplement_again(&self, block: &OpenBlock, segment: &SegmentFacts) -> Option<Bytes> {
+        let folder = self.services.segments.clone();
+        let (id, facts) = (block.record.block, segment.clone());
+        self.on_disk(move || folder.read_supplement(&id, &facts)).await.ok().flatten()
     }
 
     async fn rename_unproved(

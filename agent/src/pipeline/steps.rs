@@ -16,6 +16,7 @@ use crate::{
     pin::Content,
     proof::{Attempt, AttemptLog, AttemptLogError, Outlook, ProofOutcome},
     retry::GivenUp,
+    segments::SegmentError,
 };
 use async_trait::async_trait;
 use bsp_codec::dag;
@@ -24,14 +25,22 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
 impl Pipeline {
-    pub(super) async fn store(&self, block: &OpenBlock, segment: SegmentFacts) -> Step<Stage> {
+    /// Stores a segment, and before it what its format leaves out.
+    pub(super) async fn store(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
+        let supplement = block.supplement.take();
         let Some((content, _)) = &block.content else { return Err(Unfinished::Stopped) };
         self.retry(AlarmKind::StoreFailing)
             .until_done(format!("storing {}", segment.name), || {
                 let folder = self.services.segments.clone();
                 let (id, segment, bytes) =
                     (block.record.block, segment.clone(), content.bytes.clone());
-                self.on_disk(move || folder.store(&id, &segment, &bytes))
+                let supplement = supplement.clone();
+                self.on_disk(move || {
+                    if let Some(supplement) = supplement {
+                        folder.store_supplement(&id, &segment, &supplement)?;
+                    }
+                    folder.store(&id, &segment, &bytes)
+                })
             })
             .await
             .map_err(|given_up| not_done(AlarmKind::StoreFailing, given_up))?;
@@ -147,8 +156,11 @@ impl Pipeline {
         };
         let (folder, rules) = (self.services.segments.clone(), Arc::clone(&self.rules));
         let (id, facts) = (block.record.block, segment.clone());
-        let run =
-            move || folder.read(&id, &facts).map(|bytes| verification::execute(&bytes, &rules));
+        let run = move || {
+            let bytes = folder.read(&id, &facts)?;
+            let supplement = folder.read_supplement(&id, &facts)?;
+            Ok::<_, SegmentError>(verification::execute(&bytes, supplement.as_deref(), &rules))
+        };
         let executed = self.compute_watched(watched, run).await?;
         executed.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
     }

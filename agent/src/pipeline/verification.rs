@@ -5,7 +5,7 @@ use crate::journal::Verification;
 use bsp_capture::{
     CheckName, CheckResult, Executed, Outcome, Verdict, VerifyOptions, verify_segment,
 };
-use bsp_codec::avro;
+use bsp_codec::{Segment, avro, supplement::Supplement};
 
 /// Why a segment is not proved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +18,12 @@ pub enum NotVerified {
     Unknown(String),
 }
 
-/// Executes a stored segment on its own read lists.
-pub(super) fn execute(bytes: &[u8], rules: &Rules) -> Result<Verification, NotVerified> {
+/// Executes a stored segment on its own read lists, and on what came with it that its format leaves out.
+pub(super) fn execute(
+    bytes: &[u8],
+    supplement: Option<&[u8]>,
+    rules: &Rules,
+) -> Result<Verification, NotVerified> {
     let segment = avro::decode_segment(bytes)
         .map_err(|error| NotVerified::Refused(format!("the stored file can't be read: {error}")))?;
     let network = segment.replica.network_id;
@@ -28,7 +32,7 @@ pub(super) fn execute(bytes: &[u8], rules: &Rules) -> Result<Verification, NotVe
     }
     let spec = rules.of_network(network);
     let options = VerifyOptions { spec: spec.as_deref(), ..Default::default() };
-    let verdict = verify_segment(&segment, bytes, options);
+    let verdict = judge(&segment, bytes, supplement, options);
     match verdict.outcome() {
         Outcome::Ok => Ok(Verification::Executed),
         Outcome::Impossible => {
@@ -44,6 +48,38 @@ pub(super) fn execute(bytes: &[u8], rules: &Rules) -> Result<Verification, NotVe
         }
         Outcome::Failed => Err(NotVerified::Refused(first_failure(&verdict))),
     }
+}
+
+/// The verdict on a segment with its supplement. A supplement is as good as its sender: one that does not fit speaks
+/// against itself, and not against the segment, which is what is proved. So it is judged without then.
+fn judge(
+    segment: &Segment,
+    bytes: &[u8],
+    supplement: Option<&[u8]>,
+    options: VerifyOptions<'_>,
+) -> Verdict {
+    let without = || verify_segment(segment, bytes, options);
+    let Some(supplement) = supplement else { return without() };
+    let reason = match Supplement::decode(supplement) {
+        Err(error) => error.to_string(),
+        Ok(supplement) => {
+            let options = VerifyOptions { supplement: Some(&supplement), ..options };
+            let verdict = verify_segment(segment, bytes, options);
+            if verdict.outcome() != Outcome::Failed {
+                return verdict;
+            }
+            first_failure(&verdict)
+        }
+    };
+    let verdict = without();
+    if verdict.outcome() != Outcome::Failed {
+        metrics::counter!("agent_supplements_refused_total").increment(1);
+        let name = segment.replica.segment_name();
+        tracing::warn!(
+            "The supplement of {name} does not fit its block, which is judged without: {reason}"
+        );
+    }
+    verdict
 }
 
 fn why_no_more(verdict: &Verdict) -> &str {

@@ -12,6 +12,7 @@ fn delivery(message: &Message) -> Delivery {
         entry: EntryId("1-0".to_owned()),
         hash: message.hash.as_ref().map(|hash| String::from_utf8_lossy(hash).into()),
         payload: message.data.clone().map(|data| Payload::Snappy(data.into())),
+        supplement: None,
         deliveries: 1,
     }
 }
@@ -102,6 +103,7 @@ fn read_newer(hash: B256, rlp: Vec<u8>) -> Rejection {
         entry: EntryId(String::new()),
         hash: Some(hash.to_string()),
         payload: Some(Payload::Rlp(rlp.into())),
+        supplement: None,
         deliveries: 1,
     };
     Decoded::read(&delivery, LIMITS).unwrap_err()
@@ -155,6 +157,7 @@ proptest! {
             entry: EntryId(String::new()),
             hash,
             payload: Some(payload),
+            supplement: None,
             deliveries: 1,
         };
         prop_assert!(Decoded::read(&delivery, LIMITS).is_err());
@@ -170,6 +173,7 @@ proptest! {
             entry: EntryId(String::new()),
             hash: Some(replica.hash.to_string()),
             payload: Some(Payload::Rlp(rlp.into())),
+            supplement: None,
             deliveries: 1,
         };
         // What a header commits to can't be changed unseen. The read lists can, until they are executed on.

@@ -1,4 +1,4 @@
-//! Dead letters in a folder, two files for each: the payload and what is wrong with it. Those of sources that are folders,
+//! Dead letters in a folder, two files for each: the payload and what is wrong with it, and a third if it has a supplement. Those of sources that are folders,
 //! and those of a stream whose server can't take them.
 
 use super::DeadLetter;
@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`, for an entry of a stream with the
-/// stream's name and an underscore before that.
+/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`, and `a_1.supplement` if there is one;
+/// for an entry of a stream with the stream's name and an underscore before that.
 #[derive(Debug, Clone)]
 pub(super) struct DeadLetterFolder(PathBuf);
 
@@ -87,6 +87,9 @@ impl DeadLetterFolder {
         if let Some((mut payload, name)) = payload.zip(payload_file.as_ref()) {
             write_file(&self.0.join(name), &mut payload)?;
         }
+        if let Some(supplement) = &letter.supplement {
+            write_file(&self.0.join(format!("{stem}.supplement")), &mut &supplement[..])?;
+        }
         let description = Description { letter, origin, buried_ms: now_ms(), payload_file };
         let json = serde_json::to_vec_pretty(&description)?;
         write_file(&self.0.join(format!("{stem}.json")), &mut &json[..])
@@ -143,6 +146,7 @@ mod tests {
             hash: Some("0xab".to_owned()),
             reason: "not RLP".to_owned(),
             payload: payload.map(Bytes::from_static),
+            supplement: None,
         }
     }
 
@@ -165,7 +169,19 @@ mod tests {
         assert_eq!(described["entry"], "sess-1-chunk-2.rlp:77");
         assert_eq!((&described["hash"], &described["reason"]), (&"0xab".into(), &"not RLP".into()));
         assert_eq!(described["payload_file"], "sess-1-chunk-2.rlp_77.bin");
+        assert!(!folder.join("sess-1-chunk-2.rlp_77.supplement").exists());
         assert_eq!(description(&folder, ".._evil_name.json")["payload_file"], Value::Null);
+    }
+
+    #[test]
+    fn a_supplement_lies_beside_its_letter() {
+        let scratch = tempfile::tempdir().unwrap();
+        let supplement = Some(Bytes::from_static(b"what is left out"));
+        let letter = DeadLetter { supplement, ..letter("x:6", Some(b"bytes")) };
+        let letters = DeadLetterFolder::new(scratch.path().to_owned());
+        letters.keep(&letter).unwrap();
+        assert_eq!(fs::read(scratch.path().join("x_6.supplement")).unwrap(), b"what is left out");
+        assert_eq!(letters.count().unwrap(), 1);
     }
 
     #[test]

@@ -170,7 +170,13 @@ mod tests {
             if self.next < self.count {
                 let entry = EntryId(format!("{}:{}", self.name, self.next));
                 self.next += 1;
-                return Ok(Some(Delivery { entry, hash: None, payload: None, deliveries: 1 }));
+                return Ok(Some(Delivery {
+                    entry,
+                    hash: None,
+                    payload: None,
+                    supplement: None,
+                    deliveries: 1,
+                }));
             }
             match self.then {
                 Then::End => Ok(None),
@@ -279,8 +285,13 @@ mod tests {
         let merged = merge(vec![a, b], &Alarms::default()).settlement;
         let entry = |text: &str| EntryId(text.to_owned());
         merged.acknowledge(&entry("a:1")).await.unwrap();
-        let letter =
-            DeadLetter { entry: entry("b:1"), hash: None, reason: String::new(), payload: None };
+        let letter = DeadLetter {
+            entry: entry("b:1"),
+            hash: None,
+            reason: String::new(),
+            payload: None,
+            supplement: None,
+        };
         merged.bury(&letter).await.unwrap();
         merged.release(&entry("b:2"));
         at_b.released.notified().await;

@@ -42,9 +42,24 @@ pub struct Delivery {
     pub hash: Option<String>,
     /// The entry's payload, if there is such a field.
     pub payload: Option<Payload>,
+    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if the source has it.
+    pub supplement: Option<Bytes>,
     /// How often the entry was delivered to any consumer, this time included, where the source knows: since it was last
     /// released, and without reads that failed.
     pub deliveries: u64,
+}
+
+impl Delivery {
+    /// How many bytes it holds: payload and supplement.
+    pub fn len(&self) -> usize {
+        let payload = self.payload.as_ref().map_or(0, Payload::len);
+        payload.saturating_add(self.supplement.as_ref().map_or(0, Bytes::len))
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A replica, as its source holds it.
@@ -94,6 +109,9 @@ pub struct DeadLetter {
     /// The payload, if any, [as a stream's entry has it](Payload::to_snappy).
     #[serde(skip)]
     pub payload: Option<Bytes>,
+    /// The [supplement](Delivery::supplement), if any.
+    #[serde(skip)]
+    pub supplement: Option<Bytes>,
 }
 
 /// A source that can't go on without the operator. What may pass by itself (a lost connection, a server that loads its

@@ -15,13 +15,14 @@ fn letter_of(delivery: &Delivery, reason: &str) -> DeadLetter {
         hash: delivery.hash.clone(),
         reason: reason.to_owned(),
         payload: delivery.payload.as_ref().map(|payload| payload.to_snappy().unwrap()),
+        supplement: delivery.supplement.clone(),
     }
 }
 
 #[tokio::test]
 async fn a_buried_entry_can_be_seen_tried_again_and_dropped() {
     let Some(mut fixture) = Fixture::start().await else { return };
-    fixture.add(&[b"hash", b"0xaa", b"data", b"\x00\xff"]).await;
+    fixture.add(&[b"hash", b"0xaa", b"data", b"\x00\xff", b"supplement", b"\x01\xff"]).await;
     fixture.add(&[b"x", b"y"]).await;
     let mut source = fixture.source("one").await;
     let (first, empty) = (next(&mut source).await, next(&mut source).await);
@@ -38,12 +39,14 @@ async fn a_buried_entry_can_be_seen_tried_again_and_dropped() {
     assert!(letters.iter().all(|letter| letter.payload.is_none() && letter.group == "group"));
     let shown = dead.show(&letters[0].id).await.unwrap();
     assert_eq!(shown.payload.as_deref(), Some(&b"\x00\xff"[..]));
+    assert_eq!(shown.supplement.as_deref(), Some(&b"\x01\xff"[..]));
     assert_eq!(shown.reason, "not snappy");
 
     dead.retry(&letters[0].id).await.unwrap();
     let again = next(&mut source).await;
     assert_ne!(again.entry, first.entry);
     assert_eq!((again.hash, again.payload), (first.hash, first.payload));
+    assert!(first.supplement.is_some() && again.supplement == first.supplement);
     assert!(matches!(dead.retry(&letters[1].id).await, Err(DeadError::Empty(_))));
     dead.discard(&letters[1].id).await.unwrap();
     assert!(matches!(dead.discard(&letters[1].id).await, Err(DeadError::NoSuchLetter(_))));

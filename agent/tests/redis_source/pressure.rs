@@ -53,6 +53,7 @@ fn letter_of(delivery: &Delivery) -> DeadLetter {
         hash: delivery.hash.clone(),
         reason: "not snappy".to_owned(),
         payload: delivery.payload.as_ref().map(|payload| payload.to_snappy().unwrap()),
+        supplement: delivery.supplement.clone(),
     }
 }
 

@@ -41,6 +41,7 @@ async fn use_it(source: &mut Source, url: &RedisUrl, ca_file: Option<&Path>) {
         hash: first.hash,
         reason: "bad".to_owned(),
         payload: None,
+        supplement: None,
     };
     source.settlement.bury(&letter).await.unwrap();
     let mut dead = DeadLetters::open(url, ca_file).await.unwrap();

@@ -56,8 +56,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// producer does; the agent takes it, stores its AVRO segment, pins it, re-executes it from the stored file, and puts its
 /// proof on record. Nothing has to be installed: chunk files stand in for Redis, a folder for the pinner, and a ledger for
 /// the proof chain. The same seed gives the same chain and the same segments, byte for byte.
-/// The network's format leaves EIP-7702 authorization lists out, so the agent can't re-execute the blocks that have some:
-/// their lists lie beside, for `bsp verify --authorizations`.
+/// The network's format leaves EIP-7702 authorization lists out. They are delivered beside the replicas, so that the agent can
+/// re-execute every block, and are kept for `bsp verify --authorizations`.
 ///
 /// A line is printed when the agent is done with a block. Another run in the same folder makes the same blocks; those
 /// that were proved are not delivered again, wherever their proofs went. It fails if a block is not proved, or if an alarm of the agent's lasts for a

@@ -6,6 +6,7 @@
 
 pub mod dag;
 pub mod disk;
+pub mod executions;
 pub mod fed;
 pub mod proofs;
 pub mod segment;

@@ -5,7 +5,7 @@ use crate::{
     messages::{Message, dev::DevBlocks, poison, unknown_fork},
     scene::Scene,
 };
-use bsp_codec::Replica;
+use bsp_codec::{Replica, supplement::Supplement};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{collections::BTreeMap, sync::mpsc, thread};
@@ -16,7 +16,7 @@ const AHEAD: usize = 32;
 /// Feeds a scene.
 #[derive(Debug)]
 pub struct Feeder {
-    blocks: mpsc::Receiver<eyre::Result<Replica>>,
+    blocks: mpsc::Receiver<eyre::Result<(Replica, Option<Supplement>)>>,
     dice: ChaCha8Rng,
     poison: Vec<poison::Poison>,
     fed: BTreeMap<&'static str, u64>,
@@ -38,7 +38,7 @@ impl Feeder {
         let mut chain = DevBlocks::new(seed)?;
         let (sender, blocks) = mpsc::sync_channel(AHEAD);
         // Ends with the receiver.
-        thread::spawn(move || while sender.send(chain.next_replica()).is_ok() {});
+        thread::spawn(move || while sender.send(chain.next_supplemented()).is_ok() {});
         Ok(Self {
             blocks,
             dice: ChaCha8Rng::seed_from_u64(seed),
@@ -90,11 +90,11 @@ impl Feeder {
     /// Where the dev chain makes no block or Redis does not take one.
     pub async fn feed_unknown_fork(&mut self, scene: &mut Scene, count: usize) -> eyre::Result<()> {
         for _ in 0..count {
-            let message = Message::of(&self.blocks.recv()??)?;
+            let message = self.next_message()?.1;
             self.push(scene, "block", &message).await?;
         }
         for _ in 0..count {
-            let message = unknown_fork::message(&self.blocks.recv()??)?;
+            let message = unknown_fork::message(&self.blocks.recv()??.0)?;
             self.push(scene, "block of an unknown fork", &message).await?;
         }
         Ok(())
@@ -112,8 +112,7 @@ impl Feeder {
             let message = self.poison[at].message.clone();
             return self.push(scene, kind, &message).await;
         }
-        let replica = self.blocks.recv()??;
-        let mut message = Message::of(&replica)?;
+        let (replica, mut message) = self.next_message()?;
         if kind == "block of a closed session"
             && let Some(chain) = &scene.chain
         {
@@ -125,6 +124,20 @@ impl Feeder {
             self.push(scene, kind, &message).await?;
         }
         Ok(())
+    }
+
+    /// The next block, now and then as bsp-geth writes it, without what the format leaves out, or with something else in
+    /// the place of that.
+    fn next_message(&mut self) -> eyre::Result<(Replica, Message)> {
+        let (replica, supplement) = self.blocks.recv()??;
+        let supplement = match self.dice.random_range(0..10) {
+            0 => None,
+            1 => Some(self.dice.random::<[u8; 9]>().to_vec()),
+            2 => Some(Supplement::default().encode()),
+            _ => supplement.map(|supplement| supplement.encode()),
+        };
+        let message = Message::of(&replica)?.with_supplement(supplement);
+        Ok((replica, message))
     }
 
     async fn push(

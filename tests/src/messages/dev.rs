@@ -4,6 +4,7 @@ use bsp_capture::{BlockParts, ChainSpec, capture_with_changes};
 use bsp_codec::{
     Profile, Replica, ReplicaKind,
     convert::{SourceBlock, export_block},
+    supplement::Supplement,
 };
 use bsp_devchain::{DevBlock, DevChain, DevConfig, Executed};
 use std::{
@@ -86,6 +87,19 @@ impl DevBlocks {
     ///
     /// As [`Self::next_replica`].
     pub fn next_block(&mut self) -> eyre::Result<(DevBlock, Replica)> {
+        self.make().map(|(block, replica, _)| (block, replica))
+    }
+
+    /// Executes the next block, and exports it beside what its replica leaves out, if anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_replica`].
+    pub fn next_supplemented(&mut self) -> eyre::Result<(Replica, Option<Supplement>)> {
+        self.make().map(|(_, replica, supplement)| (replica, supplement))
+    }
+
+    fn make(&mut self) -> eyre::Result<(DevBlock, Replica, Option<Supplement>)> {
         let candidate = self.chain.next_candidate()?;
         let parts = BlockParts {
             header: &candidate.header,
@@ -112,9 +126,11 @@ impl DevBlocks {
             senders: &sealed.senders,
             receipts: &captured.receipts,
         };
+        let (hash, codes) = (block.header.hash_slow(), captured.reads.code_sizes());
+        let supplement = Supplement::of_block(hash, block.transactions, codes);
         let kind = ReplicaKind::Replica;
         let replica = export_block(&block, captured.reads.lists, kind, Profile::Network)?;
-        Ok((sealed, replica))
+        Ok((sealed, replica, (!supplement.is_empty()).then_some(supplement)))
     }
 
     /// The next block that executes on nothing but what the network exports: without EIP-7702 authorizations, and with

@@ -1,4 +1,4 @@
-//! Stream entries to feed: a block replica as bsp-geth v2.2.0 puts it there, and what should not be there.
+//! Stream entries to feed: a block replica as bsp-geth v2.2.0 and bsp-reth put it there, and what should not be there.
 
 pub mod dev;
 pub mod mainnet;
@@ -17,6 +17,8 @@ pub struct Message {
     pub hash: Option<Vec<u8>>,
     /// The `data` field, if there is to be one.
     pub data: Option<Vec<u8>>,
+    /// The `supplement` field, if there is to be one.
+    pub supplement: Option<Vec<u8>>,
     /// What has to become of it.
     pub expect: Expect,
 }
@@ -31,8 +33,15 @@ impl Message {
         Ok(Self {
             hash: Some(replica.hash.to_string().into_bytes()),
             data: Some(snappy::compress(&rlp::encode_replica(replica, Profile::Network)?)?),
+            supplement: None,
             expect: Expect::Proved(block_of(replica)),
         })
+    }
+
+    /// The same with what the replica leaves out, as bsp-reth adds it.
+    #[must_use]
+    pub fn with_supplement(self, supplement: Option<Vec<u8>>) -> Self {
+        Self { supplement, ..self }
     }
 
     /// The same with another expectation.
@@ -60,6 +69,9 @@ impl Message {
         }
         if let Some(data) = &self.data {
             command.arg("data").arg(data.as_slice());
+        }
+        if let Some(supplement) = &self.supplement {
+            command.arg("supplement").arg(supplement.as_slice());
         }
         if self.hash.is_none() && self.data.is_none() {
             // An entry can't be without fields.

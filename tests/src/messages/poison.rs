@@ -47,7 +47,7 @@ fn bad_fields(good: &Replica) -> eyre::Result<Vec<Poison>> {
     let other_hash = B256::repeat_byte(0xab).to_string().into_bytes();
     let of = |name, hash: Option<Vec<u8>>, data: Option<Vec<u8>>| Poison {
         name,
-        message: Message { hash, data, expect: Expect::Poison },
+        message: Message { hash, data, supplement: None, expect: Expect::Poison },
     };
     let (hash, data) = (message.hash, message.data);
     Ok(vec![
@@ -66,7 +66,12 @@ fn bad_bytes(good: &Replica) -> eyre::Result<Vec<Poison>> {
     let hash = message.hash;
     let of = |name, data: Vec<u8>| Poison {
         name,
-        message: Message { hash: hash.clone(), data: Some(data), expect: Expect::Poison },
+        message: Message {
+            hash: hash.clone(),
+            data: Some(data),
+            supplement: None,
+            expect: Expect::Poison,
+        },
     };
     let data = message.data.unwrap_or_default();
     let rlp = rlp::encode_replica(good, Profile::Network)?;

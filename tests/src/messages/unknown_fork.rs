@@ -27,6 +27,7 @@ pub fn message(replica: &Replica) -> eyre::Result<Message> {
     Ok(Message {
         hash: Some(hash.to_string().into_bytes()),
         data: Some(snappy::compress(&list(&items.concat()))?),
+        supplement: None,
         expect: match known.expect {
             Expect::Proved(mut block) => {
                 block.hash = hash;

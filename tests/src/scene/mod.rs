@@ -8,7 +8,7 @@ use crate::{
     agent::AgentCommand,
     audit::{
         AgentFolders, Audit, BlockRef, Expect, FedEntry, Pins, ProofBook, Report, StreamName,
-        skips, watch::Watcher,
+        executions, skips, watch::Watcher,
     },
     contract::ProofContract,
     messages::{Message, dev::write_genesis},
@@ -21,8 +21,16 @@ use crate::{
     },
     wait::wait_for,
 };
+use alloy_primitives::B256;
 use redis::aio::MultiplexedConnection;
-use std::{collections::HashMap, fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// A proof chain with its contract.
@@ -271,6 +279,15 @@ impl Scene {
             audit.add_seen(watcher.finish().await?, &mut report);
         }
         Ok(report)
+    }
+
+    /// The blocks that an agent has proved after it had executed all of them, by its journal. The agent must have ended.
+    ///
+    /// # Errors
+    ///
+    /// Where the journal can't be read.
+    pub fn executed_whole(&self, name: &str) -> eyre::Result<HashSet<B256>> {
+        executions::whole(&self.journal_of(name)?)
     }
 
     /// What `bsp journal --json` prints of an agent's journal, nothing if there is none.

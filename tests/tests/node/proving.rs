@@ -51,6 +51,9 @@ async fn every_block_is_specimened_provable_from_its_own_bytes_and_proved() {
     node.stop().await.unwrap();
 
     prove(&mut scene).await;
+    // With the lists beside its entries, those of EIP-7702 too.
+    let whole = scene.executed_whole("agent").unwrap();
+    assert_eq!(whole, canonical.iter().copied().collect());
     let reexecuted = reexecute(&scene.folders_of("agent"), driver.known()).unwrap();
     assert!(reexecuted.fully > 0 && reexecuted.with_authorizations > 0, "{reexecuted:?}");
     assert_eq!(reexecuted.fully + reexecuted.with_authorizations, canonical.len());

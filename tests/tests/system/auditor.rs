@@ -191,8 +191,12 @@ async fn poison_has_to_be_with_the_dead_letters_and_nothing_else() {
     }
     let mut scene = scene().await;
     let mut blocks = DevBlocks::new(5).unwrap();
-    let poison =
-        |data: &[u8]| Message { hash: None, data: Some(data.to_vec()), expect: Expect::Poison };
+    let poison = |data: &[u8]| Message {
+        hash: None,
+        data: Some(data.to_vec()),
+        supplement: None,
+        expect: Expect::Poison,
+    };
     for data in [&b"buried"[..], b"forgotten", b"changed"] {
         scene.push(&poison(data)).await.unwrap();
     }

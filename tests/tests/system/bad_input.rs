@@ -21,6 +21,7 @@ async fn bad_entries_are_buried_and_good_ones_between_them_proved() {
         message: Message {
             hash: Some(variant(&base, 1).hash.to_string().into_bytes()),
             data: Some((0..=MAX_MESSAGE_BYTES).map(|at| (at * at / 7) as u8).collect()),
+            supplement: None,
             expect: Expect::Poison,
         },
     });

@@ -9,3 +9,4 @@ mod mainnet;
 mod outages;
 mod run;
 mod shutdown;
+mod supplements;

@@ -217,6 +217,7 @@ pub(super) fn delivery(id: &str, replica: &Replica) -> Delivery {
         entry: EntryId(id.to_owned()),
         hash: Some(replica.hash.to_string()),
         payload: Some(Payload::Snappy(snappy::compress(&rlp).unwrap().into())),
+        supplement: None,
         deliveries: 1,
     }
 }

@@ -2,6 +2,7 @@
 
 mod fakes;
 mod refusals;
+mod supplements;
 
 use crate::{
     alarm::AlarmKind,
@@ -61,29 +62,6 @@ async fn a_block_is_stored_and_pinned_before_it_is_proved_and_proved_before_it_i
     assert_eq!(events[0], format!("pin {}", segment.cid));
 }
 
-/// A block with an EIP-7702 transaction behind another one, whose list the format leaves out.
-fn incomplete() -> (Replica, usize) {
-    let mut blocks = DevBlocks::new(7).unwrap();
-    std::iter::repeat_with(|| blocks.next_replica().unwrap())
-        .find_map(|replica| {
-            let first = replica.transactions.iter().position(|tx| tx.tx_type == 4)?;
-            (first > 0).then_some((replica, first))
-        })
-        .unwrap()
-}
-
-#[tokio::test]
-async fn a_block_that_the_format_leaves_incomplete_is_executed_in_part_and_that_is_told() {
-    let world = World::new();
-    let (replica, first) = incomplete();
-    let journal = world.run(vec![delivery("1-0", &replica)]).await;
-    let Some(Stage::Acknowledged { verification, .. }) = stage(&journal, &replica) else {
-        panic!("{:?}", stage(&journal, &replica));
-    };
-    let of = replica.transactions.len();
-    assert_eq!(verification, Verification::ExecutedInPart { transactions: first, of });
-}
-
 /// As bsp-geth v2.3.0 writes them: blocks of every kind with empty read lists.
 #[tokio::test]
 async fn a_block_without_its_read_lists_is_never_proved() {
@@ -91,7 +69,7 @@ async fn a_block_without_its_read_lists_is_never_proved() {
         replicas(40).into_iter().partition(|replica| replica.transactions.is_empty());
     emptied.truncate(4);
     emptied.extend(idle.into_iter().take(2));
-    emptied.push(incomplete().0);
+    emptied.push(supplements::incomplete().replica);
     for replica in &mut emptied {
         replica.state = Default::default();
     }
@@ -140,6 +118,7 @@ async fn poison_goes_to_the_dead_letters_and_the_line_moves_on() {
             entry: crate::source::EntryId(poison.name.to_owned()),
             hash: poison.message.hash.as_ref().map(|hash| String::from_utf8_lossy(hash).into()),
             payload: poison.message.data.clone().map(|data| Payload::Snappy(data.into())),
+            supplement: None,
             deliveries: 1,
         })
         .collect();

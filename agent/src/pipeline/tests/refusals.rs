@@ -23,6 +23,7 @@ fn of_a_newer_fork(entry: &str, replica: &Replica) -> Delivery {
         entry: EntryId(entry.to_owned()),
         hash: Some(hash.to_string()),
         payload: Some(Payload::Rlp(rlp.into())),
+        supplement: None,
         deliveries: 1,
     }
 }
@@ -32,6 +33,7 @@ fn garbage(id: usize) -> Delivery {
         entry: EntryId(format!("garbage-{id}")),
         hash: Some(format!("0x{}", "11".repeat(32))),
         payload: Some(Payload::Rlp(vec![0xc1, id as u8].into())),
+        supplement: None,
         deliveries: 1,
     }
 }

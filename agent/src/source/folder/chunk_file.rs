@@ -1,6 +1,9 @@
-//! Following one chunk's file while it may still grow.
+//! Following one chunk's file, or the one beside it with the supplements, while it may still grow.
 
-use bsp_codec::chunk::{ChunkError, ChunkName, ChunkStream, LocatedRecord};
+use bsp_codec::{
+    chunk::{ChunkError, ChunkName, ChunkStream, LocatedRecord},
+    supplement,
+};
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -45,7 +48,21 @@ impl ChunkFile {
         offset: u64,
         max_replica_bytes: usize,
     ) -> io::Result<Self> {
-        let mut file = File::open(folder.join(name.to_string()))?;
+        Self::open_path(&folder.join(name.to_string()), name, offset, max_replica_bytes)
+    }
+
+    /// Opens the file with the chunk's supplements, which has the form of a chunk.
+    pub(super) fn open_supplements(folder: &Path, name: ChunkName) -> io::Result<Self> {
+        Self::open_path(&folder.join(name.supplements()), name, 0, supplement::MAX_BYTES)
+    }
+
+    fn open_path(
+        path: &Path,
+        name: ChunkName,
+        offset: u64,
+        max_replica_bytes: usize,
+    ) -> io::Result<Self> {
+        let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         let stream = stream_at(offset, max_replica_bytes);
         let piece = vec![0; PIECE];

@@ -4,7 +4,8 @@
 //! grows. The producer closes a chunk before it opens the next, so a chunk has all of its records as soon as there is
 //! another. Until then a part of a
 //! record at its end is a record that is still being written; after that it is one that never will be, and
-//! goes to the dead letters, as does everything behind a damaged place.
+//! goes to the dead letters, as does everything behind a damaged place. What the format leaves out of a chunk's blocks is
+//! taken from the file beside the chunk, where there is one.
 //!
 //! # State
 //!
@@ -21,6 +22,7 @@ mod positions;
 mod reader;
 mod settlement;
 mod state_lock;
+mod supplements;
 #[cfg(test)]
 mod tests;
 

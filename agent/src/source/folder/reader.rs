@@ -5,6 +5,7 @@ use super::{
     entry::Record,
     listing::Listing,
     settlement::Shared,
+    supplements::Supplements,
 };
 use crate::{
     alarm::AlarmKind,
@@ -12,6 +13,7 @@ use crate::{
     source::{DeadLetter, Delivery, Payload, SourceError},
 };
 use bsp_codec::chunk::{ChunkError, ChunkErrorKind, ChunkName, LocatedRecord};
+use bytes::Bytes;
 use std::{
     collections::VecDeque,
     io,
@@ -40,6 +42,7 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct Current {
     file: ChunkFile,
+    supplements: Supplements,
     /// The next chunk was seen before the last look at the file, so it has all of its records.
     complete: bool,
     damage_reported: bool,
@@ -153,7 +156,7 @@ impl Reader {
         }
         let Some(current) = &mut self.current else { return self.begin_next() };
         match current.file.next()? {
-            Next::Record(located) => Ok(self.receive(located)),
+            Next::Record(located) => self.receive(located),
             Next::End if current.complete => self.finish(None),
             Next::End => self.look_further(),
             Next::Damaged(error) => {
@@ -219,16 +222,22 @@ impl Reader {
             file = open(0)?;
         }
         self.waiting.pop_front();
-        self.current = Some(Current { file, complete: false, damage_reported: false });
+        let supplements = Supplements::beside(&self.shared.folder, chunk);
+        self.current = Some(Current { file, supplements, complete: false, damage_reported: false });
         Ok(Step::GoOn)
     }
 
-    fn receive(&self, located: LocatedRecord) -> Step {
-        let Some(current) = &self.current else { return Step::GoOn };
+    fn receive(&mut self, located: LocatedRecord) -> Result<Step, Trouble> {
+        let Some(current) = &mut self.current else { return Ok(Step::GoOn) };
         let record = Record { chunk: current.file.name(), offset: located.offset };
         let end = located.offset + located.len;
         let (wanted, _) = self.shared.change(|positions| positions.read(record, end));
-        if wanted { Step::Deliver(delivery(record, located, 1)) } else { Step::GoOn }
+        if !wanted {
+            return Ok(Step::GoOn);
+        }
+        let supplement = current.supplements.of(located.record.hash);
+        let supplement = supplement.inspect_err(|_| self.shared.release(record))?;
+        Ok(Step::Deliver(delivery(record, located, supplement, 1)))
     }
 
     /// Leaves a chunk behind that has all of its records. What can't be read of it becomes one dead letter: a record that its writer
@@ -258,7 +267,8 @@ impl Reader {
     fn bury_rest(&self, rest: Record, error: &ChunkError, length: u64) -> io::Result<()> {
         let reason =
             format!("the chunk's last {} bytes can't be read: {error}", length - rest.offset);
-        let letter = DeadLetter { entry: rest.id(), hash: None, reason, payload: None };
+        let letter =
+            DeadLetter { entry: rest.id(), hash: None, reason, payload: None, supplement: None };
         let path = self.shared.folder.join(rest.chunk.to_string());
         self.shared.dead.keep_rest(&letter, &path, rest.offset)?;
         let kind = if error.is_torn() { "torn" } else { "damaged" };
@@ -278,11 +288,19 @@ impl Reader {
     fn redeliver(&self, record: Record) -> Result<Step, Trouble> {
         let (folder, max) = (&self.shared.folder, self.max_replica_bytes);
         let read = ChunkFile::open(folder, record.chunk, record.offset, max)
-            .and_then(|mut file| file.next())
+            .and_then(|mut file| {
+                let next = file.next()?;
+                let Next::Record(located) = &next else { return Ok((next, None)) };
+                let supplement =
+                    Supplements::beside(folder, record.chunk).of(located.record.hash)?;
+                Ok((next, supplement))
+            })
             .inspect_err(|_| self.shared.release(record))?;
         match read {
-            Next::Record(located) => Ok(Step::Deliver(delivery(record, located, 2))),
-            other => {
+            (Next::Record(located), supplement) => {
+                Ok(Step::Deliver(delivery(record, located, supplement, 2)))
+            }
+            (other, _) => {
                 let source_name = self.shared.name();
                 let reason =
                     format!("{} was a record, and is not any more: {other:?}", record.id());
@@ -292,8 +310,13 @@ impl Reader {
     }
 }
 
-fn delivery(record: Record, located: LocatedRecord, deliveries: u64) -> Delivery {
+fn delivery(
+    record: Record,
+    located: LocatedRecord,
+    supplement: Option<Bytes>,
+    deliveries: u64,
+) -> Delivery {
     let hash = Some(format!("{:#x}", located.record.hash));
     let payload = Some(Payload::Rlp(located.record.replica_rlp.0));
-    Delivery { entry: record.id(), hash, payload, deliveries }
+    Delivery { entry: record.id(), hash, payload, supplement, deliveries }
 }

@@ -331,13 +331,44 @@ async fn an_entry_that_is_to_be_delivered_again_comes_at_once() {
 }
 
 #[tokio::test]
+async fn a_record_comes_with_its_supplement_again_and_again() {
+    let scene = Scene::new();
+    let mut target = target(&scene);
+    let supplement = Some(Bytes::from_static(b"left out"));
+    let with = |number| Entry { supplement: supplement.clone(), ..entry(number) };
+    target.deliver(&[entry(0), with(1), entry(2)]).await.unwrap();
+    let mut opened = scene.open();
+    let mut come = Vec::new();
+    for _ in 0..3 {
+        come.push(opened.next().await);
+    }
+    let supplements = |come: &[Delivery]| -> Vec<_> {
+        come.iter().map(|delivery| delivery.supplement.clone()).collect()
+    };
+    assert_eq!(supplements(&come), [None, supplement.clone(), None]);
+    opened.source.settlement.redeliver(&come[1].entry);
+    assert_eq!(opened.next().await.supplement, supplement);
+    // The chunk goes on.
+    target.deliver(&[with(3)]).await.unwrap();
+    assert_eq!(opened.next().await.supplement, supplement);
+    drop(opened);
+    let mut opened = scene.open();
+    let mut again = Vec::new();
+    for _ in 0..4 {
+        again.push(opened.next().await);
+    }
+    assert_eq!(supplements(&again), [None, supplement.clone(), None, supplement.clone()]);
+}
+
+#[tokio::test]
 async fn a_buried_entry_is_kept_as_a_stream_would_have_it_and_not_delivered_again() {
     let scene = Scene::new();
     scene.write(chunk(1, 0), &records(0..2));
     let mut opened = scene.open();
     let Delivery { entry, hash, payload, .. } = opened.next().await;
     let payload = Some(payload.unwrap().to_snappy().unwrap());
-    let letter = DeadLetter { entry, hash, reason: "wrong roots".to_owned(), payload };
+    let reason = "wrong roots".to_owned();
+    let letter = DeadLetter { entry, hash, reason, payload, supplement: None };
     opened.source.settlement.bury(&letter).await.unwrap();
     drop(opened);
     let kept = scene.dead_letter(chunk(1, 0), 0);

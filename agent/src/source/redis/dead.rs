@@ -1,6 +1,6 @@
 //! The dead letters of a stream, for tools: what could not be handled, with its reason.
 //!
-//! They are in the stream `<topic>.dead`, with the fields `id` (of the entry), `hash`, `data`, `reason`, `group` and `time_ms`. What
+//! They are in the stream `<topic>.dead`, with the fields `id` (of the entry), `hash`, `data`, `supplement`, `reason`, `group` and `time_ms`. What
 //! the entry had not is absent. Those that Redis could not take are in the agent's data folder, and are not seen here.
 
 use super::{
@@ -38,6 +38,9 @@ pub struct Letter {
     /// The payload, if any; not in lists.
     #[serde(skip)]
     pub payload: Option<Bytes>,
+    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if any; not in lists.
+    #[serde(skip)]
+    pub supplement: Option<Bytes>,
 }
 
 /// Why a letter can't be handled.
@@ -79,7 +82,11 @@ impl DeadLetters {
             let page = self.range(&start, "+", PAGE).await?;
             let Some(last) = page.last() else { return Ok(letters) };
             start = format!("({}", last.id);
-            letters.extend(page.into_iter().map(|letter| Letter { payload: None, ..letter }));
+            letters.extend(page.into_iter().map(|letter| Letter {
+                payload: None,
+                supplement: None,
+                ..letter
+            }));
         }
     }
 
@@ -153,6 +160,9 @@ fn adding(topic: &str, letter: &Letter) -> Cmd {
     if let Some(payload) = &letter.payload {
         add.arg("data").arg(payload.as_ref());
     }
+    if let Some(supplement) = &letter.supplement {
+        add.arg("supplement").arg(supplement.as_ref());
+    }
     add
 }
 
@@ -179,6 +189,7 @@ fn letter(reply: Value) -> RedisResult<Letter> {
         time_ms: text(&fields, "time_ms").and_then(|time| time.parse().ok()).unwrap_or(0),
         bytes: payload.as_ref().map(Bytes::len),
         payload,
+        supplement: fields.remove("supplement"),
     })
 }
 

@@ -180,6 +180,7 @@ impl Reader {
             entry: EntryId(entry.id.to_string()),
             hash: fields.hash,
             payload: fields.data.map(Payload::Snappy),
+            supplement: fields.supplement,
             deliveries,
         }))
     }

@@ -16,13 +16,15 @@ pub(super) struct Entry {
     pub(super) fields: Option<Fields>,
 }
 
-/// An entry's fields, in whichever order. Others than these two mean nothing.
+/// An entry's fields, in whichever order. Others than these mean nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields {
     /// `hash`, with replacement characters for what is no UTF-8.
     pub(super) hash: Option<String>,
     /// `data`.
     pub(super) data: Option<Bytes>,
+    /// `supplement`, which bsp-geth does not write.
+    pub(super) supplement: Option<Bytes>,
 }
 
 /// One that is delivered and not acknowledged, from `XPENDING`.
@@ -91,6 +93,9 @@ fn entry_fields(reply: Value) -> RedisResult<Option<Fields>> {
         match bytes(name)?.as_slice() {
             b"hash" if fields.hash.is_none() => fields.hash = Some(short_text(&bytes(value)?)),
             b"data" if fields.data.is_none() => fields.data = Some(bytes(value)?.into()),
+            b"supplement" if fields.supplement.is_none() => {
+                fields.supplement = Some(bytes(value)?.into());
+            }
             _ => {}
         }
     }
@@ -252,11 +257,14 @@ mod tests {
 
     #[test]
     fn fields_are_found_in_any_order_and_among_others() {
-        let expected =
-            Fields { hash: Some("0x1".to_owned()), data: Some(Bytes::from_static(b"d")) };
+        let (hash, data) = (Some("0x1".to_owned()), Some(Bytes::from_static(b"d")));
+        let expected = Fields { hash, data, supplement: None };
         assert_eq!(fields_of(&[b"hash", b"0x1", b"data", b"d"]), expected);
         assert_eq!(fields_of(&[b"x", b"y", b"data", b"d", b"hash", b"0x1"]), expected);
         assert_eq!(fields_of(&[b"data", b"d", b"data", b"e", b"hash", b"0x1"]), expected);
+        let supplement = Some(Bytes::from_static(b"s"));
+        let third = [&b"supplement"[..], b"s", b"data", b"d", b"hash", b"0x1", b"supplement", b"t"];
+        assert_eq!(fields_of(&third), Fields { supplement, ..expected });
         assert_eq!(fields_of(&[b"x", b"y"]), Fields::default());
         assert_eq!(fields_of(&[b"hash", b"\xff"]).hash.as_deref(), Some("\u{fffd}"));
         assert_eq!(fields_of(&[b"hash", &[b'a'; 1 << 20]]).hash.unwrap().chars().count(), 201);

@@ -221,6 +221,9 @@ async fn bury(
     if let Some(payload) = &letter.payload {
         add.arg("data").arg(payload.as_ref());
     }
+    if let Some(supplement) = &letter.supplement {
+        add.arg("supplement").arg(supplement.as_ref());
+    }
     add.arg("reason").arg(&letter.reason).arg("group").arg(&url.group).arg("time_ms").arg(now_ms());
     if !connection.has_all_keys() {
         transaction.exec_async(&mut connection).await?;

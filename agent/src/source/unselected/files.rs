@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs, io,
     num::NonZeroU64,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
@@ -51,6 +51,7 @@ impl Files {
     pub(super) fn open(folder: PathBuf, budget: u64) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut found: Vec<(SystemTime, FileName, u64)> = Vec::new();
+        let mut supplements: HashMap<FileName, u64> = HashMap::new();
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -58,10 +59,17 @@ impl Files {
             if let Ok(name) = name.parse() {
                 let metadata = entry.metadata()?;
                 found.push((metadata.modified()?, name, metadata.len()));
-            } else if name.strip_suffix(".partial").is_some_and(|of| of.parse::<FileName>().is_ok())
-            {
+            } else if let Some(of) = FileName::of_supplement(name) {
+                supplements.insert(of, entry.metadata()?.len());
+            } else if name.strip_suffix(".partial").is_some_and(is_ours) {
                 fs::remove_file(entry.path())?;
             }
+        }
+        for (_, name, size) in &mut found {
+            *size += supplements.remove(name).unwrap_or_default();
+        }
+        for name in supplements.into_keys() {
+            fs::remove_file(folder.join(name.supplement()))?;
         }
         found.sort_unstable();
         let dead = folder.parent().unwrap_or(&folder).join("dead");
@@ -85,14 +93,23 @@ impl Files {
     }
 
     /// Writes a file, and removes the oldest ones that there is no room for any more. A message that differs from the one that
-    /// is here of the same block is kept beside it: which of them is right is known when they are executed.
-    pub(super) fn keep(&mut self, name: FileName, block: &[u8]) -> io::Result<()> {
+    /// is here of the same block is kept beside it: which of them is right is known when they are executed. The supplement
+    /// is there before the file that it belongs to.
+    pub(super) fn keep(
+        &mut self,
+        name: FileName,
+        block: &[u8],
+        supplement: Option<&[u8]>,
+    ) -> io::Result<()> {
         let Some(name) = self.name_for(name, block)? else { return Ok(()) };
         if self.is_closed() {
             return Ok(());
         }
+        if let Some(mut supplement) = supplement {
+            write_file(&self.supplement_path(name), &mut supplement)?;
+        }
         write_file(&self.path(name), &mut &block[..])?;
-        let size = block.len() as u64;
+        let size = (block.len() + supplement.map_or(0, <[u8]>::len)) as u64;
         self.sizes.insert(name, size);
         self.by_age.push_back(name);
         self.total += size;
@@ -132,7 +149,7 @@ impl Files {
     fn remove_oldest(&mut self) -> io::Result<bool> {
         let Some(name) = self.by_age.front().copied() else { return Ok(false) };
         if let Some(size) = self.sizes.get(&name).copied() {
-            remove(self.path(name))?;
+            self.remove(name)?;
             self.sizes.remove(&name);
             self.total -= size;
             metrics::counter!("agent_unselected_removed_total").increment(1);
@@ -186,20 +203,21 @@ impl Files {
         }
     }
 
-    /// Reads a selected file; `None` if somebody has removed it.
-    pub(super) fn read(&mut self, name: FileName) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.path(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.selected.remove(&name);
-                Ok(None)
-            }
-            block => block.map(Some),
-        }
+    /// Reads a selected file, and its supplement if it has one; `None` if somebody has removed it.
+    pub(super) fn read(
+        &mut self,
+        name: FileName,
+    ) -> io::Result<Option<(Vec<u8>, Option<Vec<u8>>)>> {
+        let Some(block) = read(&self.path(name))? else {
+            self.selected.remove(&name);
+            return Ok(None);
+        };
+        Ok(Some((block, read(&self.supplement_path(name))?)))
     }
 
     /// Removes a selected file.
     pub(super) fn settle(&mut self, name: FileName) -> io::Result<()> {
-        remove(self.path(name))?;
+        self.remove(name)?;
         self.selected.remove(&name);
         self.in_hand.remove(&name);
         Ok(())
@@ -219,8 +237,30 @@ impl Files {
         self.selected.len()
     }
 
+    /// The supplement last: what is left of a crash is found by the next start.
+    fn remove(&self, name: FileName) -> io::Result<()> {
+        remove(self.path(name))?;
+        remove(self.supplement_path(name))
+    }
+
     fn path(&self, name: FileName) -> PathBuf {
         self.folder.join(name.to_string())
+    }
+
+    fn supplement_path(&self, name: FileName) -> PathBuf {
+        self.folder.join(name.supplement())
+    }
+}
+
+/// Whether this is the name of a file of the folder.
+fn is_ours(name: &str) -> bool {
+    name.parse::<FileName>().is_ok() || FileName::of_supplement(name).is_some()
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => bytes.map(Some),
     }
 }
 

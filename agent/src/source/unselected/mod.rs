@@ -1,7 +1,8 @@
 //! Blocks that the divisor did not select, kept on disk up to a budget.
 //!
 //! bsp-agent v1.9.2 deletes them, so a higher sampling rate can't be had for the past. Here a start with another divisor
-//! takes up what it selects of them. A file, `<network>-<number>-<kind>-<hash>.rlp.snappy`, is the payload of a stream's entry.
+//! takes up what it selects of them. A file, `<network>-<number>-<kind>-<hash>.rlp.snappy`, is the payload of a stream's entry. What
+//! its format leaves out of the block lies beside it, in `….rlp.snappy.supplement`.
 
 mod files;
 mod name;
@@ -88,9 +89,10 @@ impl UnselectedFolder {
         block: &BlockId,
         kind: ReplicaKind,
         payload: &Payload,
+        supplement: Option<&Bytes>,
     ) -> Result<(), SourceError> {
         let name = FileName::new(*block, kind);
-        let payload = payload.clone();
+        let (payload, supplement) = (payload.clone(), supplement.cloned());
         let refused =
             |reason: String| SourceError::Refused { source_name: self.name.clone(), reason };
         // Compressed before the lock is taken, which others wait for.
@@ -102,7 +104,9 @@ impl UnselectedFolder {
             .await?;
         let Some(block) = block else { return Ok(()) };
         let block = block.map_err(|error| refused(error.to_string()))?;
-        self.work("keeping an unselected block", move |files| lock(files).keep(name, &block)).await
+        let keep =
+            move |files: &Mutex<Files>| lock(files).keep(name, &block, supplement.as_deref());
+        self.work("keeping an unselected block", keep).await
     }
 
     /// The blocks whose number the divisor divides, of those that are here now. Acknowledging one removes its file; one
@@ -215,7 +219,7 @@ impl Deliveries for SelectedDeliveries {
             let read = move |files: &Mutex<Files>| lock(files).read(name);
             let block = folder.work("reading a block that was selected", read).await?;
             lock(&folder.files).taken(name, block.is_some());
-            let Some(block) = block else {
+            let Some((block, supplement)) = block else {
                 tracing::warn!("{name} was removed before it could be handled");
                 continue;
             };
@@ -223,6 +227,7 @@ impl Deliveries for SelectedDeliveries {
                 entry: EntryId(format!("{ENTRY_PREFIX}{name}")),
                 hash: Some(format!("{:#x}", name.block.hash)),
                 payload: Some(Payload::Snappy(Bytes::from(block))),
+                supplement: supplement.map(Bytes::from),
                 deliveries: 1,
             }));
         }

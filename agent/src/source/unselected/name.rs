@@ -6,6 +6,8 @@ use std::{fmt, str::FromStr};
 
 const EXTENSION: &str = ".rlp.snappy";
 
+const SUPPLEMENT: &str = ".supplement";
+
 /// A file's name, `1-22433671-replica-0x6d1f….rlp.snappy`. Names sort by network and number. Another message about the same
 /// block has a number before the extension, from 2 on: `….2.rlp.snappy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +22,16 @@ pub(super) struct FileName {
 impl FileName {
     pub(super) const fn new(block: BlockId, kind: ReplicaKind) -> Self {
         Self { block, kind: kind.file_suffix(), copy: 0 }
+    }
+
+    /// The name of the file beside it with what the format leaves out of the block.
+    pub(super) fn supplement(self) -> String {
+        format!("{self}{SUPPLEMENT}")
+    }
+
+    /// The file that a supplement's file lies beside; `None` for any other name.
+    pub(super) fn of_supplement(name: &str) -> Option<Self> {
+        name.strip_suffix(SUPPLEMENT)?.parse().ok()
     }
 
     /// The name of another message about the same block.
@@ -73,6 +85,9 @@ mod tests {
         let text = format!("1-22433671-replica-0x{}.rlp.snappy", "ab".repeat(32));
         assert_eq!(name.to_string(), text);
         assert_eq!(text.parse(), Ok(name));
+        assert_eq!(name.supplement(), format!("{text}.supplement"));
+        assert_eq!(FileName::of_supplement(&name.supplement()), Some(name));
+        assert_eq!(FileName::of_supplement(&text), None);
         let second = text.replace(".rlp", ".2.rlp");
         assert_eq!(name.with_copy(1).to_string(), second);
         assert_eq!(second.parse(), Ok(name.with_copy(1)));
@@ -81,6 +96,7 @@ mod tests {
             text.replace(".rlp", ".02.rlp"),
             text.replace(".rlp", ".x.rlp"),
             format!("{text}.partial"),
+            format!("{text}.supplement"),
             text.replace("1-", "01-"),
             text.replace("0x", ""),
             text.replace("ab", "AB"),

@@ -24,7 +24,7 @@ fn open(folder: &Path, budget: u64) -> UnselectedFolder {
 
 async fn keep(folder: &UnselectedFolder, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
-        folder.keep(&block(number), ReplicaKind::Replica, &payload(number)).await.unwrap();
+        folder.keep(&block(number), ReplicaKind::Replica, &payload(number), None).await.unwrap();
     }
 }
 
@@ -69,6 +69,43 @@ async fn what_another_divisor_selects_is_delivered_until_it_is_acknowledged() {
         assert!(source.deliveries.next().await.unwrap().is_none());
     }
     assert_eq!(numbers(&path), [1, 5, 7]);
+}
+
+#[tokio::test]
+async fn a_supplement_is_kept_with_its_block_and_goes_with_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let files = || fs::read_dir(scratch.path()).unwrap().count();
+    let supplement = Bytes::from_static(b"what is left out");
+    let keep_both = async |folder: &UnselectedFolder, number| {
+        let (block, payload) = (block(number), payload(number));
+        let kept = folder.keep(&block, ReplicaKind::Replica, &payload, Some(&supplement));
+        kept.await.unwrap();
+    };
+    let folder = open(scratch.path(), ROOM);
+    keep_both(&folder, 2).await;
+    keep(&folder, [4]).await;
+    assert_eq!(files(), 3);
+    // Its file never came.
+    let orphan = FileName::new(block(6), ReplicaKind::Replica).supplement();
+    fs::write(scratch.path().join(&orphan), b"x").unwrap();
+    fs::write(scratch.path().join(format!("{orphan}.partial")), b"x").unwrap();
+    let folder = open(scratch.path(), ROOM);
+    assert_eq!(files(), 3);
+    let mut source = folder.selected_by(divisor(2));
+    for expected in [Some(supplement.clone()), None] {
+        let delivery = source.deliveries.next().await.unwrap().unwrap();
+        assert_eq!(delivery.supplement, expected);
+        source.settlement.acknowledge(&delivery.entry).await.unwrap();
+    }
+    assert_eq!(files(), 0);
+    // Both count, and go together when there is no room.
+    let size = payload(1).len() as u64 + supplement.len() as u64;
+    for _ in 0..2 {
+        let folder = open(scratch.path(), size);
+        keep_both(&folder, 3).await;
+        keep_both(&folder, 5).await;
+        assert_eq!(files(), 2);
+    }
 }
 
 #[tokio::test]
@@ -122,7 +159,7 @@ async fn a_bad_message_does_not_keep_a_good_one_about_the_same_block_out() {
     let folder = open(&path, ROOM);
     // 8 and 9 have the same length, 1000 another.
     for content in [8, 9, 8, 1000, 9, 1000] {
-        folder.keep(&block(2), ReplicaKind::Replica, &payload(content)).await.unwrap();
+        folder.keep(&block(2), ReplicaKind::Replica, &payload(content), None).await.unwrap();
     }
     assert_eq!(numbers(&path), [2, 2, 2]);
     let folder = open(&path, ROOM);
@@ -159,7 +196,7 @@ async fn rlp_is_compressed() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = open(scratch.path(), ROOM);
     let rlp = Payload::Rlp(Bytes::from_static(b"block 006"));
-    folder.keep(&block(6), ReplicaKind::Specimen, &rlp).await.unwrap();
+    folder.keep(&block(6), ReplicaKind::Specimen, &rlp, None).await.unwrap();
     let delivery = folder.selected_by(divisor(1)).deliveries.next().await.unwrap().unwrap();
     assert_eq!(delivery.payload, Some(payload(6)));
 }
@@ -177,7 +214,8 @@ async fn a_buried_block_goes_to_the_dead_letters() {
         let bytes = payload.unwrap().to_snappy().unwrap();
         let stem = entry.0.replace(':', "_");
         let payload = with_payload.then(|| bytes.clone());
-        let letter = DeadLetter { entry, hash, reason: "wrong".to_owned(), payload };
+        let reason = "wrong".to_owned();
+        let letter = DeadLetter { entry, hash, reason, payload, supplement: None };
         source.settlement.bury(&letter).await.unwrap();
         let kept = fs::read(scratch.path().join("dead").join(format!("{stem}.bin"))).unwrap();
         assert_eq!(kept, bytes);

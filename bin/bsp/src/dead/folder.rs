@@ -1,5 +1,5 @@
-//! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the same name, its payload:
-//! those of an agent that reads files, and those that Redis could not take.
+//! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the same name, its payload
+//! and its supplement: those of an agent that reads files, and those that Redis could not take.
 
 use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead::Letter};
 use eyre::{Context, bail, ensure};
@@ -47,18 +47,25 @@ impl DeadFolder {
     pub(super) fn show(&self, id: &str) -> eyre::Result<Letter> {
         self.must_have(id)?;
         let mut letter = self.read(id)?;
-        letter.payload = match fs::read(self.path(id, "bin")) {
-            Ok(payload) => Some(payload.into()),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error).wrap_err("cannot read the payload"),
-        };
+        letter.payload = self.bytes(id, "bin")?.map(Into::into);
+        letter.supplement = self.bytes(id, "supplement")?.map(Into::into);
         Ok(letter)
+    }
+
+    /// What is beside one under its name, if it is there.
+    fn bytes(&self, id: &str, extension: &str) -> eyre::Result<Option<Vec<u8>>> {
+        let path = self.path(id, extension);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).wrap_err_with(|| format!("cannot read {}", path.display())),
+        }
     }
 
     /// Deletes one for good: the object last, so that what is half deleted is still listed.
     pub(super) fn discard(&self, id: &str) -> eyre::Result<()> {
         self.must_have(id)?;
-        for extension in ["bin", "json"] {
+        for extension in ["bin", "supplement", "json"] {
             let path = self.path(id, extension);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -128,6 +135,7 @@ impl DeadFolder {
             time_ms: since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0),
             bytes: payload.and_then(|facts| usize::try_from(facts.len()).ok()),
             payload: None,
+            supplement: None,
         })
     }
 

@@ -81,7 +81,7 @@ impl Display {
         if totals.with_authorizations > 0 {
             writeln!(
                 text,
-                "{} blocks need their EIP-7702 authorization lists to be executed again, which the network's format leaves out; they are in {}, and were used before the delivery",
+                "{} blocks have EIP-7702 authorization lists, which the network's format leaves out: they came beside the replicas, and are in {}",
                 totals.with_authorizations,
                 places.folder.authorizations().display()
             )?;
