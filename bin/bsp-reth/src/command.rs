@@ -8,7 +8,7 @@ use reth_ethereum_cli::app::ExtendedCommand;
 
 /// Commands beside reth's own.
 #[derive(Debug, Subcommand)]
-pub(crate) enum BspCommand {
+pub enum BspCommand {
     /// The block specimen producer's commands.
     #[command(subcommand)]
     Bsp(BspSubcommand),
@@ -16,7 +16,7 @@ pub(crate) enum BspCommand {
 
 /// Commands of `bsp-reth bsp`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum BspSubcommand {
+pub enum BspSubcommand {
     /// Deliver a range of blocks from the data directory, and exit.
     Export(Box<ExportCommand>),
 }

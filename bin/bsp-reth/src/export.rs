@@ -31,7 +31,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// Delivers the blocks of a range to a target, in order, and exits. No node needs to run; one that does is not disturbed, but
 /// its last blocks may not be on disk yet. Nothing is remembered: the same range is delivered again by the next call.
 #[derive(Debug, Parser)]
-pub(crate) struct ExportCommand {
+pub struct ExportCommand {
     #[command(flatten)]
     env: EnvironmentArgs<EthereumChainSpecParser>,
 

@@ -10,7 +10,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// To be called before the command line is read. Peers see reth as it is. The consensus client is told this program's name
 /// (`engine_getClientVersionV1`), with reth's code, version and commit.
-pub(crate) fn set() {
+pub fn set() {
     // It fails only if it was set before.
     let _ = try_init_version_metadata(both(default_reth_version_metadata()));
 }

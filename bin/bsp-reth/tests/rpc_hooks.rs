@@ -4,6 +4,8 @@
 //! itself again, with the case in the environment, as a development node.
 
 use bsp_exex::{BspArgs, BspRpcModuleValidator, InstallBsp};
+// What a node is compiled to is taken from there.
+use bsp_reth as _;
 use clap::Parser;
 use jsonrpsee::RpcModule;
 use reth_ethereum_cli::{Cli, chainspec::EthereumChainSpecParser};
