@@ -73,6 +73,11 @@ impl StoredAccount {
     }
 }
 
+/// A code of a genesis file, which may be anything. What only begins as an EIP-7702 delegation is a code like any other.
+fn bytecode(code: &Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()))
+}
+
 impl WorldState {
     /// The state that a genesis allocation describes.
     pub fn from_alloc(alloc: &BTreeMap<Address, GenesisAccount>) -> Self {
@@ -82,7 +87,7 @@ impl WorldState {
             account.fields.nonce = genesis.nonce.unwrap_or_default();
             account.fields.balance = genesis.balance;
             if let Some(code) = genesis.code.as_ref().filter(|code| !code.is_empty()) {
-                account.fields.code_hash = state.add_code(Bytecode::new_raw(code.clone()));
+                account.fields.code_hash = state.add_code(bytecode(code));
             }
             for (slot, value) in genesis.storage.iter().flatten() {
                 account.set_slot(*slot, (*value).into());
@@ -221,5 +226,22 @@ impl Database for WorldState {
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Self::Error> {
         self.block_hash_ref(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_genesis_may_have_any_code() {
+        let address = Address::repeat_byte(1);
+        for code in [&[0xef, 0x01][..], &[0xef, 0x01, 0x00], &[0xef, 0x00, 0x01], &[0xfe]] {
+            let account = GenesisAccount::default().with_code(Some(Bytes::copy_from_slice(code)));
+            let state = WorldState::from_alloc(&[(address, account)].into());
+            let hash = state.basic_ref(address).unwrap().unwrap().code_hash;
+            assert_eq!(hash, keccak256(code));
+            assert_eq!(state.code_by_hash_ref(hash).unwrap().original_byte_slice(), code);
+        }
     }
 }

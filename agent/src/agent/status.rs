@@ -76,6 +76,7 @@ impl StatusSource for Observed {
             "pinner": self.status.pinner,
             "backlog": backlog,
             "stages": pipeline.stages,
+            "held": pipeline.held,
             "left": pipeline.left,
             "bytes_in_use": pipeline.bytes_in_use,
             "last_proof": pipeline.last_proof,

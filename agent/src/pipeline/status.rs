@@ -35,6 +35,8 @@ pub struct PipelineStatus {
     pub last_proof: Option<LastProof>,
     /// The proofs since the start, by how much of their block was executed.
     pub proofs_executed: ProofsExecuted,
+    /// How many blocks wait for the operator, each with an alarm.
+    pub held: usize,
     /// The messages that are left in the source.
     pub left: Left,
     /// The bytes that messages in work are taken to need.
@@ -112,6 +114,7 @@ impl Pipeline {
             alarms: self.services.alarms.raised(),
             last_proof: self.last_proof.get(),
             proofs_executed: self.proof_counts.get(),
+            held: self.held.count(),
             left: self.verdicts.left(),
             bytes_in_use: self.bytes.in_use(),
         }

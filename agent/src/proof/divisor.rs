@@ -7,8 +7,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The networks whose rules are built in: mainnet, Sepolia, Hoodi and the development chain.
-pub const BUILT_IN: [u64; 4] = [1, 11_155_111, 560_048, bsp_capture::DEV_CHAIN_ID];
+/// The networks whose rules are built in: mainnet, Sepolia and Hoodi.
+pub const BUILT_IN: [u64; 3] = [1, 11_155_111, 560_048];
 
 /// What is compared with the contract's figures.
 #[derive(Debug, Clone, PartialEq, Eq)]

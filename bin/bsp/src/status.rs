@@ -153,6 +153,8 @@ fn write_agent(text: &mut String, url: &str, agent: &eyre::Result<Value>) -> fmt
     for (title, name) in [
         ("blocks", "stages"),
         ("alarms", "alarms"),
+        ("blocks that wait for you", "held"),
+        ("messages left in the stream", "left"),
         ("blocks proved since the start, by how much of them was executed", "proofs_executed"),
         ("last proof", "last_proof"),
     ] {
@@ -204,11 +206,18 @@ mod tests {
     fn an_agent_is_shown_whatever_it_answers() {
         let status = json!({
             "stages": {"stored": 2}, "alarms": {"balance": {"message": "low", "since_ms": 1}},
-            "last_proof": {"number": 7}, "proofs_executed": {"whole": 5, "part": 3, "none": 0},
+            "last_proof": {"number": 7}, "held": 2, "left": {"held": 4, "taking": true}, "proofs_executed": {"whole": 5, "part": 3, "none": 0},
         });
         let text = shown(&Ok(status));
         assert!(text.starts_with("agent http://h:1\n"), "{text}");
-        for line in ["    stored  2\n", "    balance  low\n", "    number  7\n", "    part  3\n"] {
+        for line in [
+            "    stored  2\n",
+            "    balance  low\n",
+            "    number  7\n",
+            "    part  3\n",
+            "  blocks that wait for you: 2\n",
+            "    held  4\n",
+        ] {
             assert!(text.contains(line), "{text}");
         }
         for status in [json!(null), json!([1]), json!({"alarms": 3, "stages": {"\u{1b}": [1]}})] {

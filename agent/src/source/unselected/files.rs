@@ -27,6 +27,13 @@ pub(super) enum Next {
     End,
 }
 
+/// What is kept of a block.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) payload: Vec<u8>,
+    pub(super) supplement: Option<Vec<u8>>,
+}
+
 /// All files. Those that were selected are on their way out, and neither counted nor removed.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -204,15 +211,12 @@ impl Files {
     }
 
     /// Reads a selected file, and its supplement if it has one; `None` if somebody has removed it.
-    pub(super) fn read(
-        &mut self,
-        name: FileName,
-    ) -> io::Result<Option<(Vec<u8>, Option<Vec<u8>>)>> {
-        let Some(block) = read(&self.path(name))? else {
+    pub(super) fn read(&mut self, name: FileName) -> io::Result<Option<Kept>> {
+        let Some(payload) = read(&self.path(name))? else {
             self.selected.remove(&name);
             return Ok(None);
         };
-        Ok(Some((block, read(&self.supplement_path(name))?)))
+        Ok(Some(Kept { payload, supplement: read(&self.supplement_path(name))? }))
     }
 
     /// Removes a selected file.

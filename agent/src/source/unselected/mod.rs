@@ -20,7 +20,7 @@ use crate::{
 use async_trait::async_trait;
 use bsp_codec::ReplicaKind;
 use bytes::Bytes;
-use files::{Files, Next};
+use files::{Files, Kept, Next};
 use name::FileName;
 use std::{
     io,
@@ -217,16 +217,16 @@ impl Deliveries for SelectedDeliveries {
                 },
             };
             let read = move |files: &Mutex<Files>| lock(files).read(name);
-            let block = folder.work("reading a block that was selected", read).await?;
-            lock(&folder.files).taken(name, block.is_some());
-            let Some((block, supplement)) = block else {
+            let kept = folder.work("reading a block that was selected", read).await?;
+            lock(&folder.files).taken(name, kept.is_some());
+            let Some(Kept { payload, supplement }) = kept else {
                 tracing::warn!("{name} was removed before it could be handled");
                 continue;
             };
             return Ok(Some(Delivery {
                 entry: EntryId(format!("{ENTRY_PREFIX}{name}")),
                 hash: Some(format!("{:#x}", name.block.hash)),
-                payload: Some(Payload::Snappy(Bytes::from(block))),
+                payload: Some(Payload::Snappy(Bytes::from(payload))),
                 supplement: supplement.map(Bytes::from),
                 deliveries: 1,
             }));

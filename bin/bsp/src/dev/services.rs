@@ -66,7 +66,7 @@ impl ServiceArgs {
                 let (url, options) = (redis_target(url)?, RedisOptions::default());
                 Box::new(RedisTarget::new(&url, &options, stop.clone())?)
             }
-            None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?),
+            None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?.repeating()?),
         })
     }
 

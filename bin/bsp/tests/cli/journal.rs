@@ -47,6 +47,9 @@ fn blocks_are_forgotten_by_height_and_by_hash() {
     forget(&agent, &["2"]).expect_refusal("block 2 is not in the journal");
     // What was made for them stays.
     assert_eq!(fs::read_dir(folder.join("segments")).unwrap().count(), 4);
+    // The next run delivers them again.
+    make_chain(&folder, "5", 4);
+    assert_eq!(heights(&agent), [1, 2, 3, 4]);
 }
 
 #[test]

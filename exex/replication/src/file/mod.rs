@@ -80,6 +80,16 @@ impl FileTarget {
         target
     }
 
+    /// Writes also what an earlier process has written last. For a reader that tells repetitions, and may want one.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder can't be opened.
+    pub fn repeating(self) -> io::Result<Self> {
+        self.folder().open()?.forget_last();
+        Ok(self)
+    }
+
     fn unopened(folder: &Path, stop: CancellationToken) -> Self {
         let name = TargetUrl::File(folder.to_owned()).to_string();
         let folder = Folder { path: folder.to_owned(), writer: None, resumed: None };

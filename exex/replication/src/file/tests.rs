@@ -153,6 +153,18 @@ fn a_torn_tail_is_cut_off_wherever_it_is_torn() {
 }
 
 #[test]
+fn what_the_last_session_wrote_is_written_again_for_a_reader_that_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = [entry(1, vec![1; 9]), entry(2, vec![2; 9])];
+    block_on(open(folder.path()).deliver(&batch)).unwrap();
+    let mut again = open(folder.path()).repeating().unwrap();
+    for _ in 0..2 {
+        block_on(again.deliver(&batch)).unwrap();
+    }
+    assert_eq!(records(folder.path()), [pairs(&batch), pairs(&batch)].concat());
+}
+
+#[test]
 fn what_the_last_session_wrote_last_is_not_written_again() {
     let folder = tempfile::tempdir().unwrap();
     let entries: Vec<_> = (0..6).map(|number| entry(number, vec![number as u8; 40])).collect();

@@ -88,6 +88,11 @@ impl ChunkWriter {
         Ok(writer)
     }
 
+    /// Takes nothing for written already.
+    pub(super) fn forget_last(&mut self) {
+        self.written_last.clear();
+    }
+
     pub(super) const fn position(&self) -> Option<Position> {
         self.position
     }

@@ -76,8 +76,9 @@ pub struct BspArgs {
     #[arg(id = "bsp_blob", long = "exex.bsp.blob", alias = "replica.blob", hide = true)]
     pub blob: bool,
 
-    /// The first block that a new target gets: a number, `genesis` for block 1, or `latest` for what follows the tip of
-    /// the first start. A target that has been delivered to before goes on where it was.
+    /// The first block that a new target gets: a number, `genesis` for the chain's first block that has a specimen (that of
+    /// London, or block 1), or `latest` for what follows the tip of the first start, or that of the end of the node's sync
+    /// if it has yet to sync. A target that has been delivered to before goes on where it was.
     ///
     /// A node that has pruned its history can only go back to where that begins.
     #[arg(
