@@ -289,7 +289,7 @@ else
     skip "mainnet segments" "$shared/mainnet is not there"
 fi
 
-for crate in codec exex/capture; do
+for crate in codec crates/capture; do
     if command -v c++ >/dev/null; then
         step "fuzz targets of $crate" tests/fuzz.sh "$crate"
     else

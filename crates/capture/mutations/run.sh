@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Breaks the recorder one rule at a time (see rules.txt) and checks that a test notices.
 #
-#   exex/capture/mutations/run.sh [NAME...]
+#   crates/capture/mutations/run.sh [NAME...]
 #
 # Works on a copy of the tree. Prints one line a mutation: "caught", or
 #   MISSED              no test noticed
@@ -20,7 +20,7 @@ export RUST_BACKTRACE=0
 
 (cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf -) | tar -xf - -C "$work"
 cd "$work"
-source=exex/capture/src
+source=crates/capture/src
 cp -r "$source" "$work/original"
 
 build() { cargo test --offline --quiet -p bsp-capture --lib --test suite --no-run >"$work/log" 2>&1; }

@@ -1,4 +1,6 @@
 # The agent and the operator's tool. How to run it is in docs/OPERATING.md.
+#
+#   docker build --file etc/docker/agent.Dockerfile --tag bsp-agent .
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain, without what rust-toolchain.toml adds for working on the code.

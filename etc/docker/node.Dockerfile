@@ -1,6 +1,6 @@
 # The node: reth with the block specimen producer built in. How to run it is in docs/NODE.md.
 #
-#   docker build --file Dockerfile.node --tag bsp-reth .
+#   docker build --file etc/docker/node.Dockerfile --tag bsp-reth .
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain, without what rust-toolchain.toml adds for working on the code.
