@@ -1,4 +1,4 @@
-# The agent and the operator's tool. How to run it is in docs/OPERATING.md.
+# The agent and the operator's tool. How to run it is in docs/AGENT.md.
 #
 #   docker build --file etc/docker/agent.Dockerfile --tag bsp-agent .
 
