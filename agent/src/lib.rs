@@ -48,7 +48,6 @@ pub mod prepare;
 pub mod proof;
 pub mod retry;
 mod run;
-pub mod secret;
 pub mod segments;
 pub mod server;
 pub mod source;

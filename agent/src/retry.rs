@@ -1,41 +1,13 @@
 //! Trying again what may pass by itself, for as long as it takes.
 
 use crate::alarm::{AlarmKind, Alarms};
-use rand::Rng;
-use std::{fmt, future::Future, io, time::Duration};
+use bsp_common::Backoff;
+use std::{fmt, future::Future, io};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// One failure may be a hiccup. From this one on it is an operator's business.
 pub(crate) const FAILURES_BEFORE_ALARM: u32 = 2;
-
-/// Pauses that double from 250 ms to 30 s, each shortened by up to a half at random, so that many do not come back at once.
-#[derive(Debug, Default)]
-pub struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// How many failures there were in a row.
-    pub const fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// The next pause.
-    pub fn next_pause(&mut self) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        pause_after(self.failures)
-    }
-}
-
-/// The pause after so many failures in a row, see [`Backoff`].
-pub(crate) fn pause_after(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
 
 /// An error that may pass by itself, or not.
 pub trait MayPass: fmt::Display {
@@ -124,22 +96,6 @@ pub(crate) fn join<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T
 mod tests {
     use super::*;
     use std::cell::Cell;
-
-    #[test]
-    fn pauses_grow_to_half_a_minute_and_not_beyond() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..40).map(|_| backoff.next_pause()).collect();
-        assert!(pauses[0] <= FIRST_PAUSE && pauses[0] >= FIRST_PAUSE / 2);
-        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
-        assert!(pauses[39] >= LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound() {
-        assert!(pause_after(1) <= FIRST_PAUSE);
-        assert!(pause_after(u32::MAX) <= LONGEST_PAUSE);
-        assert!(pause_after(u32::MAX) >= LONGEST_PAUSE / 2);
-    }
 
     #[derive(Debug, PartialEq, Eq)]
     struct Trouble {

@@ -12,7 +12,7 @@ use crate::{
     source::{
         SourceError,
         folder::FolderSource,
-        redis::{Overview, ca_file_from_env, check_writes, overview_if_there},
+        redis::{Overview, check_writes, overview_if_there},
     },
 };
 use bsp_capture::ExecutionSpec;
@@ -132,7 +132,7 @@ async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
         SourceConfig::Redis { url, password } => (url, password.as_ref()),
     };
     let url = parts::redis_url(url, password)?;
-    let ca_file = ca_file_from_env();
+    let ca_file = bsp_stream::ca_file_from_env();
     let asked = async {
         let seen = overview_if_there(&url, ca_file.as_deref()).await?;
         Ok::<_, SourceError>((seen, check_writes(&url, ca_file.as_deref()).await?))

@@ -42,7 +42,7 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// The source's URL is none.
     #[error("--redis-url")]
-    RedisUrl(#[from] crate::source::url::UrlError),
+    RedisUrl(#[from] bsp_stream::UrlError),
     /// A folder can't be used.
     #[error("{}: {error}; check that it exists and may be written", path.display())]
     Folder {

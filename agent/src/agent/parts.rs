@@ -13,19 +13,19 @@ use crate::{
         preflight,
         rpc::Endpoint,
     },
-    secret::Secret,
     segments::SegmentFolder,
     source::{
         EntryId, Source, UnselectedFolder,
         folder::FolderSource,
         redis::{self, RedisSourceConfig},
-        url::{RedisUrl, UrlError},
     },
 };
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use bsp_capture::{ChainSpec, ExecutionSpec};
+use bsp_common::Secret;
+use bsp_stream::{RedisUrl, UrlError};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -167,7 +167,7 @@ async fn source(
                 url: redis_url(url, password.as_ref())?,
                 consumer: consumer.to_owned(),
                 claim_idle: config.intake.claim_idle,
-                ca_file: redis::ca_file_from_env(),
+                ca_file: bsp_stream::ca_file_from_env(),
                 data_dir: data_dir.clone(),
                 in_work,
             };

@@ -5,13 +5,11 @@
 //!
 //! [`AgentConfig::from_args`]: crate::config::AgentConfig::from_args
 
-mod byte_size;
 mod observe;
 mod proof;
 mod segment;
 mod source;
 
-pub use byte_size::{ByteSize, InvalidByteSize};
 pub use observe::{LogFormat, ObserveArgs, ProcessArgs};
 pub use proof::{ProofArgs, ProofTarget};
 pub use segment::{SegmentArgs, Verify};

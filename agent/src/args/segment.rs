@@ -1,7 +1,6 @@
 //! Flags about which blocks are taken, how they are checked, and where their segments are kept.
 
-use super::ByteSize;
-use crate::secret::Secret;
+use bsp_common::{ByteSize, Secret};
 use std::path::PathBuf;
 
 /// What is made of a replica, and where it is kept.

@@ -1,7 +1,6 @@
 //! Flags about the source and the limits of what is taken from it.
 
-use super::ByteSize;
-use crate::secret::Secret;
+use bsp_common::{ByteSize, Secret};
 
 /// Where block replicas come from, and how many are in work at once.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]

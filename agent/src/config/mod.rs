@@ -12,10 +12,8 @@ pub use error::ConfigError;
 pub use proof::{ChainConfig, KeyConfig, ProofConfig};
 pub use source::{IntakeConfig, SourceConfig};
 
-use crate::{
-    args::{AgentArgs, LogFormat, ObserveArgs, SegmentArgs, Verify},
-    secret::Secret,
-};
+use crate::args::{AgentArgs, LogFormat, ObserveArgs, SegmentArgs, Verify};
+use bsp_common::Secret;
 use std::{
     fmt::Display,
     fs::File,

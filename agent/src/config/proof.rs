@@ -4,9 +4,9 @@ use super::{ConfigError, Env, at_least, http_url};
 use crate::{
     args::{ProofArgs, ProofTarget},
     proof::Confirmations,
-    secret::Secret,
 };
 use alloy_primitives::Address;
+use bsp_common::Secret;
 use std::{path::PathBuf, time::Duration};
 use url::Url;
 

@@ -1,7 +1,8 @@
 //! The source's settings.
 
 use super::{ConfigError, Env, at_least};
-use crate::{args::SourceArgs, secret::Secret};
+use crate::args::SourceArgs;
+use bsp_common::Secret;
 use std::{path::PathBuf, time::Duration};
 use url::Url;
 

@@ -58,7 +58,7 @@ fn every_form_of_a_redis_url_is_taken() {
         start.args.source.redis_url = Some(Secret::new(url.to_owned()));
         let source = start.config().unwrap().source;
         assert!(matches!(source, SourceConfig::Redis { .. }), "{url}");
-        assert!(crate::source::url::RedisUrl::parse(url, None).is_ok(), "{url}");
+        assert!(bsp_stream::RedisUrl::parse(url, None).is_ok(), "{url}");
     }
 }
 

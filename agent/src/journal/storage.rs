@@ -3,10 +3,9 @@
 
 use super::{BLOCKS, FACTS, JournalError, MARKS, Mark, damaged, storage_error};
 use crate::source::EntryId;
+use bsp_common::database::{self, OpenError};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableError};
 use std::{
-    io,
-    panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -85,26 +84,19 @@ fn read_marks(database: &Database) -> Result<Vec<(EntryId, Mark)>, redb::Error> 
 }
 
 fn open_database(path: &Path) -> Result<Database, JournalError> {
-    let open = || {
-        let mut database = Database::create(path).map_err(|error| open_error(path, error))?;
-        // What can be computed from the rest of the file is mended by this.
-        database.check_integrity().map_err(|error| open_error(path, error))?;
-        check_format(path, &database)?;
-        Ok(database)
-    };
+    let database = database::open_mended(path).map_err(|error| open_error(path, error))?;
     // The database notices some damage by a panic, which must not be the operator's message.
-    catch_unwind(open).unwrap_or_else(|_| Err(damaged(path, "it can't be read at all")))
+    let checked = database::guarded(|| check_format(path, &database));
+    checked.unwrap_or_else(|| Err(damaged(path, "it can't be read at all")))?;
+    Ok(database)
 }
 
-fn open_error(path: &Path, error: redb::DatabaseError) -> JournalError {
+fn open_error(path: &Path, error: OpenError) -> JournalError {
+    let path = path.to_owned();
     match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse { path: path.to_owned() },
-        redb::DatabaseError::Storage(redb::StorageError::Io(error))
-            if error.kind() != io::ErrorKind::InvalidData =>
-        {
-            JournalError::Storage { path: path.to_owned(), reason: error.to_string() }
-        }
-        error => damaged(path, error),
+        OpenError::InUse => JournalError::InUse { path },
+        OpenError::Io(error) => JournalError::Storage { path, reason: error.to_string() },
+        error => damaged(&path, error),
     }
 }
 

@@ -5,10 +5,8 @@ use super::{
     entry::{encode_key, encode_record},
     storage::Storage,
 };
-use crate::{
-    alarm::{AlarmKind, Alarms},
-    retry::Backoff,
-};
+use crate::alarm::{AlarmKind, Alarms};
+use bsp_common::Backoff;
 use redb::Database;
 use std::{
     sync::{

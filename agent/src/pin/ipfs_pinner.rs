@@ -7,9 +7,9 @@ use super::{
 use crate::{
     http_client::{builder_for, proxy_for, through},
     metrics,
-    secret::url_shown,
 };
 use async_trait::async_trait;
+use bsp_common::secret::url_shown;
 use reqwest::{
     Body, Client, RequestBuilder, Response,
     multipart::{Form, Part},

@@ -9,7 +9,6 @@ pub mod folder;
 mod merged;
 pub mod redis;
 mod unselected;
-pub mod url;
 
 pub use dead_letters::StreamOrigin;
 pub use merged::merge;

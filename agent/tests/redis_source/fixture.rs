@@ -6,9 +6,9 @@ use bsp_agent::{
     source::{
         Backlog, Delivery, EntryId, Source, SourceError,
         redis::{RedisSourceConfig, open},
-        url::RedisUrl,
     },
 };
+use bsp_stream::RedisUrl;
 use redis::{aio::MultiplexedConnection, cmd};
 use std::{
     path::PathBuf,

@@ -9,9 +9,9 @@ use bsp_agent::{
     source::{
         SourceError,
         redis::{open, overview},
-        url::RedisUrl,
     },
 };
+use bsp_stream::RedisUrl;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use bsp_agent::{
     source::{
         DeadLetter, Source, SourceError,
         redis::{RedisSourceConfig, dead::DeadLetters, open, overview},
-        url::RedisUrl,
     },
 };
+use bsp_stream::RedisUrl;
 use bsp_tests::servers::certificate::Certificate;
 use redis::cmd;
 use std::{

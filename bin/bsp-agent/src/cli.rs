@@ -1,9 +1,7 @@
 //! The command line.
 
-use bsp_agent::{
-    args::{self, AgentArgs},
-    secret::hide_urls,
-};
+use bsp_agent::args::{self, AgentArgs};
+use bsp_common::secret::hide_urls;
 use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
 use std::ffi::OsString;
 

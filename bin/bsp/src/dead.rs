@@ -5,14 +5,9 @@ mod folder;
 use crate::{output, stream};
 use bsp_agent::{
     alarm::now_ms,
-    source::{
-        redis::{
-            ca_file_from_env,
-            dead::{DeadLetters, Letter},
-        },
-        url::RedisUrl,
-    },
+    source::redis::dead::{DeadLetters, Letter},
 };
+use bsp_stream::RedisUrl;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat, bail};
 use folder::DeadFolder;
@@ -103,7 +98,8 @@ impl Letters {
     async fn stream(&mut self) -> eyre::Result<&mut DeadLetters> {
         if self.stream.is_none() {
             let url = self.url.as_ref().wrap_err("name the stream with --redis-url")?;
-            self.stream = Some(DeadLetters::open(url, ca_file_from_env().as_deref()).await?);
+            self.stream =
+                Some(DeadLetters::open(url, bsp_stream::ca_file_from_env().as_deref()).await?);
         }
         self.stream.as_mut().wrap_err("there is no connection")
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use bsp_agent::{
     alarm::now_ms,
-    source::redis::{Overview, ca_file_from_env, overview},
+    source::redis::{Overview, overview},
 };
 use clap::Args;
 use eyre::{Context, bail};
@@ -39,7 +39,7 @@ pub(crate) struct StatusArgs {
 
 pub(crate) fn run(args: &StatusArgs) -> eyre::Result<ExitCode> {
     let url = args.stream.url()?;
-    let ca_file = ca_file_from_env();
+    let ca_file = bsp_stream::ca_file_from_env();
     let (seen, agent) = stream::run(async {
         tokio::join!(overview(&url, ca_file.as_deref()), ask_agent(&args.agent_url))
     })?;

@@ -1,9 +1,9 @@
 //! What the commands share that look at the agent's stream.
 
-use bsp_agent::source::url::RedisUrl;
+use bsp_stream::{RedisUrl, password_from_env};
 use clap::Args;
 use eyre::{Context, ContextCompat};
-use std::{env, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 /// Which stream.
 #[derive(Debug, Args)]
@@ -20,8 +20,9 @@ impl StreamArgs {
     /// The URL, with the password from the environment.
     pub(crate) fn url(&self) -> eyre::Result<RedisUrl> {
         let text = self.redis_url.as_deref().wrap_err("name the stream with --redis-url")?;
-        let password = env::var("REDIS_PWD").ok();
-        Ok(RedisUrl::parse(text, password.as_deref())?)
+        let password = password_from_env();
+        let password = password.as_ref().map(|password| password.expose().as_str());
+        Ok(RedisUrl::parse(text, password)?)
     }
 }
 

@@ -17,7 +17,7 @@
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let stop = CancellationToken::new();
-//! for url in TargetUrl::parse_list("redis://localhost/0?topic=replication,file:///var/lib/replicas")? {
+//! for url in TargetUrl::parse_list("redis://localhost/0?topic=replication,file:///var/lib/replicas", None)? {
 //!     let mut target = open_target(&url, &RedisOptions::default(), &stop)?;
 //!     let (hash, replica) = (Default::default(), replica.clone());
 //!     target.deliver(&[Entry { hash, number: 1, replica, supplement: None }]).await?;
@@ -26,7 +26,6 @@
 //! # }
 //! ```
 
-mod backoff;
 mod chain;
 mod deferred;
 pub mod failpoint;
@@ -49,5 +48,5 @@ pub use self::{
     },
     redis::{RedisOptions, RedisTarget},
     target::{Entry, Mark, Target, TargetError, attach_target, open_target},
-    url::{RedisUrl, TargetUrl, TargetUrlError},
+    url::{TargetUrl, TargetUrlError, TargetUrlProblem},
 };

@@ -1,13 +1,9 @@
 //! Waiting until a target's trouble has passed.
 
-use crate::{TargetError, TargetHealth, backoff};
-use std::{fmt::Display, time::Duration};
+use crate::{TargetError, TargetHealth};
+use bsp_common::backoff::pause_after;
+use std::fmt::Display;
 use tokio_util::sync::CancellationToken;
-
-/// The first pause is about this long, each further one twice the one before…
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// …up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Attempts in a row that did not get ahead, and the pauses between them.
 #[derive(Debug)]
@@ -48,8 +44,8 @@ impl<'a> Outage<'a> {
     }
 
     async fn pause(&mut self, reason: &impl Display) -> Result<(), TargetError> {
-        let pause = pause_after(self.pauses);
         self.pauses = self.pauses.saturating_add(1);
+        let pause = pause_after(self.pauses);
         let (target, failures) = (self.target, self.failures);
         // Not each time, nor once and never again.
         if self.pauses.is_power_of_two() {
@@ -84,10 +80,6 @@ impl<'a> Outage<'a> {
     }
 }
 
-fn pause_after(pauses: u32) -> Duration {
-    backoff::doubled(FIRST_PAUSE, pauses, LONGEST_PAUSE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,14 +91,6 @@ mod tests {
         Event, Level, Metadata, Subscriber,
         span::{Attributes, Id, Record},
     };
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        for (pauses, full) in [(0, 250), (1, 500), (6, 16_000), (7, 30_000), (u32::MAX, 30_000)] {
-            let pause = pause_after(pauses).as_millis();
-            assert!((full / 2..=full).contains(&pause), "{pauses}: {pause}");
-        }
-    }
 
     /// Counts warnings.
     #[derive(Debug, Clone, Default)]

@@ -119,7 +119,7 @@ pub fn open_target(
 ) -> Result<Box<dyn Target>, TargetError> {
     Ok(match url {
         TargetUrl::File(folder) => Box::new(FileTarget::open(folder, stop.clone())?),
-        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())?),
+        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())),
     })
 }
 

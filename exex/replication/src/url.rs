@@ -1,182 +1,127 @@
-//! The URLs that name targets, as bsp-geth v2.2.0's `--replication.targets` takes them.
+//! The URLs that name targets, as bsp-geth v2.2.0's `--replication.targets` takes them, and sentinels and clusters besides.
 
-use percent_encoding::percent_decode_str;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
-use std::{borrow::Cow, fmt, path::PathBuf};
-use url::{Host, Url};
-
-const DEFAULT_HOST: &str = "localhost";
-const DEFAULT_PORT: u16 = 6379;
+use bsp_stream::{RedisUrl, UrlError};
+use std::{fmt, path::PathBuf};
+use url::Url;
 
 /// Where a target is. [`Display`](fmt::Display) and [`Debug`] show no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetUrl {
-    /// `redis[s]://[user[:password]@][host][:port][/db]?topic=KEY`
-    Redis(RedisUrl),
+    /// `redis[s]://[user[:password]@][host][:port][/db]?topic=KEY`, or one of the forms for sentinels and clusters, see
+    /// [`bsp_stream::url`]. A consumer group in it is the agent's, and means nothing to a target.
+    Redis(Box<RedisUrl>),
     /// `file:///folder`
     File(PathBuf),
 }
 
-/// A stream of a Redis server.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl {
-    /// Whether the connection is encrypted: `rediss`.
-    pub tls: bool,
-    /// A name or an address, by default `localhost`.
-    pub host: String,
-    /// By default 6379.
-    pub port: u16,
-    /// The ACL user; without a password it has no effect.
-    pub user: Option<String>,
-    /// The password, if any.
-    pub password: Option<String>,
-    /// The database, by default 0.
-    pub db: u32,
-    /// The stream's key.
-    pub topic: String,
-}
-
 /// A text that is no target. It does not repeat the text, which may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "target {number}: {reason}; expected redis://host:6379/0?topic=KEY, rediss://… or file:///folder"
-)]
+#[error("target {number}: {reason}")]
 pub struct TargetUrlError {
     /// Which of the list, from 1.
     pub number: usize,
     /// What is wrong with it.
-    pub reason: String,
+    pub reason: TargetUrlProblem,
+}
+
+/// What is wrong with a target's URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetUrlProblem {
+    /// Neither a stream nor a folder.
+    #[error("expected redis://host:6379/0?topic=KEY, rediss://… or file:///folder")]
+    Scheme,
+    /// It names no Redis stream.
+    #[error(transparent)]
+    Redis(#[from] UrlError),
+    /// It names no folder.
+    #[error("a folder is written with three slashes and without parameters: file:///folder")]
+    Folder,
 }
 
 impl TargetUrl {
-    /// Reads a list of URLs with commas between them. Empty items are ignored; a comma within a URL is written `%2C`.
+    /// Reads a list of URLs with commas between them. Empty items are ignored; a comma within a URL is written `%2C`, but for
+    /// those between the hosts of sentinels and clusters. `password` is that of `REDIS_PWD`, for servers whose URL has none.
     ///
     /// # Errors
     ///
     /// [`TargetUrlError`] for the first item that is no target.
-    pub fn parse_list(list: &str) -> Result<Vec<Self>, TargetUrlError> {
-        let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items
+    pub fn parse_list(list: &str, password: Option<&str>) -> Result<Vec<Self>, TargetUrlError> {
+        items(list)
+            .iter()
             .enumerate()
             .map(|(index, item)| {
-                parse(item).map_err(|reason| TargetUrlError { number: index + 1, reason })
+                let number = index + 1;
+                Self::parse(item, password).map_err(|reason| TargetUrlError { number, reason })
             })
             .collect()
+    }
+
+    /// Reads one URL. `password` is that of `REDIS_PWD`, for a server whose URL has none.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetUrlProblem`].
+    pub fn parse(text: &str, password: Option<&str>) -> Result<Self, TargetUrlProblem> {
+        let (scheme, _) = text.split_once("://").ok_or(TargetUrlProblem::Scheme)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "file" => folder(text).map(Self::File),
+            _ => match RedisUrl::parse(text, password) {
+                Ok(url) => Ok(Self::Redis(Box::new(url))),
+                Err(UrlError::Scheme) => Err(TargetUrlProblem::Scheme),
+                // Several servers may have passwords of their own.
+                Err(UrlError::TwoPasswords) => {
+                    Ok(Self::Redis(Box::new(RedisUrl::parse(text, None)?)))
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
     }
 }
 
 impl std::str::FromStr for TargetUrl {
-    type Err = TargetUrlError;
+    type Err = TargetUrlProblem;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|reason| TargetUrlError { number: 1, reason })
+        Self::parse(text, None)
     }
 }
 
-fn parse(text: &str) -> Result<TargetUrl, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "redis" => parse_redis(&url, false).map(TargetUrl::Redis),
-        "rediss" => parse_redis(&url, true).map(TargetUrl::Redis),
-        "file" => parse_file(&url).map(TargetUrl::File),
-        other => Err(format!("unknown scheme {other:?}")),
-    }
-}
-
-/// A fragment is ignored: the agent reads its consumer group from it, so one URL serves both.
-fn parse_redis(url: &Url, tls: bool) -> Result<RedisUrl, String> {
-    let host = match url.host() {
-        Some(Host::Domain(name)) if !name.is_empty() => decode(name, "host")?,
-        Some(Host::Domain(_)) | None => DEFAULT_HOST.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-    };
-    let present = |text: String| (!text.is_empty()).then_some(text);
-    Ok(RedisUrl {
-        tls,
-        host,
-        port: url.port().unwrap_or(DEFAULT_PORT),
-        user: present(decode(url.username(), "user")?),
-        password: present(decode(url.password().unwrap_or_default(), "password")?),
-        db: parse_db(url.path())?,
-        topic: parse_topic(url)?,
-    })
-}
-
-fn parse_db(path: &str) -> Result<u32, String> {
-    match path.trim_matches('/') {
-        "" => Ok(0),
-        db => db.parse().map_err(|_| format!("the path {path:?} is not the number of a database")),
-    }
-}
-
-fn parse_topic(url: &Url) -> Result<String, String> {
-    let mut topic = None;
-    for (name, value) in url.query_pairs() {
-        match &*name {
-            "topic" => topic = topic.or_else(|| Some(value.into_owned())),
-            other => return Err(format!("unknown parameter {other:?}")),
-        }
-    }
-    topic.filter(|topic| !topic.is_empty()).ok_or_else(|| "there is no ?topic=KEY".to_owned())
-}
-
-fn parse_file(url: &Url) -> Result<PathBuf, String> {
-    if url.query().is_some() {
-        return Err("a folder has no parameters".to_owned());
-    }
-    match url.to_file_path() {
-        Ok(folder) if url.host().is_none() => Ok(folder),
-        _ => Err("a folder is written with three slashes".to_owned()),
-    }
-}
-
-fn decode(text: &str, what: &str) -> Result<String, String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| format!("the {what} is not UTF-8"))
-}
-
-impl RedisUrl {
-    /// How the redis crate is told. As with bsp-geth v2.2.0, a user without a password does not log in.
-    pub(crate) fn connection_info(&self) -> redis::RedisResult<ConnectionInfo> {
-        let (host, port) = (self.host.clone(), self.port);
-        let address = if self.tls {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let mut settings = RedisConnectionInfo::default().set_db(self.db.into());
-        if let Some(password) = &self.password {
-            settings = settings.set_password(password);
-            if let Some(user) = &self.user {
-                settings = settings.set_username(user);
+/// The items of a list. What follows a comma belongs to the item before it while that names several hosts.
+fn items(list: &str) -> Vec<String> {
+    let mut items: Vec<String> = Vec::new();
+    for piece in list.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+        match items.last_mut() {
+            Some(last) if !piece.contains("://") && ends_in_hosts(last) => {
+                last.push(',');
+                last.push_str(piece);
             }
+            _ => items.push(piece.to_owned()),
         }
-        Ok(address.into_connection_info()?.set_redis_settings(settings))
+    }
+    items
+}
+
+/// Whether a URL of sentinels or a cluster ends before its path.
+fn ends_in_hosts(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    scheme.contains('+') && !rest.contains(['/', '?', '#'])
+}
+
+fn folder(text: &str) -> Result<PathBuf, TargetUrlProblem> {
+    let url = Url::parse(text).map_err(|_| TargetUrlProblem::Folder)?;
+    match url.to_file_path() {
+        Ok(folder) if url.host().is_none() && url.query().is_none() => Ok(folder),
+        _ => Err(TargetUrlProblem::Folder),
     }
 }
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis(url) => url.fmt(f),
+            Self::Redis(url) => f.write_str(&url.stream()),
             Self::File(folder) => write!(f, "file://{}", folder.display()),
         }
-    }
-}
-
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tls, host, port, db, topic, .. } = self;
-        let scheme = if *tls { "rediss" } else { "redis" };
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        write!(f, "{scheme}://{host}:{port}/{db}?topic={topic}")
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisUrl({self})")
     }
 }
 
@@ -184,79 +129,81 @@ impl fmt::Debug for RedisUrl {
 mod tests {
     use super::*;
 
-    fn redis(text: &str) -> RedisUrl {
-        match text.parse() {
-            Ok(TargetUrl::Redis(url)) => url,
-            other => panic!("{text}: {other:?}"),
-        }
+    fn shown(text: &str) -> String {
+        text.parse::<TargetUrl>().unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
     }
 
     fn refusal(text: &str) -> String {
-        text.parse::<TargetUrl>().unwrap_err().reason
+        text.parse::<TargetUrl>().unwrap_err().to_string()
     }
 
     #[test]
-    fn a_full_redis_url() {
-        let url = redis("rediss://al%40ice:p%2B+%26%3D%25@redis.example:7000/3?topic=repl+1#group");
-        assert_eq!(
-            url,
-            RedisUrl {
-                tls: true,
-                host: "redis.example".to_owned(),
-                port: 7000,
-                user: Some("al@ice".to_owned()),
-                password: Some("p++&=%".to_owned()),
-                db: 3,
-                topic: "repl 1".to_owned(),
-            }
-        );
-    }
-
-    #[test]
-    fn what_a_redis_url_leaves_out() {
+    fn a_target_is_called_by_its_stream() {
         for text in ["redis://?topic=t", "redis:///?topic=t", "redis://localhost:6379/0?topic=t#g"]
         {
-            let url = redis(text);
-            assert_eq!(url.to_string(), "redis://localhost:6379/0?topic=t", "{text}");
-            assert_eq!((url.user, url.password), (None, None));
+            assert_eq!(shown(text), "redis://localhost:6379/0?topic=t", "{text}");
         }
-        assert_eq!(redis("redis://[::1]/?topic=t").to_string(), "redis://[::1]:6379/0?topic=t");
-    }
-
-    #[test]
-    fn a_user_without_password_does_not_log_in() {
-        let info = redis("redis://username:@localhost:6379/0?topic=t").connection_info().unwrap();
-        assert_eq!(info.redis_settings().username(), None);
-        let info = redis("redis://username:secret@localhost?topic=t").connection_info().unwrap();
-        assert_eq!(info.redis_settings().username(), Some("username"));
-        assert_eq!(info.redis_settings().password(), Some("secret"));
+        assert_eq!(shown("redis://[::1]/?topic=t"), "redis://[::1]:6379/0?topic=t");
+        assert_eq!(
+            shown("redis+sentinel://a,b:1/main/3?topic=t#g"),
+            "redis+sentinel://a:26379,b:1/main/3?topic=t"
+        );
+        assert_eq!(shown("redis+cluster://a,b:1?topic=t#g"), "redis+cluster://a:6379,b:1?topic=t");
     }
 
     #[test]
     fn a_list_ignores_empty_items_and_counts_the_others() {
-        let list = TargetUrl::parse_list(",redis://h?topic=a, file:///var/lib/x ,,").unwrap();
+        let list = TargetUrl::parse_list(",redis://h?topic=a, file:///var/lib/x ,,", None).unwrap();
         let texts: Vec<_> = list.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["redis://h:6379/0?topic=a", "file:///var/lib/x"]);
-        assert_eq!(TargetUrl::parse_list(" , "), Ok(vec![]));
-        assert_eq!(TargetUrl::parse_list("file:///x,,http://y").unwrap_err().number, 2);
+        assert_eq!(TargetUrl::parse_list(" , ", None), Ok(vec![]));
+        assert_eq!(TargetUrl::parse_list("file:///x,,http://y", None).unwrap_err().number, 2);
+    }
+
+    #[test]
+    fn commas_between_hosts_are_no_commas_between_urls() {
+        let list = "redis+sentinel://a:1,b:2,c/main?topic=t,file:///x,redis+cluster://d,e?topic=u";
+        let list = TargetUrl::parse_list(list, None).unwrap();
+        let texts: Vec<_> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "redis+sentinel://a:1,b:2,c:26379/main/0?topic=t",
+                "file:///x",
+                "redis+cluster://d:6379,e:6379?topic=u"
+            ]
+        );
+        assert_eq!(TargetUrl::parse_list("redis://h?topic=t,h:7", None).unwrap_err().number, 2);
+        assert_eq!(TargetUrl::parse_list("file:///x,h:7", None).unwrap_err().number, 2);
+    }
+
+    #[test]
+    fn the_password_of_the_environment_is_for_urls_without_one() {
+        let list = "redis://user:@a?topic=t,redis://:own@b?topic=t,file:///x";
+        let list = TargetUrl::parse_list(list, Some("given")).unwrap();
+        let passwords: Vec<_> = list
+            .iter()
+            .map(|target| match target {
+                TargetUrl::Redis(url) => url.password(),
+                TargetUrl::File(_) => None,
+            })
+            .collect();
+        assert_eq!(passwords, [Some("given"), Some("own"), None]);
     }
 
     #[test]
     fn what_is_no_target_says_why() {
         for (text, reason) in [
-            ("http://h?topic=t", "unknown scheme"),
-            ("localhost:6379", "unknown scheme"),
-            ("redis://h", "there is no ?topic=KEY"),
-            ("redis://h?topic=", "there is no ?topic=KEY"),
-            ("redis://h?topic=t&maxlen=3", "unknown parameter \"maxlen\""),
-            ("redis://h/0/1?topic=t", "not the number of a database"),
-            ("redis://h/zero?topic=t", "not the number of a database"),
-            ("redis://h:99999?topic=t", "port"),
-            ("redis://%ff@h?topic=t", "the user is not UTF-8"),
+            ("http://h?topic=t", "expected redis://"),
+            ("localhost:6379", "expected redis://"),
+            ("", "expected redis://"),
+            ("redis://h", "names no stream"),
+            ("redis://h?topic=t&maxlen=3", "maxlen"),
+            ("redis://h/zero?topic=t", "one database number"),
+            ("redis://h:99999?topic=t", "host"),
             ("file://folder", "three slashes"),
             ("file://host/folder", "three slashes"),
-            ("file:///folder?topic=t", "no parameters"),
-            ("", "relative URL"),
+            ("file:///folder?topic=t", "without parameters"),
         ] {
             assert!(refusal(text).contains(reason), "{text}: {}", refusal(text));
         }
@@ -267,14 +214,12 @@ mod tests {
         let secret = "hunter2";
         let url: TargetUrl = format!("redis://user:{secret}@h?topic=t").parse().unwrap();
         assert!(!format!("{url} {url:?}").contains(secret));
-        let info = redis(&format!("redis://user:{secret}@h?topic=t")).connection_info().unwrap();
-        assert!(!format!("{info:?}").contains(secret));
         for wrong in [
             "redis://u:hunter2@h",
             "redis://u:hunter2@h/x?topic=t",
             "redis://u:hunter2@h:x?topic=t",
         ] {
-            let error = wrong.parse::<TargetUrl>().unwrap_err();
+            let error = TargetUrl::parse_list(wrong, None).unwrap_err();
             assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
         }
     }

@@ -9,11 +9,9 @@ mod file;
 pub use entry::{LedgerContent, LedgerEntry};
 
 use super::{Attempt, AttemptLog, Claim, Parked, Proof, ProofOutcome, Prover};
-use crate::{
-    alarm::{AlarmKind, Alarms},
-    retry::pause_after,
-};
+use crate::alarm::{AlarmKind, Alarms};
 use async_trait::async_trait;
+use bsp_common::backoff::pause_after;
 use file::{Existing, LedgerFile};
 use std::{
     io,

@@ -1,10 +1,8 @@
 //! When a failing RPC becomes an alarm.
 
 use super::{Endpoint, RpcError};
-use crate::{
-    alarm::{AlarmKind, Alarms},
-    retry::pause_after,
-};
+use crate::alarm::{AlarmKind, Alarms};
+use bsp_common::backoff::pause_after;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},

@@ -1,6 +1,6 @@
 //! How fast requests follow each other: as fast as they come, until the RPC says that there are too many.
 
-use crate::retry::pause_after;
+use bsp_common::backoff::pause_after;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,

@@ -47,11 +47,12 @@ use super::{
     Attempt, AttemptLog, Claim, Outlook, Parked, ProofOutcome, Prover,
     rpc::{Health, Rpc, RpcUrlError},
 };
-use crate::{alarm::Alarms, retry::pause_after};
+use crate::alarm::Alarms;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use ask::{Asked, Desk};
 use async_trait::async_trait;
+use bsp_common::backoff::pause_after;
 use flight::Landing;
 use gate::Gate;
 use patience::{Patience, Turn, Waiting};

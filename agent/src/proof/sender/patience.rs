@@ -8,9 +8,9 @@ use crate::{
     SegmentName,
     alarm::{AlarmKind, Alarms},
     proof::Claim,
-    retry::pause_after,
 };
 use alloy_primitives::B256;
+use bsp_common::backoff::pause_after;
 use std::{
     collections::BTreeMap,
     sync::{

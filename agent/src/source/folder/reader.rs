@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     alarm::AlarmKind,
-    retry::Backoff,
     source::{DeadLetter, Delivery, Payload, SourceError},
 };
 use bsp_codec::chunk::{ChunkError, ChunkErrorKind, ChunkName, LocatedRecord};
+use bsp_common::Backoff;
 use bytes::Bytes;
 use std::{
     collections::VecDeque,

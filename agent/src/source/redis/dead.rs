@@ -4,12 +4,12 @@
 //! the entry had not is absent. Those that Redis could not take are in the agent's data folder, and are not seen here.
 
 use super::{
-    connect::{Connection, Connector, REPLY_DEADLINE},
-    id::StreamId,
-    refusal::{Verdict, advice, judge, with_advice},
+    refusal::{Verdict, cannot_write, judge},
     reply,
 };
-use crate::source::{SourceError, url::RedisUrl};
+use crate::source::SourceError;
+use bsp_stream::server_error::with_advice;
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId, connect::REPLY_DEADLINE};
 use bytes::Bytes;
 use redis::{Cmd, RedisError, RedisResult, Value, cmd, pipe};
 use serde::Serialize;
@@ -206,7 +206,7 @@ pub(super) fn explain(url: &RedisUrl, error: &RedisError) -> SourceError {
             source_name,
             reason: "there is no such stream or consumer group yet: start the agent once, or check topic and group".to_owned(),
         },
-        Verdict::Passing if advice(error).is_some() => {
+        Verdict::Passing if cannot_write(error) => {
             SourceError::Refused { source_name, reason: with_advice(error) }
         }
         Verdict::Passing => SourceError::Unavailable { source_name, reason: error.to_string() },

@@ -1,12 +1,11 @@
 //! The consumer group: made when it is not there, and asked who else reads the stream.
 
 use super::{
-    connect::Connection,
-    id::StreamId,
     refusal::{Verdict, judge},
     reply,
 };
-use crate::source::url::RedisUrl;
+use bsp_stream::RedisUrl;
+use bsp_stream::{Connection, StreamId};
 use redis::{RedisResult, Value, cmd};
 
 /// Makes the group if it is not there. A server at its `maxmemory` refuses to make what is there already, too, and must

@@ -1,6 +1,6 @@
 //! Which entries are in work in this process.
 
-use super::id::StreamId;
+use bsp_stream::StreamId;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},

@@ -6,22 +6,21 @@
 //! its reply is lost.
 
 use super::{
-    connect::Connection,
     group,
     hand::Hand,
-    id::StreamId,
     link::Link,
     lost::{Losses, lost_undelivered},
     reader::pending_page,
-    refusal::is_full,
     reply::{self, Group, PendingEntry, Stream},
     trim::Trimmer,
     twin::TwinWatch,
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
-    source::{SourceError, url::RedisUrl},
+    source::SourceError,
 };
+use bsp_stream::server_error::is_full;
+use bsp_stream::{Connection, RedisUrl, StreamId};
 use redis::{RedisResult, Value, cmd, pipe};
 use std::{
     collections::HashSet,

@@ -1,15 +1,17 @@
 //! A connection that is made again whenever it is lost.
 
 use super::{
-    connect::{Connection, Connector},
     group,
-    refusal::{Verdict, advice, judge, with_advice},
+    refusal::{Verdict, cannot_write, judge},
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
-    retry::{Backoff, FAILURES_BEFORE_ALARM},
+    retry::FAILURES_BEFORE_ALARM,
     source::SourceError,
 };
+use bsp_common::Backoff;
+use bsp_stream::server_error::with_advice;
+use bsp_stream::{Connection, Connector};
 use redis::{RedisError, RedisResult};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -194,7 +196,7 @@ impl Link {
     pub(super) fn explain(&self, error: &RedisError) -> SourceError {
         match judge(error) {
             Verdict::Refused(reason) => self.refused(reason),
-            _ if advice(error).is_some() => self.refused(with_advice(error)),
+            _ if cannot_write(error) => self.refused(with_advice(error)),
             Verdict::NoGroup | Verdict::Passing => self.unavailable(error.to_string()),
         }
     }

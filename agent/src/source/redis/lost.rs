@@ -8,8 +8,6 @@
 //! Redis when it has room again.
 
 use super::{
-    connect::Connection,
-    id::StreamId,
     link::Link,
     members::{entry_member, undelivered_member},
     overflow::{Lost, Overflow},
@@ -18,8 +16,9 @@ use super::{
 };
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
-    source::{SourceError, url::RedisUrl},
+    source::SourceError,
 };
+use bsp_stream::{Connection, RedisUrl, StreamId};
 use redis::{cmd, pipe};
 use std::{
     collections::BTreeMap,

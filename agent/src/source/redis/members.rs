@@ -1,6 +1,6 @@
 //! How the sorted set of losses names what a group has lost, and what it knows of it besides.
 
-use super::id::StreamId;
+use bsp_stream::StreamId;
 
 /// The member that counts the group's entries that were trimmed before any delivery.
 pub(super) fn undelivered_member(group: &str) -> String {

@@ -24,11 +24,9 @@
 //! user needs `+@stream +@transaction +@sortedset +@connection` on the keys `TOPIC` and `TOPIC.*`. In a cluster, a dead letter
 //! and its acknowledgement are two steps, in this order.
 
-mod connect;
 pub mod dead;
 mod group;
 mod hand;
-mod id;
 mod keeper;
 mod link;
 mod lost;
@@ -42,18 +40,17 @@ mod settle;
 mod trim;
 mod twin;
 
-pub use id::NotAnId;
 pub use overview::{
     ConsumerOverview, GroupOverview, LostEntry, Overview, Unread, check_writes, overview,
     overview_if_there,
 };
 
-use super::{EntryId, Source, SourceError, url::RedisUrl};
+use super::{EntryId, Source, SourceError};
 use crate::alarm::Alarms;
-use connect::{Connector, REPLY_DEADLINE};
+use bsp_stream::RedisUrl;
+use bsp_stream::{Connector, connect::REPLY_DEADLINE};
 use link::{Link, Outages};
 use std::{
-    env,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -77,12 +74,6 @@ pub struct RedisSourceConfig {
     /// Entries whose blocks are in work here from the start, without being delivered again. They are settled or released as
     /// others are.
     pub in_work: Vec<EntryId>,
-}
-
-/// The file of certificate authorities that the environment names, in the variable that OpenSSL's programs take too:
-/// `SSL_CERT_FILE`. `None` where that is empty.
-pub fn ca_file_from_env() -> Option<PathBuf> {
-    env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Connects, makes the consumer group if it is not there, and begins to look after its pending entries.

@@ -9,9 +9,9 @@ use crate::{
     source::{
         DeadLetter, SourceError,
         dead_letters::{DeadLetterFolder, StreamOrigin},
-        url::RedisUrl,
     },
 };
+use bsp_stream::RedisUrl;
 use serde::Serialize;
 use std::{
     fs::OpenOptions,

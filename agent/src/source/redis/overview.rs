@@ -1,17 +1,12 @@
 //! The state of a stream, for `/status` and `bsp status`.
 
-use super::{
-    connect::{Connection, Connector, REPLY_DEADLINE},
-    dead, group,
-    id::StreamId,
-    members::undelivered_member,
-    refusal::{cannot_store, is_full, with_advice},
-    reply, settle, trim,
-};
+use super::{dead, group, members::undelivered_member, refusal::cannot_store, reply, settle, trim};
 use crate::{
     alarm::now_ms,
-    source::{Backlog, SourceError, url::RedisUrl},
+    source::{Backlog, SourceError},
 };
+use bsp_stream::server_error::{is_full, with_advice};
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId, connect::REPLY_DEADLINE};
 use redis::{RedisResult, Value, cmd};
 use serde::Serialize;
 use std::path::Path;

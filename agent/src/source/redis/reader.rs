@@ -1,15 +1,14 @@
 //! The reading half: first what is pending to this consumer, then new entries, one at a time.
 
 use super::{
-    connect::Connection,
     hand::Hand,
-    id::StreamId,
     link::{Failures, Link},
     lost::Losses,
     reply::{self, Entry, PendingEntry},
 };
-use crate::source::{Deliveries, Delivery, EntryId, Payload, SourceError, url::RedisUrl};
+use crate::source::{Deliveries, Delivery, EntryId, Payload, SourceError};
 use async_trait::async_trait;
+use bsp_stream::{Connection, RedisUrl, StreamId};
 use redis::{RedisResult, Value, cmd};
 use std::{
     collections::VecDeque,

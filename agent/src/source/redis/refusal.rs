@@ -1,5 +1,6 @@
 //! Which of Redis' errors need the operator, which pass, and which only mean that it can't take more now.
 
+use bsp_stream::server_error::{advice, has_any_code, has_code, is_login};
 use redis::{ErrorKind, RedisError};
 
 /// What an error asks for.
@@ -16,28 +17,16 @@ pub(super) enum Verdict {
 /// Judges an error.
 pub(super) fn judge(error: &RedisError) -> Verdict {
     let text = error.to_string();
-    let says = |code: &str| says(error, &text, code);
-    let refused = |reason: &str| Verdict::Refused(reason.to_owned());
+    let says = |code: &str| has_code(error, code);
+    let refused = || Verdict::Refused(advice(error).unwrap_or("it refuses").to_owned());
     if says("NOGROUP") || text.contains("no such key") {
         Verdict::NoGroup
-    } else if says("NOAUTH") {
-        refused(
-            "it wants a password: put it into REDIS_PWD (with user:@ in the URL for the password alone, user@ for an \
-             ACL user)",
-        )
-    } else if error.kind() == ErrorKind::AuthenticationFailed || says("WRONGPASS") {
-        refused(
-            "it rejects the user name or password: check REDIS_PWD and the URL, where user:@ stands for the password \
-             alone and user@ for an ACL user",
-        )
+    } else if is_login(error) {
+        refused()
     } else if says("NOPERM") {
         Verdict::Refused(format!("{NOT_ALLOWED}: {text}"))
-    } else if says("WRONGTYPE") {
-        refused(
-            "the topic's key, or that of its .dead or .lost, holds something else: choose another topic",
-        )
-    } else if text.contains("DB index is out of range") {
-        refused("it has no database of this number: change the URL's path")
+    } else if says("WRONGTYPE") || text.contains("DB index is out of range") {
+        refused()
     } else if text.contains("unknown command") || text.contains("syntax error") {
         Verdict::Refused(format!("it is too old, at least Redis 6.2 is needed: {text}"))
     } else if error.kind() == ErrorKind::InvalidClientConfig {
@@ -47,61 +36,19 @@ pub(super) fn judge(error: &RedisError) -> Verdict {
     }
 }
 
-/// Whether an error has this code. The errors of a transaction have none of their own, and stand in the text as
-/// the library writes them: in quotes, or by the name of its variant.
-fn says(error: &RedisError, text: &str, code: &str) -> bool {
-    let variant = match code {
-        "NOPERM" => "NoPerm",
-        "READONLY" => "ReadOnly",
-        _ => "",
-    };
-    error.code() == Some(code)
-        || text.contains(&format!("\"{code}\""))
-        || (!variant.is_empty() && text.contains(variant))
-}
-
 /// Whether Redis answers, and yet does not store something: it is full, may not write, or the key is not for us. What
 /// has another place must not wait for it then.
 pub(super) fn cannot_store(error: &RedisError) -> bool {
-    let text = error.to_string();
-    ["OOM", "MISCONF", "READONLY", "NOREPLICAS", "NOPERM", "WRONGTYPE"]
-        .iter()
-        .any(|code| says(error, &text, code))
-        || text.contains(NO_MORE_IDS)
+    has_any_code(error, &["OOM", "MISCONF", "READONLY", "NOREPLICAS", "NOPERM", "WRONGTYPE"])
+        || error.to_string().contains(NO_MORE_IDS)
 }
 
 /// `XADD` to a stream whose last id is the greatest there is.
 const NO_MORE_IDS: &str = "exhausted the last possible ID";
 
-/// Whether Redis is at its `maxmemory` and evicts nothing: it removes and hands out, and stores nothing new.
-pub(super) fn is_full(error: &RedisError) -> bool {
-    says(error, &error.to_string(), "OOM")
-}
-
-/// What the operator can do about a server that answers and does not write.
-pub(super) fn advice(error: &RedisError) -> Option<&'static str> {
-    let text = error.to_string();
-    let table = [
-        (
-            "OOM",
-            "Redis is full: raise its `maxmemory` (CONFIG SET maxmemory), or free some of its memory",
-        ),
-        ("READONLY", "this server is a replica: name the primary in the URL"),
-        ("MISCONF", "Redis can't save its data to its disk: see its log, and make room there"),
-        (
-            "NOREPLICAS",
-            "Redis has fewer replicas than its `min-replicas-to-write`: bring them back, or lower that",
-        ),
-    ];
-    table.into_iter().find(|(code, _)| says(error, &text, code)).map(|(_, advice)| advice)
-}
-
-/// An error's text, with what to do about it where that is known.
-pub(super) fn with_advice(error: &RedisError) -> String {
-    match advice(error) {
-        Some(advice) => format!("{error} ({advice})"),
-        None => error.to_string(),
-    }
+/// Whether a server that answers does not write, for a reason that needs the operator.
+pub(super) fn cannot_write(error: &RedisError) -> bool {
+    has_any_code(error, &["OOM", "READONLY", "MISCONF", "NOREPLICAS"])
 }
 
 const NOT_ALLOWED: &str = "the user lacks a permission: allow +@stream +@transaction +@sortedset +@connection on the \
@@ -110,12 +57,10 @@ const NOT_ALLOWED: &str = "the user lacks a permission: allow +@stream +@transac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use redis::Value;
+    use bsp_stream::server_error::from_server_line;
 
     fn server_error(line: &str) -> RedisError {
-        redis::parse_redis_value(format!("-{line}\r\n").as_bytes())
-            .and_then(Value::extract_error)
-            .unwrap_err()
+        from_server_line(line).unwrap()
     }
 
     #[test]
@@ -140,9 +85,8 @@ mod tests {
             assert!(!cannot_store(&server_error(line)), "{line}");
         }
         for line in ["OOM command", "MISCONF Redis", "READONLY You", "NOREPLICAS Not"] {
-            assert!(advice(&server_error(line)).is_some(), "{line}");
+            assert!(cannot_write(&server_error(line)), "{line}");
         }
-        assert!(is_full(&server_error("OOM command")) && !is_full(&server_error("MISCONF x")));
     }
 
     #[test]

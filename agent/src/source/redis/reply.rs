@@ -1,6 +1,6 @@
 //! The replies of the stream commands, as types. A reply of another form is an error, never a panic.
 
-use super::id::StreamId;
+use bsp_stream::StreamId;
 use bytes::Bytes;
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value, from_redis_value};
 use std::{borrow::Cow, collections::HashMap};

@@ -1,21 +1,16 @@
 //! The settling half: acknowledges, buries, releases.
 
 use super::{
-    connect::{Connection, Connector},
-    group,
-    hand::Hand,
-    id::StreamId,
-    link::Link,
-    overflow::Overflow,
-    overview,
-    refusal::{cannot_store, is_full, with_advice},
+    group, hand::Hand, link::Link, overflow::Overflow, overview, refusal::cannot_store,
     trim::Trimmer,
 };
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
-    source::{Backlog, DeadLetter, EntryId, Settlement, SourceError, url::RedisUrl},
+    source::{Backlog, DeadLetter, EntryId, Settlement, SourceError},
 };
 use async_trait::async_trait;
+use bsp_stream::server_error::{is_full, with_advice};
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId};
 use redis::{RedisError, RedisResult, cmd, pipe};
 use std::{
     sync::{

@@ -5,11 +5,9 @@
 //! that our group was given all there is: it once had nothing before its position, and has read on from there.
 //! That is remembered in Redis, beside the losses, because it goes with the stream.
 
-use super::{
-    connect::Connection, group, id::StreamId, members::complete_member, refusal::cannot_store,
-    reply,
-};
-use crate::source::url::RedisUrl;
+use super::{group, members::complete_member, refusal::cannot_store, reply};
+use bsp_stream::RedisUrl;
+use bsp_stream::{Connection, StreamId};
 use redis::{RedisResult, Value, cmd};
 use std::sync::atomic::{AtomicBool, Ordering};
 

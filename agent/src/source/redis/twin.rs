@@ -4,7 +4,8 @@
 //! consumer, that this process does not hold, and whose idle time was set back since the last look although it was not
 //! delivered again, is held by somebody else.
 
-use super::{id::StreamId, reply::PendingEntry};
+use super::reply::PendingEntry;
+use bsp_stream::StreamId;
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},

@@ -6,12 +6,11 @@ use bsp_agent::{
     args::{AgentArgs, ObserveArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs, SourceArgs},
     config::{AgentConfig, ConfigError},
     proof::Confirmations,
-    secret::Secret,
-    source::url::{RedisUrl, Topology},
 };
+use bsp_common::Secret;
 use bsp_replication::{FileTarget, RedisOptions, RedisTarget, Target};
+use bsp_stream::{RedisUrl, UrlError, password_from_env};
 use clap::Args;
-use eyre::bail;
 use std::env;
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +62,8 @@ impl ServiceArgs {
     ) -> eyre::Result<Box<dyn Target>> {
         Ok(match &self.redis_url {
             Some(url) => {
-                let (url, options) = (redis_target(url)?, RedisOptions::default());
-                Box::new(RedisTarget::new(&url, &options, stop.clone())?)
+                let options = RedisOptions::from_env();
+                Box::new(RedisTarget::new(&redis_url(url)?, &options, stop.clone()))
             }
             None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?.repeating()?),
         })
@@ -124,36 +123,8 @@ impl ServiceArgs {
     }
 }
 
-/// The agent's URL, as a target.
-fn redis_target(url: &Secret<String>) -> eyre::Result<bsp_replication::RedisUrl> {
-    let password = env::var("REDIS_PWD").ok();
-    let url = RedisUrl::parse(url.expose(), password.as_deref())?;
-    let (Topology::Single, [node]) = (&url.topology, url.nodes.as_slice()) else {
-        bail!("--redis-url: name one server, without sentinels or a cluster");
-    };
-    Ok(bsp_replication::RedisUrl {
-        tls: url.tls,
-        host: node.host.clone(),
-        port: node.port,
-        user: url.user().map(str::to_owned),
-        password: url.password().map(str::to_owned),
-        db: url.db,
-        topic: url.topic.clone(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_ends_of_the_stream_are_the_same() {
-        let target = |url: &str| redis_target(&Secret::new(url.to_owned()));
-        let url = target("redis://user:secret@h:7000/3?topic=t#g").unwrap();
-        assert_eq!(url.to_string(), "redis://h:7000/3?topic=t");
-        assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("user"), Some("secret")));
-        let error = target("redis+cluster://h?topic=t").unwrap_err().to_string();
-        assert!(error.contains("one server"), "{error}");
-        assert!(target("file:///replicas").is_err());
-    }
+/// The stream, with the password from the environment, as the agent reads it.
+fn redis_url(url: &Secret<String>) -> Result<RedisUrl, UrlError> {
+    let password = password_from_env();
+    RedisUrl::parse(url.expose(), password.as_ref().map(|password| password.expose().as_str()))
 }

@@ -2,12 +2,12 @@
 //! must not outlast itself.
 
 use super::ProducerError;
+use bsp_common::database::{self, OpenError};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 use std::{
-    fmt, io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -86,36 +86,27 @@ impl Storage {
         let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let database = match open.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => database::open(&self.path).map_err(|error| open_error(&self.path, error))?,
         };
-        match catch_unwind(AssertUnwindSafe(|| run(&database))) {
-            Ok(Ok(done)) => {
+        match database::guarded(|| run(&database)) {
+            Some(Ok(done)) => {
                 *open = Some(database);
                 Ok(done)
             }
-            Ok(Err(redb::Error::Corrupted(reason))) => Err(damaged(&self.path, reason)),
-            Ok(Err(error)) => Err(failed(&self.path, error)),
-            Err(_) => Err(damaged(&self.path, "a page of it can't be read")),
+            Some(Err(redb::Error::Corrupted(reason))) => Err(damaged(&self.path, reason)),
+            Some(Err(error)) => Err(failed(&self.path, error)),
+            None => Err(damaged(&self.path, "a page of it can't be read")),
         }
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, ProducerError> {
-    let open = || Database::create(path).map_err(|error| open_error(path, error));
-    catch_unwind(open).unwrap_or_else(|_| Err(damaged(path, "it can't be read at all")))
-}
-
-fn open_error(path: &Path, error: redb::DatabaseError) -> ProducerError {
+fn open_error(path: &Path, error: OpenError) -> ProducerError {
     match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => failed(
+        OpenError::InUse => failed(
             path,
             "it is in use by another process: wait until that has ended, or give this one a data folder of its own",
         ),
-        redb::DatabaseError::Storage(redb::StorageError::Io(error))
-            if error.kind() != io::ErrorKind::InvalidData =>
-        {
-            failed(path, error)
-        }
+        OpenError::Io(error) => failed(path, error),
         error => damaged(path, error),
     }
 }

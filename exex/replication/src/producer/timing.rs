@@ -1,6 +1,6 @@
 //! How long things are waited for.
 
-use crate::backoff;
+use bsp_common::backoff;
 use std::time::Duration;
 
 /// The pauses of a producer. Tests have shorter ones.

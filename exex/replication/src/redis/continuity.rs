@@ -1,7 +1,8 @@
 //! Whether a stream still has what was added to it.
 
-use super::{entry_id::EntryId, trouble::is_unavailable};
+use super::is_unavailable;
 use crate::Mark;
+use bsp_stream::StreamId;
 use redis::{RedisResult, Value, aio::ConnectionLike, from_redis_value};
 use std::collections::HashMap;
 
@@ -98,7 +99,7 @@ pub(super) async fn stream_state(
     match info.query_async::<HashMap<String, Value>>(connection).await {
         Ok(mut info) => {
             let last = info.remove("last-generated-id").map(from_redis_value::<String>);
-            let last = last.and_then(|last| EntryId::parse(&last.ok()?));
+            let last = last.and_then(|last| last.ok()?.parse::<StreamId>().ok());
             let count = info.remove("entries-added").map(from_redis_value);
             let count = count.and_then(Result::ok);
             Ok(last.map(|last| StreamState { last: last.into(), count }))

@@ -1,31 +1,16 @@
 //! The connection to a server, made when it is needed, and what the server says of itself.
 
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult,
-    TlsCertificates, Value, aio::MultiplexedConnection, from_redis_value,
-};
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use bsp_stream::{Connection, Connector, connect::REPLY_DEADLINE};
+use redis::{RedisResult, Value, from_redis_value};
 
-/// How long a connection may take to be there, login included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a pipeline may take, from its first byte to the last reply. It is about 8 MB long, so this allows for 2 Mbit/s.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first release with `XADD … IDMP`.
 const IDEMPOTENT_SINCE: (u32, u32) = (8, 6);
 /// The first release with `XADD … NOMKSTREAM`.
 const NOMKSTREAM_SINCE: (u32, u32) = (6, 2);
 
-/// What a file of certificate authorities must have.
-const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
 /// At most one connection.
 pub(super) struct Link {
-    server: ConnectionInfo,
-    /// Whom to trust instead of the built-in authorities; `None` also where nothing is encrypted.
-    ca_file: Option<PathBuf>,
+    connector: Connector,
     /// `None` before the first use, and after trouble.
     open: Option<Open>,
     /// The connection before, of which the server may not have read everything yet.
@@ -38,7 +23,7 @@ pub(super) struct Link {
 
 /// A connection that is there.
 pub(super) struct Open {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Connection,
     session: Option<Session>,
     /// Whether the server tells by itself what was added already.
     pub(super) is_idempotent: bool,
@@ -59,11 +44,25 @@ struct Session {
     client_id: u64,
 }
 
-impl Link {
-    pub(super) const fn new(server: ConnectionInfo, ca_file: Option<PathBuf>) -> Self {
+impl Open {
+    /// To a server of which nothing is known.
+    fn unknown(connection: &Connection) -> Self {
         Self {
-            server,
-            ca_file,
+            connection: connection.clone(),
+            session: None,
+            is_idempotent: false,
+            can_leave_unmade: true,
+            version: None,
+            risks: Vec::new(),
+            is_continuous: false,
+        }
+    }
+}
+
+impl Link {
+    pub(super) const fn new(connector: Connector) -> Self {
+        Self {
+            connector,
             open: None,
             given_up: None,
             may_be_idempotent: true,
@@ -98,24 +97,9 @@ impl Link {
         }
     }
 
-    /// The file is read anew for each connection, so that a renewed one is taken up.
-    fn client(&self) -> RedisResult<Client> {
-        match &self.ca_file {
-            None => Client::open(self.server.clone()),
-            Some(path) => {
-                let root_cert = Some(read_authorities(path)?);
-                let certificates = TlsCertificates { client_tls: None, root_cert };
-                Client::build_with_tls(self.server.clone(), certificates)
-            }
-        }
-    }
-
     async fn connect(&mut self) -> RedisResult<Open> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let mut connection =
-            self.client()?.get_multiplexed_async_connection_with_config(&config).await?;
+        // A pipeline is about 8 MB long, so the deadline allows for 2 Mbit/s.
+        let mut connection = self.connector.connect(REPLY_DEADLINE).await?;
         let mut open = introduce(&mut connection).await?;
         open.is_idempotent &= self.may_be_idempotent;
         open.can_leave_unmade &= self.may_leave_unmade;
@@ -133,20 +117,12 @@ impl Link {
     }
 }
 
-fn read_authorities(path: &Path) -> RedisResult<Vec<u8>> {
-    let unusable = |reason: String| {
-        let detail = format!("{}: {reason}", path.display());
-        RedisError::from((ErrorKind::InvalidClientConfig, "cannot use the CA file", detail))
-    };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    if !pem.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
+/// Asks the server what it is. One that does not tell is taken for an old one; so is a cluster, which is many servers: each
+/// would have to be asked.
+async fn introduce(connection: &mut Connection) -> RedisResult<Open> {
+    if let Connection::Cluster(_) = connection {
+        return Ok(Open::unknown(connection));
     }
-    Ok(pem)
-}
-
-/// Asks the server what it is. One that does not tell is taken for an old one.
-async fn introduce(connection: &mut MultiplexedConnection) -> RedisResult<Open> {
     let mut questions = redis::pipe();
     questions.ignore_errors().cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
     questions.cmd("INFO").arg("memory").cmd("INFO").arg("persistence");
@@ -160,13 +136,12 @@ async fn introduce(connection: &mut MultiplexedConnection) -> RedisResult<Open> 
     let risks = risks(&text(replies.next()), &text(replies.next()));
     let (run_id, version) = (field(&info, "run_id").map(str::to_owned), version(&info));
     Ok(Open {
-        connection: connection.clone(),
         session: run_id.zip(client_id).map(|(run_id, client_id)| Session { run_id, client_id }),
         is_idempotent: version.is_some_and(|version| version >= IDEMPOTENT_SINCE),
         can_leave_unmade: version.is_none_or(|version| version >= NOMKSTREAM_SINCE),
         version,
         risks,
-        is_continuous: false,
+        ..Open::unknown(connection)
     })
 }
 

@@ -4,29 +4,29 @@ mod add;
 mod budget;
 mod continuity;
 mod entries;
-mod entry_id;
 mod link;
 mod look_back;
 mod options;
 mod retention;
-mod trouble;
 
 pub use options::RedisOptions;
 
-use crate::{Entry, Mark, RedisUrl, Target, TargetError, TargetHealth, failpoint, outage::Outage};
+use crate::{Entry, Mark, Target, TargetError, TargetHealth, failpoint, outage::Outage};
 use add::{Addition, add};
 use async_trait::async_trait;
+use bsp_stream::{
+    Connector, RedisUrl, StreamId,
+    server_error::{has_any_code, outcome_is_unknown, with_advice},
+};
 use budget::{Budget, Spent};
 use continuity::{Continuity, stream_state};
 use entries::{StreamEntry, compress, hash_text, leading_group};
-use entry_id::EntryId;
 use link::Link;
 use look_back::look_back;
 use redis::RedisError;
 use retention::{Retention, groups, trim};
 use std::fmt;
 use tokio_util::sync::CancellationToken;
-use trouble::{explain, is_unavailable, outcome_is_unknown};
 
 /// Adds to a stream. An entry has the fields `hash` (`0x` and 64 lower-case digits) and `data` (the replica's RLP, as a
 /// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see [`RedisOptions`] for what is removed instead. A block
@@ -66,7 +66,7 @@ pub struct RedisTarget {
 /// Why an attempt did not get ahead.
 #[derive(Debug, thiserror::Error)]
 enum Setback {
-    #[error("{}", explain(.0))]
+    #[error("{}", with_advice(.0))]
     Redis(#[from] RedisError),
     #[error(transparent)]
     NoRoom(#[from] Spent),
@@ -79,37 +79,21 @@ enum Setback {
 }
 
 impl RedisTarget {
-    /// Prepares a target. It connects at the first delivery, and again after each trouble.
-    ///
-    /// # Errors
-    ///
-    /// [`TargetError::Refused`], if the URL's parts can't be used.
-    pub fn new(
-        url: &RedisUrl,
-        options: &RedisOptions,
-        stop: CancellationToken,
-    ) -> Result<Self, TargetError> {
-        let name = url.to_string();
-        if url.tls {
-            // An error means that the program has chosen its cryptography already.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        }
-        let ca_file = options.ca_file.clone().filter(|_| url.tls);
-        match url.connection_info() {
-            Ok(server) => Ok(Self {
-                name,
-                topic: url.topic.clone(),
-                producer_id: options.producer_id.clone(),
-                link: Link::new(server, ca_file),
-                is_uncertain: true,
-                continuity: Continuity::default(),
-                budget: Budget::new(options.byte_budget),
-                retention: Retention::new(options.trim_acknowledged),
-                warned_of: Vec::new(),
-                stop,
-                health: TargetHealth::default(),
-            }),
-            Err(error) => Err(TargetError::Refused { target: name, reason: error.to_string() }),
+    /// Prepares a target: one server, the master that sentinels name, or a cluster. It connects at the first delivery, and
+    /// again after each trouble.
+    pub fn new(url: &RedisUrl, options: &RedisOptions, stop: CancellationToken) -> Self {
+        Self {
+            name: url.stream(),
+            topic: url.topic.clone(),
+            producer_id: options.producer_id.clone(),
+            link: Link::new(Connector::new(url.clone(), options.ca_file.as_deref())),
+            is_uncertain: true,
+            continuity: Continuity::default(),
+            budget: Budget::new(options.byte_budget),
+            retention: Retention::new(options.trim_acknowledged),
+            warned_of: Vec::new(),
+            stop,
+            health: TargetHealth::default(),
         }
     }
 
@@ -141,7 +125,7 @@ impl RedisTarget {
             self.trim().await?;
         }
         let Some(ids) = added? else { return Err(Setback::Lost(self.continuity.gone())) };
-        for id in ids.iter().filter_map(|id| EntryId::parse(id)) {
+        for id in ids.iter().filter_map(|id| id.parse::<StreamId>().ok()) {
             self.continuity.given(id.into());
         }
         failpoint::hit("after_pipeline");
@@ -267,6 +251,17 @@ impl RedisTarget {
         self.link.close();
         // It may be another server, or another stream, next time.
         self.budget.forget();
+    }
+}
+
+/// Whether the server does not know the command in this form, or does not let us use it.
+fn is_unavailable(error: &RedisError) -> bool {
+    has_any_code(error, &["ERR", "NOPERM"])
+}
+
+impl From<StreamId> for Mark {
+    fn from(StreamId { ms, seq }: StreamId) -> Self {
+        Self(u128::from(ms) << 64 | u128::from(seq))
     }
 }
 

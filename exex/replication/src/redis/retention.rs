@@ -1,6 +1,6 @@
 //! Removing what every consumer group has acknowledged.
 
-use super::entry_id::EntryId;
+use bsp_stream::StreamId;
 use redis::{
     RedisResult,
     aio::ConnectionLike,
@@ -51,7 +51,7 @@ impl Retention {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// The first entry that some group may still need; `None` if there is no group.
-    pub(super) needed: Option<EntryId>,
+    pub(super) needed: Option<StreamId>,
     /// How many entries the stream has had in its life, as far as its groups tell. It may be too few.
     pub(super) count: Option<u64>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Groups {
 pub(super) async fn trim(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,
-    needed: EntryId,
+    needed: StreamId,
 ) -> RedisResult<u64> {
     let mut trim = redis::cmd("XTRIM");
     trim.arg(topic).arg("MINID").arg("~").arg(needed.to_string());
@@ -77,7 +77,7 @@ pub(super) async fn groups(
 ) -> RedisResult<Groups> {
     let groups = redis::cmd("XINFO").arg("GROUPS").arg(topic).to_owned();
     let groups: StreamInfoGroupsReply = groups.query_async(connection).await?;
-    let mut first_kept: Option<EntryId> = None;
+    let mut first_kept: Option<StreamId> = None;
     for group in &groups.groups {
         let pending = redis::cmd("XPENDING").arg(topic).arg(&group.name).to_owned();
         let first_pending = match pending.query_async(connection).await? {
@@ -86,7 +86,7 @@ pub(super) async fn groups(
         };
         // An id that can't be read keeps everything.
         let needed = needed_by(&group.last_delivered_id, first_pending.as_deref());
-        let needed = needed.unwrap_or_default();
+        let needed = needed.unwrap_or(StreamId::ZERO);
         first_kept = Some(first_kept.map_or(needed, |kept| kept.min(needed)));
     }
     let counts = groups.groups.iter().filter_map(|group| {
@@ -102,10 +102,10 @@ pub(super) async fn groups(
 ///
 /// The list of pending ones is asked for after the last delivered. What was delivered in between is pending, later than all
 /// that was acknowledged, or behind the last delivered that we know of.
-fn needed_by(last_delivered: &str, first_pending: Option<&str>) -> Option<EntryId> {
+fn needed_by(last_delivered: &str, first_pending: Option<&str>) -> Option<StreamId> {
     match first_pending {
-        Some(pending) => EntryId::parse(pending),
-        None => EntryId::parse(last_delivered).map(EntryId::next),
+        Some(pending) => pending.parse().ok(),
+        None => last_delivered.parse().ok().map(StreamId::after),
     }
 }
 
@@ -115,10 +115,10 @@ mod tests {
 
     #[test]
     fn a_group_needs_what_it_has_not_acknowledged() {
-        assert_eq!(needed_by("7-1", None), Some(EntryId(7, 2)));
-        assert_eq!(needed_by("7-1", Some("5-3")), Some(EntryId(5, 3)));
-        assert_eq!(needed_by("0-0", None), Some(EntryId(0, 1)));
-        assert_eq!(needed_by("7-18446744073709551615", None), Some(EntryId(8, 0)));
+        assert_eq!(needed_by("7-1", None), Some(StreamId { ms: 7, seq: 2 }));
+        assert_eq!(needed_by("7-1", Some("5-3")), Some(StreamId { ms: 5, seq: 3 }));
+        assert_eq!(needed_by("0-0", None), Some(StreamId { ms: 0, seq: 1 }));
+        assert_eq!(needed_by("7-18446744073709551615", None), Some(StreamId { ms: 8, seq: 0 }));
         for odd in ["", "7", "7-", "a-1", "-1-1", "99999999999999999999-0"] {
             assert_eq!(needed_by(odd, None), None, "{odd}");
             assert_eq!(needed_by("7-1", Some(odd)), None, "{odd}");

@@ -81,7 +81,7 @@ async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
     let url = format!("rediss://{}/?topic=replication", server.address());
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
     let stop = CancellationToken::new();
-    let mut target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap();
+    let mut target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone());
     let health = target.health();
     let delivery = tokio::spawn(async move { target.deliver(&[entry(1)]).await });
     until("an attempt fails", async || health.retries() > 0).await;
@@ -104,7 +104,7 @@ async fn a_server_is_believed_if_its_authority_is_named() {
     let stop = CancellationToken::new();
     let target = |ca_file: Option<PathBuf>| {
         let options = RedisOptions { ca_file, ..RedisOptions::default() };
-        RedisTarget::new(&url, &options, stop.clone()).unwrap()
+        RedisTarget::new(&url, &options, stop.clone())
     };
     let mut trusting = target(Some(certificate.file()));
     trusting.deliver(&[entry(1)]).await.unwrap();

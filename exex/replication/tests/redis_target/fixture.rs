@@ -56,7 +56,7 @@ pub(crate) fn target(
 ) -> RedisTarget {
     let url = format!("redis://{login}{address}/?topic={TOPIC}#group");
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
-    RedisTarget::new(&url, options, stop.clone()).unwrap()
+    RedisTarget::new(&url, options, stop.clone())
 }
 
 /// A target with the default options that is never stopped.

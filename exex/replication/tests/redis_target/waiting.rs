@@ -127,7 +127,7 @@ async fn a_database_that_is_not_there_is_waited_for() {
     let url = format!("redis://{}/7?topic=replication", server.address());
     let TargetUrl::Redis(url) = url.parse().unwrap() else { panic!("{url}") };
     let stop = CancellationToken::new();
-    let target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone()).unwrap();
+    let target = RedisTarget::new(&url, &RedisOptions::default(), stop.clone());
     let (delivery, health) = begin(target, entries(1..=1));
     trouble(&health, "no such database").await;
     stop.cancel();

@@ -2,9 +2,10 @@
 
 mod values;
 
-pub use values::{ByteSize, Deliver, Register, TargetList, TargetListParser};
+pub use values::{Deliver, Register, TargetList, TargetListParser};
 
 use bsp_codec::ReplicaKind;
+use bsp_common::ByteSize;
 use bsp_replication::{ProducerConfig, RedisOptions, StartBlock};
 use clap::{ArgGroup, Args};
 use std::path::{Path, PathBuf};
@@ -114,7 +115,7 @@ pub struct BspArgs {
     )]
     pub workers: u16,
 
-    /// The most memory for replicas that wait for a target: bytes, or with KB, MB or GB. A replica of mainnet has 2 to 4 MB.
+    /// The most memory for replicas that wait for a target: bytes, or with KiB, MiB or GiB. A replica of mainnet has 2 to 4 MB.
     #[arg(
         id = "bsp_memory_budget",
         long = "exex.bsp.memory-budget",
@@ -139,7 +140,7 @@ pub struct BspArgs {
     #[arg(id = "bsp_skip_pruned", long = "exex.bsp.skip-pruned", requires = SWITCHES)]
     pub skip_pruned: bool,
 
-    /// Pause a Redis target, with an alarm, while its stream takes more memory than this: bytes, or with KB, MB or GB; 0 for
+    /// Pause a Redis target, with an alarm, while its stream takes more memory than this: bytes, or with KiB, MiB or GiB; 0 for
     /// no limit. What has not been acknowledged by every group is never trimmed, so without agents a stream only grows.
     #[arg(
         id = "bsp_redis_byte_budget",

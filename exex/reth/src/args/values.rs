@@ -1,6 +1,7 @@
 //! Values of options.
 
 use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
+use bsp_stream::{RedisUrl, password_from_env};
 use clap::{
     Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind, parser::ValueSource,
 };
@@ -20,15 +21,8 @@ pub struct TargetList(Vec<TargetUrl>);
 /// The stream that bsp-agent reads, on this host.
 impl Default for TargetList {
     fn default() -> Self {
-        Self(vec![TargetUrl::Redis(bsp_replication::RedisUrl {
-            tls: false,
-            host: DEFAULT_HOST.to_owned(),
-            port: DEFAULT_PORT,
-            user: None,
-            password: None,
-            db: 0,
-            topic: DEFAULT_TOPIC.to_owned(),
-        })])
+        let url = RedisUrl::single(DEFAULT_HOST, DEFAULT_PORT, 0, DEFAULT_TOPIC);
+        Self(vec![TargetUrl::Redis(Box::new(url))])
     }
 }
 
@@ -44,7 +38,9 @@ impl FromStr for TargetList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let targets = TargetUrl::parse_list(text).map_err(|error| error.to_string())?;
+        let password = password_from_env();
+        let password = password.as_ref().map(|password| password.expose().as_str());
+        let targets = TargetUrl::parse_list(text, password).map_err(|error| error.to_string())?;
         if targets.is_empty() {
             return Err("there is no target".to_owned());
         }
@@ -147,40 +143,6 @@ pub enum Register {
     Never,
 }
 
-/// A number of bytes, written with the unit KB, MB or GB (1024 each) or without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ByteSize(pub u64);
-
-impl FromStr for ByteSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let shift = match unit.trim().to_ascii_uppercase().as_str() {
-            "" | "B" => 0,
-            "KB" | "K" => 10,
-            "MB" | "M" => 20,
-            "GB" | "G" => 30,
-            _ => return Err("expected a number with KB, MB, GB or nothing after it".to_owned()),
-        };
-        let number: u64 = number.parse().map_err(|_| "expected a number of bytes".to_owned())?;
-        let bytes = number.checked_mul(1 << shift);
-        bytes.map(Self).ok_or_else(|| "too many bytes".to_owned())
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("0"),
-            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}GB", bytes >> 30),
-            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}MB", bytes >> 20),
-            bytes => write!(f, "{bytes}"),
-        }
-    }
-}
-
 /// `latest`, `genesis` or a number.
 pub(super) fn parse_start_block(text: &str) -> Result<StartBlock, String> {
     match text {
@@ -222,25 +184,5 @@ mod tests {
         }
         assert!(parse(",", ValueSource::EnvVariable).is_err());
         assert_eq!(parse("file:///x", ValueSource::EnvVariable).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in
-            [("0", 0), ("1500", 1_500), ("2KB", 2_048), ("3 mb", 3 << 20), ("1GB", 1 << 30)]
-        {
-            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
-        }
-        for text in ["", "MB", "-1", "1TB", "99999999999999999999", "20000000000GB"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_shown_size_reads_back() {
-        for bytes in [0, 1, 1_000, 1 << 20, 256 << 20, 3 << 30, u64::MAX] {
-            let size = ByteSize(bytes);
-            assert_eq!(size.to_string().parse(), Ok(size));
-        }
     }
 }

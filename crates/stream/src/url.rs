@@ -24,6 +24,7 @@
 //! ignores and a server without ACL would reject. For the same reason `name:@` with a password from the environment means
 //! the password alone, while `name@` names an ACL user. Both apply to the Redis servers; sentinels are asked without.
 
+use bsp_common::Secret;
 use std::fmt;
 
 /// The consumer group of a URL without a fragment.
@@ -133,7 +134,7 @@ pub struct RedisUrl {
     /// The consumer group.
     pub group: String,
     user: Option<String>,
-    password: Option<String>,
+    password: Option<Secret<String>>,
 }
 
 impl RedisUrl {
@@ -165,8 +166,22 @@ impl RedisUrl {
             topic: topic(query)?,
             group: if group.is_empty() { DEFAULT_GROUP.to_owned() } else { group },
             user,
-            password,
+            password: password.map(Secret::new),
         })
+    }
+
+    /// One server without TLS, user or password.
+    pub fn single(host: &str, port: u16, db: u32, topic: &str) -> Self {
+        Self {
+            tls: false,
+            topology: Topology::Single,
+            nodes: vec![Node { host: host.to_owned(), port }],
+            db,
+            topic: topic.to_owned(),
+            group: DEFAULT_GROUP.to_owned(),
+            user: None,
+            password: None,
+        }
     }
 
     /// The ACL user, if there is a password too.
@@ -176,7 +191,14 @@ impl RedisUrl {
 
     /// The password: keep it out of everything that is shown.
     pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+        self.password.as_ref().map(|password| password.expose().as_str())
+    }
+
+    /// The stream alone, without the group: what both halves call it.
+    pub fn stream(&self) -> String {
+        let shown = self.to_string();
+        let group = self.group.len() + "#".len();
+        shown.get(..shown.len() - group).unwrap_or(&shown).to_owned()
     }
 
     /// The stream that takes what can't be handled.

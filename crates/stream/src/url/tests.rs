@@ -17,6 +17,8 @@ fn the_documented_url_keeps_its_meaning() {
     assert_eq!((url.user(), url.password(), url.tls), (None, None, false));
     assert_eq!(url.topology, Topology::Single);
     assert_eq!(url.dead_topic(), "replication.dead");
+    assert_eq!(url.stream(), "redis://localhost:6379/0?topic=replication");
+    assert_eq!(parse("redis://h?topic=t#a%23b").unwrap().stream(), "redis://h:6379/0?topic=t");
 }
 
 #[test]

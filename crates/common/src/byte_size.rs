@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// A number of bytes: `67108864`, or with a binary unit, `64MiB`.
+/// A number of bytes: `67108864`, or with a unit, `64MiB`. `MB` and `M` mean the same as `MiB`, in either case: 1024 x 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
@@ -19,22 +19,27 @@ impl ByteSize {
 
 /// A text that is no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("give a number of bytes, or one with KiB, MiB, GiB or TiB, such as 64MiB")]
+#[error(
+    "give a number of bytes, or one with KiB, MiB, GiB or TiB, such as 64MiB; 64MB and 64M mean the same"
+)]
 pub struct InvalidByteSize;
 
 impl FromStr for ByteSize {
     type Err = InvalidByteSize;
 
     fn from_str(text: &str) -> Result<Self, InvalidByteSize> {
-        let (digits, factor) = UNITS
-            .iter()
-            .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), *factor)))
-            .unwrap_or((text, 1));
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidByteSize);
-        }
-        let count: u64 = digits.parse().map_err(|_| InvalidByteSize)?;
-        count.checked_mul(factor).map(Self).ok_or(InvalidByteSize)
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (count, unit) = text.split_at(digits);
+        let count: u64 = count.parse().map_err(|_| InvalidByteSize)?;
+        let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            "t" | "tb" | "tib" => 40,
+            _ => return Err(InvalidByteSize),
+        };
+        count.checked_mul(1 << shift).map(Self).ok_or(InvalidByteSize)
     }
 }
 
@@ -54,17 +59,31 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn units_are_binary() {
-        assert_eq!("64MiB".parse(), Ok(ByteSize::mib(64)));
-        assert_eq!("8 GiB".parse(), Ok(ByteSize(8 << 30)));
+    fn every_unit_is_a_power_of_1024() {
         assert_eq!("17".parse(), Ok(ByteSize(17)));
+        assert_eq!("17B".parse(), Ok(ByteSize(17)));
+        for text in ["64MiB", "64 MiB", "64MB", "64m", "64mib", "65536KB"] {
+            assert_eq!(text.parse(), Ok(ByteSize::mib(64)), "{text}");
+        }
+        assert_eq!("8 GiB".parse(), Ok(ByteSize(8 << 30)));
+        assert_eq!("1T".parse(), Ok(ByteSize(1 << 40)));
         assert_eq!(ByteSize(8 << 30).to_string(), "8GiB");
         assert_eq!(ByteSize(0).to_string(), "0");
     }
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "MiB", "-1", "+1", "1.5MiB", "64MB", "64mib", "16777216TiB"] {
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "+1",
+            "1.5MiB",
+            "64 mega",
+            "64Mi",
+            "16777216TiB",
+            "9".repeat(30).as_str(),
+        ] {
             assert_eq!(text.parse::<ByteSize>(), Err(InvalidByteSize), "{text:?}");
         }
     }

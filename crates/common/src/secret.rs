@@ -41,7 +41,7 @@ impl FromStr for Secret<String> {
 /// What of a URL may be shown: scheme, host and port. Services take tokens in any other part of it.
 ///
 /// ```
-/// use bsp_agent::secret::url_shown;
+/// use bsp_common::secret::url_shown;
 ///
 /// let url = "https://user:password@rpc.example:8545/v3/token?key=1".parse().unwrap();
 /// assert_eq!(url_shown(&url), "https://rpc.example:8545");
@@ -57,7 +57,7 @@ pub fn url_shown(url: &Url) -> String {
 /// A text that somebody else made, with all but the scheme of each URL in it left out.
 ///
 /// ```
-/// use bsp_agent::secret::hide_urls;
+/// use bsp_common::secret::hide_urls;
 ///
 /// assert_eq!(
 ///     hide_urls("unexpected argument 'redis://:pw@host:1/0?topic=t' found"),

@@ -1,6 +1,6 @@
 //! Connections to one server, to the master that sentinels name, or to a cluster, each with its deadlines.
 
-use crate::source::url::{RedisUrl, Topology};
+use crate::url::{RedisUrl, Topology};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
@@ -20,11 +20,11 @@ use std::{
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Until the reply to one command is there as a whole. The largest entries, 64 MiB, need 20 Mbit/s.
-pub(super) const REPLY_DEADLINE: Duration = Duration::from_secs(30);
+pub const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes connections for a URL.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     url: RedisUrl,
     ca_file: Option<PathBuf>,
 }
@@ -37,16 +37,22 @@ impl fmt::Debug for Connector {
 
 impl Connector {
     /// With a PEM file of the certificate authorities to trust instead of the built-in ones.
-    pub(super) fn new(url: RedisUrl, ca_file: Option<&Path>) -> Self {
+    pub fn new(url: RedisUrl, ca_file: Option<&Path>) -> Self {
         Self { url, ca_file: ca_file.map(Path::to_owned) }
     }
 
-    pub(super) const fn url(&self) -> &RedisUrl {
+    /// The URL.
+    pub const fn url(&self) -> &RedisUrl {
         &self.url
     }
 
     /// A new connection, whose replies may take as long as the deadline.
-    pub(super) async fn connect(&self, reply_deadline: Duration) -> RedisResult<Connection> {
+    ///
+    /// # Errors
+    ///
+    /// Where no server answers within ten seconds, rejects the login, or the file of authorities can't be used. Nothing is
+    /// tried again.
+    pub async fn connect(&self, reply_deadline: Duration) -> RedisResult<Connection> {
         if self.url.tls {
             use_one_crypto_provider();
         }
@@ -203,14 +209,16 @@ fn no_node() -> RedisError {
 
 /// A connection. Clones share it.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub enum Connection {
+    /// To one server: the only one, or the master that sentinels name.
     Single(MultiplexedConnection),
+    /// To all servers of a cluster.
     Cluster(Box<ClusterConnection>),
 }
 
 impl Connection {
     /// Whether two keys can change in one transaction.
-    pub(super) const fn has_all_keys(&self) -> bool {
+    pub const fn has_all_keys(&self) -> bool {
         matches!(self, Self::Single(_))
     }
 }

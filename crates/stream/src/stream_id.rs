@@ -1,23 +1,23 @@
-//! A stream entry's id.
+//! The id of a stream's entry.
 
 use std::{fmt, str::FromStr};
 
 /// `<milliseconds>-<number>`, in the order of the stream. Redis gives the time at which the entry was added, on its own clock,
 /// unless the producer names another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct StreamId {
+pub struct StreamId {
     /// Milliseconds since 1970.
-    pub(super) ms: u64,
+    pub ms: u64,
     /// Tells those of one millisecond apart.
-    pub(super) seq: u64,
+    pub seq: u64,
 }
 
 impl StreamId {
     /// Before every entry.
-    pub(super) const ZERO: Self = Self { ms: 0, seq: 0 };
+    pub const ZERO: Self = Self { ms: 0, seq: 0 };
 
     /// The id just before, or zero.
-    pub(super) const fn before(self) -> Self {
+    pub const fn before(self) -> Self {
         match (self.ms, self.seq) {
             (0, 0) => Self::ZERO,
             (ms, 0) => Self { ms: ms - 1, seq: u64::MAX },
@@ -26,7 +26,7 @@ impl StreamId {
     }
 
     /// The id just after, or the last there is.
-    pub(super) const fn after(self) -> Self {
+    pub const fn after(self) -> Self {
         match (self.ms, self.seq) {
             (u64::MAX, u64::MAX) => self,
             (ms, u64::MAX) => Self { ms: ms + 1, seq: 0 },
@@ -44,17 +44,17 @@ impl fmt::Display for StreamId {
 /// Not an id: two decimal numbers joined by a hyphen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an entry's id is two numbers joined by a hyphen, as in 1700000000000-0")]
-pub struct NotAnId;
+pub struct NotAStreamId;
 
 impl FromStr for StreamId {
-    type Err = NotAnId;
+    type Err = NotAStreamId;
 
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
+    fn from_str(text: &str) -> Result<Self, NotAStreamId> {
         let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => text.parse().map_err(|_| NotAnId),
-            false => Err(NotAnId),
+            true => text.parse().map_err(|_| NotAStreamId),
+            false => Err(NotAStreamId),
         };
-        let (ms, seq) = text.split_once('-').ok_or(NotAnId)?;
+        let (ms, seq) = text.split_once('-').ok_or(NotAStreamId)?;
         Ok(Self { ms: number(ms)?, seq: number(seq)? })
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_is_no_id_is_refused() {
         for text in ["", "-", "1", "1-", "-1", "+1-0", "1-0-0", "1-x", "18446744073709551616-0"] {
-            assert_eq!(text.parse::<StreamId>(), Err(NotAnId), "{text}");
+            assert_eq!(text.parse::<StreamId>(), Err(NotAStreamId), "{text}");
         }
     }
 

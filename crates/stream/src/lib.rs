@@ -1,0 +1,16 @@
+//! What the Redis stream between producer and agent is, for both of them: the URL that names it, the connections to its
+//! server, the ids of its entries, the keys beside it, and what to do about what a server answers.
+//!
+//! An entry of the stream has the fields `hash` (`0x` and 64 lower-case hex digits) and `data` (the replica's RLP as a raw
+//! snappy block), as bsp-geth v2.2.0 writes them, and `supplement` where the replica leaves something out of its block.
+
+pub mod connect;
+mod env;
+pub mod server_error;
+mod stream_id;
+pub mod url;
+
+pub use connect::{Connection, Connector};
+pub use env::{ca_file_from_env, password_from_env};
+pub use stream_id::{NotAStreamId, StreamId};
+pub use url::{RedisUrl, UrlError};
