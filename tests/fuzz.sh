@@ -2,7 +2,7 @@
 # Runs the fuzz targets of a crate from the committed seeds on, guided by what code an input reaches. No nightly compiler
 # and no cargo-fuzz is needed; those add the sanitizers, for longer runs.
 #
-#   tests/fuzz.sh codec                                         every target, on 100,000 inputs
+#   tests/fuzz.sh codec                                         every target, on 50,000 inputs
 #   tests/fuzz.sh codec rlp_replica -max_total_time=600         one of them, with options of libFuzzer
 #
 # An input that makes a target panic is kept in the folder `fuzz/artifacts` of the target folder, and named in the output.
@@ -44,6 +44,6 @@ if [ $# != 0 ]; then
 else
     for source in fuzz_targets/*.rs; do
         # The same inputs each time: a run is no lottery.
-        fuzz "$(basename "$source" .rs)" -runs=100000 -seed=1 -verbosity=0 -print_funcs=0
+        fuzz "$(basename "$source" .rs)" -runs=50000 -seed=1 -verbosity=0 -print_funcs=0
     done
 fi

@@ -151,15 +151,10 @@ documentation() {
     RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 }
 
-# The programs as they ship. The tests are built with all features, and so would be the programs beside them: with points
-# at which they die on demand. So these are put where nothing replaces them.
-programs() {
-    cargo build --locked --package bsp-agent-bin --package bsp --bins &&
-        mkdir -p "$shipped" && cp "$target/debug/bsp-agent" "$target/debug/bsp" "$shipped"
-}
-
+# With all features the programs have points at which they die on demand, which do nothing unless one is asked for. To build
+# all of it once more without them takes minutes; that it compiles without is checked above.
 all_tests() {
-    BSP_AGENT_BIN=$shipped/bsp-agent BSP_BIN=$shipped/bsp \
+    BSP_AGENT_BIN=$programs/bsp-agent BSP_BIN=$programs/bsp \
         cargo test --workspace --all-features --locked --no-fail-fast -- --show-output
 }
 
@@ -180,39 +175,36 @@ node_documentation() {
     RUSTDOCFLAGS=-Dwarnings node doc --workspace --no-deps --locked
 }
 
-# With the points at which it dies on demand, which do nothing unless one is asked for: to build all of it once more without
-# them takes minutes.
+# With the points at which it dies on demand, as the other programs.
 node_program() {
-    node build --locked --features failpoints --bin bsp-reth &&
-        mkdir -p "$shipped" && cp "$node_target/debug/bsp-reth" "$shipped"
+    node build --locked --features failpoints --bin bsp-reth
 }
 
 dev_chain() {
     local folder=$scratch/dev
-    "$shipped/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
-        "$shipped/bsp" verify "$folder"/segments/*
+    "$programs/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
+        "$programs/bsp" verify "$folder"/segments/*
 }
 
-# With the agent that the tests have built, which has the points at which it dies.
 crash_campaign() {
-    BSP_AGENT_BIN=$target/debug/bsp-agent BSP_BIN=$shipped/bsp "$target/debug/crash-campaign" --kills 20 --seed 1
+    BSP_AGENT_BIN=$programs/bsp-agent BSP_BIN=$programs/bsp "$programs/crash-campaign" --kills 20 --seed 1
 }
 
 # A few of the faults that take no long chain; node-campaign without --only has all of them.
 node_campaign() {
-    "$target/debug/node-campaign" --seed 1 --rounds 2 --only "sigterm,kill-at-random,ahead-other-blocks,cursor-orphaned,flip-flops"
+    "$programs/node-campaign" --seed 1 --rounds 2 --only "sigterm,kill-at-random,ahead-other-blocks,cursor-orphaned,flip-flops"
 }
 
 node_failpoints() {
     local report status=0
-    report=$("$target/debug/node-campaign" --only kill-at-failpoints) || status=$?
+    report=$("$programs/node-campaign" --only kill-at-failpoints) || status=$?
     echo "$report"
     [ "$status" = 0 ] && [[ $report != *SKIPPED* ]]
 }
 
 # For the difference of read sets and traces: 100 blocks; the published run has 1,000.
 node_oracle() {
-    "$target/debug/node-oracle" --blocks 100 --seed 1
+    "$programs/node-oracle" --blocks 100 --seed 1
 }
 
 # --- The run -------------------------------------------------------------------------------------------------
@@ -224,7 +216,7 @@ want_anvil
 
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 logs=$target/test-logs
-shipped=$target/shipped
+programs=$target/debug
 mkdir -p "$logs"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -232,7 +224,7 @@ trap 'rm -rf "$scratch"' EXIT
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 step "documentation" documentation
-step "programs" programs
+step "as it ships, checked" cargo clippy --workspace --locked -- -D warnings
 
 if node_resolves; then
     want_libclang
@@ -243,7 +235,7 @@ if node_resolves; then
     step "node: documentation" node_documentation
     if [ -z "${BSP_RETH_BIN:-}" ]; then
         step "node: program" node_program
-        [ ! -x "$shipped/bsp-reth" ] || export BSP_RETH_BIN=$shipped/bsp-reth
+        [ ! -x "$node_target/debug/bsp-reth" ] || export BSP_RETH_BIN=$node_target/debug/bsp-reth
     fi
     tests "node: tests" node test --workspace --features failpoints --locked --no-fail-fast -- --show-output
 else
@@ -265,7 +257,7 @@ fi
 
 if has_redis && [ -n "${BSP_RETH_BIN:-}" ]; then
     step "node campaign" node_campaign
-    [ "$BSP_RETH_BIN" != "$shipped/bsp-reth" ] || step "node killed at every failpoint" node_failpoints
+    [ "$BSP_RETH_BIN" != "${node_target:-}/debug/bsp-reth" ] || step "node killed at every failpoint" node_failpoints
     step "read sets against reth's tracers" node_oracle
 else
     skip "node campaign, read sets against reth's tracers" "they need redis-server, and bsp-reth in BSP_RETH_BIN"
@@ -278,13 +270,13 @@ else
 fi
 
 if [ -f "$shared/read-order/vectors.jsonl" ]; then
-    step "read order of real vectors" "$target/debug/examples/read_order" "$shared/read-order/vectors.jsonl"
+    step "read order of real vectors" "$programs/examples/read_order" "$shared/read-order/vectors.jsonl"
 else
     skip "read order of real vectors" "$shared/read-order is not there"
 fi
 
 if [ -d "$shared/mainnet" ]; then
-    step "mainnet segments, verified" "$shipped/bsp" verify "$shared"/mainnet/*.avro
+    step "mainnet segments, verified" "$programs/bsp" verify "$shared"/mainnet/*.avro
 else
     skip "mainnet segments" "$shared/mainnet is not there"
 fi

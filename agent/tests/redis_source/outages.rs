@@ -80,10 +80,10 @@ async fn refused(text: &str) -> String {
 async fn what_needs_the_operator_is_said_at_once() {
     let Some(server) = RedisServer::start(&["--requirepass", "right"]).await else { return };
     let at = format!("127.0.0.1:{}", server.port);
-    assert!(refused(&format!("redis://{at}?topic=t")).await.contains("wants a password"));
-    assert!(refused(&format!("redis://:secret@{at}?topic=t")).await.contains("rejects"));
-    assert!(refused(&format!("redis://bob:right@{at}?topic=t")).await.contains("rejects"));
-    assert!(refused(&format!("redis://:right@{at}/99?topic=t")).await.contains("no database"));
+    assert!(refused(&format!("redis://{at}?topic=t")).await.contains("authentication required"));
+    assert!(refused(&format!("redis://:secret@{at}?topic=t")).await.contains("rejected"));
+    assert!(refused(&format!("redis://bob:right@{at}?topic=t")).await.contains("rejected"));
+    assert!(refused(&format!("redis://:right@{at}/99?topic=t")).await.contains("no such database"));
 
     let mut redis = server.connection(&format!("redis://:right@{at}")).await;
     let _: () = redis::cmd("SET").arg("t").arg("x").query_async(&mut redis).await.unwrap();

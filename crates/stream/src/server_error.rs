@@ -40,7 +40,7 @@ pub fn outcome_is_unknown(error: &RedisError) -> bool {
 }
 
 /// By code, what the operator can do.
-const BY_CODE: [(&str, &str); 11] = [
+const BY_CODE: [(&str, &str); 12] = [
     (
         "OOM",
         "Redis is full: raise its `maxmemory` (CONFIG SET maxmemory), or let consumers catch up",
@@ -66,6 +66,11 @@ const BY_CODE: [(&str, &str); 11] = [
     (
         "WRONGTYPE",
         "the topic's key, or that of its .dead or .lost, holds something else: remove it, or choose another topic",
+    ),
+    (
+        "NOPERM",
+        "the user lacks a permission: a producer needs XADD, MULTI and EXEC on the key TOPIC, an agent +@stream \
+         +@transaction +@sortedset +@connection on the keys TOPIC and TOPIC.*",
     ),
     ("MOVED", IN_A_CLUSTER),
     ("CROSSSLOT", IN_A_CLUSTER),

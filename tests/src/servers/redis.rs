@@ -59,6 +59,29 @@ impl RedisServer {
         Ok(server)
     }
 
+    /// Starts a sentinel that watches a master, alone, and has a replica take its place soon after it is gone. It can't be
+    /// started again.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no redis-server, or it does not start.
+    pub async fn start_sentinel(name: &str, master: SocketAddr) -> eyre::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let address = free_address()?;
+        let config = folder.path().join("sentinel.conf");
+        let watch = format!("sentinel monitor {name} {} {} 1", master.ip(), master.port());
+        let soon = format!("sentinel down-after-milliseconds {name} 500");
+        let listen = format!("bind {}\nport {}", address.ip(), address.port());
+        std::fs::write(&config, format!("{listen}\n{watch}\n{soon}\n"))?;
+        let mut command = Command::new(Program::Redis.require()?);
+        command.arg(&config).arg("--sentinel").current_dir(folder.path());
+        let process = Process::spawn("sentinel", command, &folder.path().join("redis.log"))?;
+        let (password, arguments) = (None, Vec::new());
+        let sentinel = Self { folder, address, password, arguments, process };
+        sentinel.ready().await?;
+        Ok(sentinel)
+    }
+
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address

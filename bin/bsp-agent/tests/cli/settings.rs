@@ -35,7 +35,7 @@ fn each_wrong_setting_is_named() {
         ("--proof=both", "[possible values: chain, ledger]"),
         ("--verify=all", "'all' for '--verify <HOW>'"),
         ("--log-format=xml", "'xml' for '--log-format <FORM>'"),
-        ("--max-message-bytes=64MB", "such as 64MiB"),
+        ("--max-message-bytes=64XB", "such as 64MiB"),
         ("--max-inflight-bytes=1MiB", "--max-inflight-bytes is 1048576: give at least 67108864"),
         ("--max-open-blocks=0", "--max-open-blocks is 0: give at least 1"),
         ("--metrics.port=70000", "'70000' for '--metrics.port <PORT>'"),

@@ -7,4 +7,5 @@ mod fixture;
 mod idempotence;
 mod lost;
 mod resp_server;
+mod topology;
 mod waiting;

@@ -45,7 +45,7 @@ async fn a_server_without_memory_is_waited_for() {
         return;
     };
     let (delivery, health) = begin(plain_target(server.address()), entries(1..=2));
-    trouble(&health, "let consumers catch up, or raise maxmemory").await;
+    trouble(&health, "raise its `maxmemory`").await;
     let _: String = command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
     delivery.await.unwrap().unwrap();
     assert_eq!(stream(&server).await, expected(&entries(1..=2)));
@@ -58,7 +58,7 @@ async fn a_replica_and_replicas_that_are_missing_are_waited_for() {
     target.deliver(&[entry(1)]).await.unwrap();
     let _: String = command(&server, &["REPLICAOF", "127.0.0.1", "1"]).await;
     let (delivery, health) = begin(target, entries(2..=3));
-    trouble(&health, "this is a replica").await;
+    trouble(&health, "this server is a replica").await;
     let _: String = command(&server, &["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
     let _: String = command(&server, &["REPLICAOF", "NO", "ONE"]).await;
     trouble(&health, "NOREPLICAS").await;
@@ -84,7 +84,7 @@ async fn a_key_of_another_kind_is_waited_for() {
     let Some(server) = server(&[]).await else { return };
     let _: String = command(&server, &["SET", "replication", "text"]).await;
     let (delivery, health) = begin(plain_target(server.address()), entries(1..=2));
-    trouble(&health, "another kind of key has the topic's name").await;
+    trouble(&health, "holds something else").await;
     let _: u64 = command(&server, &["DEL", "replication"]).await;
     delivery.await.unwrap().unwrap();
     assert_eq!(stream(&server).await, expected(&entries(1..=2)));
@@ -100,7 +100,7 @@ async fn a_wrong_password_is_waited_for_and_never_shown() {
         let target = target(server.address(), login, &RedisOptions::default(), &stop);
         let shown = format!("{} {target:?}", target.name());
         let (delivery, health) = begin(target, entries(1..=1));
-        let text = trouble(&health, "check the user and the password").await;
+        let text = trouble(&health, "check REDIS_PWD").await;
         assert!(!format!("{shown} {text}").contains("mistaken"), "{shown} {text}");
         let user = login.split(':').next().unwrap_or_default();
         let _: String =
