@@ -40,7 +40,7 @@ pub enum StartError {
     /// There is no usable key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The source's URL is none.
+    /// The source's URL is invalid.
     #[error("--redis-url")]
     RedisUrl(#[from] bsp_stream::UrlError),
     /// A folder can't be used.

@@ -21,11 +21,10 @@ pub struct ProofArgs {
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub proof_max_in_flight: usize,
 
-    /// When a proof counts: `finalized`, or a number of blocks that it must be deep.
+    /// When a proof counts: `finalized`, or the number of confirmations that it needs.
     ///
-    /// `finalized` asks the RPC which block is final; on an RPC that does not tell, a proof must be 12 blocks deep. With a
-    /// number the block of the proof is the first: 1 means that mined is enough. What the proof chain takes back after a proof
-    /// counted is not proved again.
+    /// `finalized` asks the RPC which block is final; if the RPC does not tell, a proof needs 12 confirmations. 1 means that
+    /// it is included in a block. A proof that the proof chain takes back after it counted is not sent again.
     #[arg(long, value_name = "finalized|N", default_value_t = Confirmations::Finalized)]
     pub proof_confirmations: Confirmations,
 

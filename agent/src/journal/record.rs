@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct BlockKey {
     /// The block's hash.
     pub hash: B256,
-    /// What of the block.
+    /// Which part of the block: specimen, result or replica.
     pub kind: ReplicaKind,
 }
 

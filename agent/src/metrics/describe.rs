@@ -87,7 +87,7 @@ fn proofs() {
         Unit::Seconds,
         "Time from a proof's first attempt to its record"
     );
-    describe_gauge!("agent_blocks_in_work", "Blocks in work, by stage");
+    describe_gauge!("agent_blocks_in_flight", "Blocks in flight, by stage");
     describe_gauge!("agent_messages_left", "Entries left in the source, held or refused in doubt");
     describe_gauge!("agent_taking_messages", "0 while no more messages are taken, as none passes");
     describe_gauge!("agent_bytes_in_use", Unit::Bytes, "What messages in work are taken to need");

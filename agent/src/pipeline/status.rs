@@ -97,7 +97,7 @@ impl Pipeline {
         let stages = self.works.stages();
         for stage in Stage::NAMES {
             let count = stages.get(stage).copied().unwrap_or(0);
-            metrics::gauge!("agent_blocks_in_work", "stage" => stage).set(count as f64);
+            metrics::gauge!("agent_blocks_in_flight", "stage" => stage).set(count as f64);
         }
         metrics::gauge!("agent_blocks_held").set(self.held.count() as f64);
         let left = self.verdicts.left();

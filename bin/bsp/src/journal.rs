@@ -21,7 +21,7 @@ pub(crate) struct JournalArgs {
     command: Option<JournalCommand>,
     #[command(flatten)]
     folder: FolderArgs,
-    /// Only blocks that are not dealt with.
+    /// Only blocks that are not finished.
     #[arg(long)]
     unfinished: bool,
     /// One JSON object a line.

@@ -32,7 +32,7 @@ impl Task {
             tracing::warn!(
                 segment = %case.claim.segment,
                 nonce = last.nonce,
-                "an attempt of an earlier run is of another key, contract or chain, and not pursued"
+                "Ignoring a recorded attempt: it was signed for another key, contract or chain"
             );
             return None;
         };

@@ -8,8 +8,8 @@ use clap::Args;
 use eyre::{ContextCompat, bail};
 use std::{collections::BTreeMap, fmt, fmt::Write, process::ExitCode, str::FromStr};
 
-/// Forget blocks, so that the agent takes them as new when they come again: to prove a block that was skipped, or that is
-/// only in the ledger.
+/// Forget blocks, so that the agent takes them as new when they come again: to prove a block once more that it has proved.
+/// Blocks that were skipped or refused, or are only in the ledger, are taken up again without this.
 ///
 /// The agent must not be running. Afterwards have the blocks exported again. Their files, pins and proofs stay. Exits with
 /// 2, and forgets nothing, if one of the blocks is not in the journal or is in work.

@@ -166,7 +166,7 @@ impl Report {
         } else if state == TargetState::Stuck {
             tracing::error!(target: "exex::bsp", name, failures, "{message}");
         } else if failures > 2 || trouble.gravity != Gravity::Passing {
-            tracing::warn!(target: "exex::bsp", name, failures, "{message}; it is tried again");
+            tracing::warn!(target: "exex::bsp", name, failures, "{message}; trying again");
         } else {
             tracing::debug!(target: "exex::bsp", name, failures, "{message}");
         }
@@ -174,7 +174,7 @@ impl Report {
 
     /// What had failed did not fail again.
     pub(super) fn recovered(&self) {
-        tracing::info!(target: "exex::bsp", name = self.name, "it goes on");
+        tracing::info!(target: "exex::bsp", name = self.name, "Delivery resumed");
     }
 
     /// A target takes its time.

@@ -54,7 +54,7 @@ impl Lane {
         let how = How::Skipped { from: first.number, why: Skip::Pruned };
         tracing::warn!(
             target: "exex::bsp", name = self.report.name, from = first.number, to = pruned.number,
-            "left out for ever: the node has pruned the states of these blocks"
+            "Skipping blocks permanently: the node has pruned their state"
         );
         let passed = vec![Passed { block: pruned, how }];
         self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
