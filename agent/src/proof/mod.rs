@@ -16,7 +16,9 @@ mod sender;
 mod window;
 
 pub use ledger::LedgerProver;
-pub use sender::{ChainProver, ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY};
+pub use sender::{
+    ChainProver, ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY, InvalidConfirmations,
+};
 
 use crate::{BlockId, SegmentName};
 use alloy_primitives::B256;

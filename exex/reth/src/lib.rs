@@ -129,7 +129,7 @@ mod wal;
 mod without_end;
 
 pub use self::{
-    args::{BspArgs, Deliver, Register, TargetList, TargetListParser, kind_of},
+    args::{BspArgs, Deliver, Register, TargetList, TargetListError, TargetListParser, kind_of},
     chain::NodeChain,
     forks::{ForkBegin, UnknownFork, unknown_forks},
     handle::{BspHandle, NotRunning},

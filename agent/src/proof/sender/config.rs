@@ -48,15 +48,20 @@ impl fmt::Display for Confirmations {
     }
 }
 
-impl FromStr for Confirmations {
-    type Err = String;
+/// A text that does not say when a proof counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected `finalized`, or a number of blocks of at least 1")]
+pub struct InvalidConfirmations;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Confirmations {
+    type Err = InvalidConfirmations;
+
+    fn from_str(text: &str) -> Result<Self, InvalidConfirmations> {
         match text.trim() {
             "finalized" => Ok(Self::Finalized),
             number => match number.parse() {
                 Ok(blocks) if blocks > 0 => Ok(Self::Blocks(blocks)),
-                _ => Err("expected `finalized`, or a number of blocks of at least 1".to_owned()),
+                _ => Err(InvalidConfirmations),
             },
         }
     }
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!("finalized".parse(), Ok(Confirmations::Finalized));
         assert_eq!("3".parse(), Ok(Confirmations::Blocks(3)));
         for wrong in ["0", "-1", "final", ""] {
-            assert!(wrong.parse::<Confirmations>().is_err(), "{wrong}");
+            assert_eq!(wrong.parse::<Confirmations>(), Err(InvalidConfirmations), "{wrong}");
         }
         for depth in [Confirmations::Finalized, Confirmations::Blocks(7)] {
             assert_eq!(depth.to_string().parse(), Ok(depth));

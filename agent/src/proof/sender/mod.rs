@@ -39,7 +39,7 @@ mod search;
 mod sign;
 mod task;
 
-pub use config::{ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY};
+pub use config::{ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY, InvalidConfirmations};
 
 pub(super) use funds::proofs_in;
 

@@ -2,7 +2,7 @@
 
 mod values;
 
-pub use values::{Deliver, Register, TargetList, TargetListParser};
+pub use values::{Deliver, Register, TargetList, TargetListError, TargetListParser};
 
 use bsp_codec::ReplicaKind;
 use bsp_common::ByteSize;

@@ -1,12 +1,13 @@
 //! Values of options.
 
-use bsp_replication::{DeliverAt, StartBlock, TargetUrl};
+use bsp_replication::{DeliverAt, StartBlock, TargetUrl, TargetUrlError};
 use bsp_stream::{RedisUrl, password_from_env};
 use clap::{
     Arg, Command, ValueEnum, builder::TypedValueParser, error::ErrorKind, parser::ValueSource,
 };
 use serde::Serialize;
 use std::{collections::HashSet, ffi::OsStr, fmt, ops::Deref, str::FromStr};
+use thiserror::Error;
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 6379;
@@ -34,19 +35,33 @@ impl Deref for TargetList {
     }
 }
 
-impl FromStr for TargetList {
-    type Err = String;
+/// Why a text is not a [`TargetList`]. It shows no password.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TargetListError {
+    /// One of the URLs is invalid.
+    #[error(transparent)]
+    Url(#[from] TargetUrlError),
+    /// It names no target.
+    #[error("there is no target")]
+    Empty,
+    /// It names a target more than once.
+    #[error("{0} is there twice")]
+    Twice(TargetUrl),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for TargetList {
+    type Err = TargetListError;
+
+    fn from_str(text: &str) -> Result<Self, TargetListError> {
         let password = password_from_env();
         let password = password.as_ref().map(|password| password.expose().as_str());
-        let targets = TargetUrl::parse_list(text, password).map_err(|error| error.to_string())?;
+        let targets = TargetUrl::parse_list(text, password)?;
         if targets.is_empty() {
-            return Err("there is no target".to_owned());
+            return Err(TargetListError::Empty);
         }
         let mut names = HashSet::new();
         if let Some(twice) = targets.iter().find(|target| !names.insert(target.to_string())) {
-            return Err(format!("{twice} is there twice"));
+            return Err(TargetListError::Twice(twice.clone()));
         }
         Ok(Self(targets))
     }
@@ -77,8 +92,11 @@ impl TypedValueParser for TargetListParser {
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<TargetList, clap::Error> {
-        let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-        text.and_then(str::parse).map_err(|reason| {
+        let targets = match value.to_str() {
+            Some(text) => text.parse().map_err(|error: TargetListError| error.to_string()),
+            None => Err("it is not UTF-8".to_owned()),
+        };
+        targets.map_err(|reason| {
             let arg = arg.map(|arg| format!("'{arg}': ")).unwrap_or_default();
             clap::Error::raw(ErrorKind::ValueValidation, format!("{arg}{reason}\n"))
                 .with_cmd(command)
@@ -169,7 +187,8 @@ mod tests {
     fn a_target_is_there_once_at_most() {
         let twice = "redis://:secret@h?topic=t,file:///x,redis://h:6379/0?topic=t";
         let error = twice.parse::<TargetList>().unwrap_err();
-        assert_eq!(error, "redis://h:6379/0?topic=t is there twice");
+        assert_eq!(error.to_string(), "redis://h:6379/0?topic=t is there twice");
+        assert!(matches!(error, TargetListError::Twice(_)), "{error:?}");
         assert_eq!("redis://h?topic=a,redis://h?topic=b".parse::<TargetList>().unwrap().len(), 2);
     }
 
