@@ -1,5 +1,4 @@
-//! The agent: takes block replicas from a stream, and for each selected block leaves a file on disk, a pinned
-//! content and a proof on the proof chain, before it acknowledges the stream's entry.
+#![doc = include_str!("../README.md")]
 //!
 //! # The way of a block
 //!

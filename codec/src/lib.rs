@@ -1,7 +1,4 @@
-//! The formats of block specimens, block results and block replicas, byte for byte as bsp-geth v2.2.0 and
-//! bsp-agent v1.9.2 write them.
-//!
-//! No I/O and nothing asynchronous in here: bytes in, values out, and back.
+#![doc = include_str!("../README.md")]
 //!
 //! # The way of a block
 //!

@@ -1,5 +1,4 @@
-//! What whole-system tests need: real servers on free ports of the loopback, faults between them and the agent,
-//! messages to feed, and an auditor.
+#![doc = include_str!("../README.md")]
 //!
 //! ```text
 //! messages ─► servers::redis ─► proxy ─► agent (the shipped program) ─► proxy ─► servers::{anvil, pinner}

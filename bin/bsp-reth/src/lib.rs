@@ -1,4 +1,6 @@
-//! The reth node with the block specimen producer built in: everything of the program but its start and its end.
+#![doc = include_str!("../README.md")]
+//!
+//! The library is everything of the program but its start and its end, so that tests link the node without compiling it again.
 
 mod command;
 mod export;

@@ -1,4 +1,4 @@
-//! What a block's execution reads of the parent state, in the network's order; and the way back.
+#![doc = include_str!("../README.md")]
 //!
 //! A *block specimen* is a block plus exactly the state that its execution read. Operators of the network must agree on it byte
 //! for byte, so the order of the reads counts as much as their set: it is the order in which bsp-geth v2.2.0's

@@ -1,5 +1,4 @@
-//! Small things that both halves need: pauses between attempts, sizes as people write them, secrets that are not printed,
-//! and the file of an embedded database.
+#![doc = include_str!("../README.md")]
 
 pub mod backoff;
 mod byte_size;

@@ -1,8 +1,7 @@
-//! A deterministic Ethereum chain in memory whose blocks exercise every way of reading state.
+#![doc = include_str!("../README.md")]
 //!
-//! It is what `bsp dev` runs on, and what tests use where mainnet would be too tame: [`DevChain`] proposes blocks full of
-//! the rare things (destroyed and reborn accounts, reverted creations, delegations, frames that fail halfway), somebody
-//! executes them, and the chain seals them with proper roots. Nothing depends on time, network or disk.
+//! [`DevChain`] proposes blocks full of rare things (destroyed and reborn accounts, reverted creations, delegations,
+//! frames that fail halfway), the caller's [`Executor`] executes them, and the chain seals them with proper roots.
 
 pub mod asm;
 pub mod block;

@@ -1,7 +1,6 @@
-//! Named places in a program at which a test makes it die as if by `kill -9`, or hold still, to see what that leaves
-//! behind.
+#![doc = include_str!("../README.md")]
 //!
-//! They do something only with the feature `enabled`, and then what the environment says:
+//! With the feature, a failpoint does what the environment says:
 //!
 //! | `BSP_FAILPOINT` | what happens |
 //! | --- | --- |

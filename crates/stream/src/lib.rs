@@ -1,5 +1,4 @@
-//! What the Redis stream between producer and agent is, for both of them: the URL that names it, the connections to its
-//! server, the ids of its entries, the keys beside it, and what to do about what a server answers.
+#![doc = include_str!("../README.md")]
 //!
 //! An entry of the stream has the fields `hash` (`0x` and 64 lower-case hex digits) and `data` (the replica's RLP as a raw
 //! snappy block), as bsp-geth v2.2.0 writes them, and `supplement` where the replica leaves something out of its block.

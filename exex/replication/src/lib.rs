@@ -1,4 +1,26 @@
-//! Targets that a producer delivers block replicas to: a Redis stream, or a folder of chunk files.
+#![doc = include_str!("../README.md")]
+//!
+//! # Producing
+//!
+//! A [`Producer`] has a thread for each target. It compares the target's cursor with the [`Chain`], has the next blocks
+//! executed by a pool of threads that all targets share, hands them to the [`Target`] in order, a parent before its
+//! children, and writes the cursor once the target has confirmed them.
+//!
+//! ```text
+//!  Chain ◄── compare ── lane of a target ── deliver ──► Target: RedisTarget, FileTarget or your own
+//!    ▲                    │    ▲    │
+//!    │ Chain::produce     │    │    └─ confirmed ─► cursors file
+//!    └── pool of threads ◄┘    └ replicas in order, within the memory budget
+//! ```
+//!
+//! - A notification of the node is only a reason to look: [`Producer::wake`]. However many are lost, no block is.
+//! - A target gets every canonical block from its start block on. After a reorganisation it gets the new branch from the
+//!   common ancestor on.
+//! - What can't be produced keeps the cursor where it is, and [`Status`] says why. Only blocks for which no specimen is
+//!   defined are skipped, and pruned ones if [`ProducerConfig::skip_pruned`] says so: see [`SkippedRange`].
+//! - A target that hangs or panics holds up no other, and nothing here ends the process.
+//!
+//! # Targets
 //!
 //! What arrives is what bsp-geth v2.2.0 sends to the same [URL](TargetUrl), so its consumers can't tell the
 //! difference, but for what that producer loses, and what its format leaves out, which comes

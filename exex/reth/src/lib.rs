@@ -1,7 +1,7 @@
-//! Block replicas out of a reth node, as an Execution Extension or, where that gains nothing, beside them.
+#![doc = include_str!("../README.md")]
 //!
-//! For every canonical block the node's own data is executed again, everything that the execution reads of the parent
-//! state is recorded in the network's order ([`bsp_capture`]), the outcome is compared with the header, and block, receipts and
+//! Every canonical block is re-executed on the node's own data. Everything that the execution reads of the parent state is
+//! recorded in the network's order ([`bsp_capture`]), the outcome is compared with the header, and block, receipts and
 //! reads go to Redis streams or folders ([`bsp_replication`]), byte for byte as bsp-geth v2.2.0 writes them.
 //!
 //! # Install it next to your own extension
