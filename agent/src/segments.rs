@@ -323,7 +323,7 @@ mod tests {
         let segments = SegmentFolder::new(folder.path());
         segments.store(&block(), &facts(), BYTES).unwrap();
         let path = folder.path().join(&names(&folder)[0]);
-        for other in [&BYTES[..4], b"a segmenT", b"", b"a segment and more"] {
+        for other in [&BYTES[..4], b"A segment", b"", b"a segment and more"] {
             fs::write(&path, other).unwrap();
             let error = segments.read(&block(), &facts()).unwrap_err();
             assert!(matches!(error, SegmentError::Altered { .. }), "{error}");
