@@ -1,6 +1,6 @@
 # The node: reth with the block specimen producer built in. How to run it is in docs/NODE.md.
 #
-#   docker build --file etc/docker/node.Dockerfile --tag bsp-reth .
+#   docker build --file etc/docker/node.Dockerfile --tag bsp-reth --build-arg COMMIT=$(git rev-parse HEAD) .
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain, without what rust-toolchain.toml adds for working on the code.
@@ -8,6 +8,9 @@ ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update && apt-get install --yes --no-install-recommends libclang-dev
 WORKDIR /source
 COPY . .
+# For `--version`: the repository's history is not copied.
+ARG COMMIT=
+ENV BSP_COMMIT=$COMMIT
 # Reads reth's repository from GitHub, at the commit of the lock file.
 RUN cd bin/bsp-reth && cargo build --release --locked --bin bsp-reth
 

@@ -5,11 +5,23 @@ use bsp_common::secret::hide_urls;
 use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
 use std::ffi::OsString;
 
+/// What `--version` says; `-V` says the first line alone.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BSP_COMMIT"),
+    "\nprofile: ",
+    env!("BSP_PROFILE"),
+    "\nfeatures: ",
+    env!("BSP_FEATURES"),
+);
+
 /// Takes block replicas from a stream, and for each leaves a segment on disk, a pinned content and a proof on the proof chain.
 #[derive(Debug, Parser)]
 #[command(
     name = "bsp-agent",
     version,
+    long_version = LONG_VERSION,
     // As in Go, the last of two equal flags counts: service files append to a common line.
     args_override_self = true,
     max_term_width = 100,

@@ -8,6 +8,16 @@ use std::borrow::Cow;
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What this program was built from.
+const BUILD: &str = concat!(
+    "commit: ",
+    env!("BSP_COMMIT"),
+    "\nprofile: ",
+    env!("BSP_PROFILE"),
+    "\nfeatures: ",
+    env!("BSP_FEATURES"),
+);
+
 /// To be called before the command line is read. Peers see reth as it is. The consensus client is told this program's name
 /// (`engine_getClientVersionV1`), with reth's code, version and commit.
 pub fn set() {
@@ -17,7 +27,7 @@ pub fn set() {
 
 fn both(reth: RethCliVersionConsts) -> RethCliVersionConsts {
     let short = format!("{VERSION}, reth {}", reth.short_version);
-    let long = format!("{VERSION}\nreth\n{}", reth.long_version);
+    let long = format!("{VERSION}\n{BUILD}\nreth\n{}", reth.long_version);
     RethCliVersionConsts {
         name_client: Cow::Borrowed(NAME),
         short_version: Cow::Owned(short),
@@ -38,6 +48,8 @@ mod tests {
             assert!(text.contains(VERSION) && text.contains(&*reth), "{text}");
         }
         assert_eq!(shown.cargo_pkg_version, reth);
+        let commit = concat!("\ncommit: ", env!("BSP_COMMIT"), "\n");
+        assert!(shown.long_version.contains(commit), "{}", shown.long_version);
         // What peers see.
         let plain = default_reth_version_metadata();
         assert_eq!(shown.p2p_client_version, plain.p2p_client_version);

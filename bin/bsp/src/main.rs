@@ -16,9 +16,20 @@ mod verify;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// What `--version` says; `-V` says the first line alone.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BSP_COMMIT"),
+    "\nprofile: ",
+    env!("BSP_PROFILE"),
+    "\nfeatures: ",
+    env!("BSP_FEATURES"),
+);
+
 /// Block specimens, results and replicas: look at them, check them, make them.
 #[derive(Debug, Parser)]
-#[command(name = "bsp", version, max_term_width = 100)]
+#[command(name = "bsp", version, long_version = LONG_VERSION, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

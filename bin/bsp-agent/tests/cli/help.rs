@@ -93,8 +93,27 @@ fn it_does_not_show_values_that_may_be_secret() {
 }
 
 #[test]
-fn the_version_is_the_workspaces() {
+fn the_short_version_is_the_workspaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Agent::new(folder.path(), &["-V"]).run();
+    assert_eq!(run.stdout, concat!("bsp-agent ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn the_long_version_says_what_the_program_was_built_from() {
     let folder = tempfile::tempdir().unwrap();
     let run = Agent::new(folder.path(), &["--version"]).run();
-    assert_eq!(run.stdout, concat!("bsp-agent ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(run.code, 0, "{run:?}");
+    let lines: Vec<_> = run.stdout.lines().collect();
+    let [version, commit, profile, features] = lines[..] else { panic!("{lines:?}") };
+    assert_eq!(version, concat!("bsp-agent ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(profile, if cfg!(debug_assertions) { "profile: debug" } else { "profile: release" });
+    assert_eq!(
+        features,
+        if cfg!(feature = "failpoints") { "features: failpoints" } else { "features: none" }
+    );
+    let commit = commit.strip_prefix("commit: ").unwrap();
+    let is_hash = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_hash || commit == "unknown", "{commit}");
+    assert_eq!(commit, env!("BSP_COMMIT"));
 }

@@ -67,9 +67,23 @@ fn the_exit_codes_are_told() {
 }
 
 #[test]
-fn the_version_is_the_workspaces() {
-    let run = bsp(["--version"]).expect(0);
+fn the_short_version_is_the_workspaces() {
+    let run = bsp(["-V"]).expect(0);
     assert_eq!(run.text(), concat!("bsp ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn the_long_version_says_what_the_program_was_built_from() {
+    let run = bsp(["--version"]).expect(0);
+    let lines: Vec<_> = run.text().lines().collect();
+    let [version, commit, profile, features] = lines[..] else { panic!("{lines:?}") };
+    assert_eq!(version, concat!("bsp ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(profile, if cfg!(debug_assertions) { "profile: debug" } else { "profile: release" });
+    assert_eq!(features, "features: none");
+    let commit = commit.strip_prefix("commit: ").unwrap();
+    let is_hash = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_hash || commit == "unknown", "{commit}");
+    assert_eq!(commit, env!("BSP_COMMIT"));
 }
 
 #[test]
