@@ -18,11 +18,13 @@
 //! | [`scene`] | all of these put together |
 //! | [`audit`] | checks afterwards, and while it runs, that nothing is lost and nothing is proved that can't be fetched |
 //! | [`campaign`] | faults from a seed, and the table of them |
+//! | [`flag_table`] | the tables of flags in the documentation, made of what clap knows |
 
 pub mod agent;
 pub mod audit;
 pub mod campaign;
 pub mod contract;
+pub mod flag_table;
 pub mod load;
 pub mod messages;
 pub mod node;

@@ -66,8 +66,8 @@ pub struct ProcessArgs {
     #[arg(long)]
     pub check: bool,
 
-    /// Seconds that blocks in work get to come to a safe point after SIGTERM. A second SIGTERM ends at once; neither loses
-    /// anything.
+    /// Seconds that blocks in flight get to reach a safe point after SIGTERM. A second SIGTERM ends
+    /// at once; neither loses anything.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub shutdown_timeout: u64,
 }

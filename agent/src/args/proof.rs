@@ -17,7 +17,7 @@ pub struct ProofArgs {
     #[arg(long, env = "ProofChain", hide_env_values = true, value_name = "ADDRESS")]
     pub proof_chain_address: Option<String>,
 
-    /// Proof transactions under way at once.
+    /// Proof transactions in flight at once; each stays in flight until it counts.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub proof_max_in_flight: usize,
 

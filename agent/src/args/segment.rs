@@ -11,11 +11,11 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FOLDER", default_value = "./bsp-agent-data")]
     pub data_dir: PathBuf,
 
-    /// Folder for the segment files. It must exist. [default: segments/ of --data-dir]
+    /// Folder for the segment files, which must exist. [default: segments/ of --data-dir]
     #[arg(long, env = "BinaryFilePath", value_name = "FOLDER")]
     pub binary_file_path: Option<PathBuf>,
 
-    /// AVRO schema of segments. It is built in; a file given here is compared with it.
+    /// AVRO schema file of segments, to compare with the schema that is built in.
     #[arg(long, env = "CodecPath", value_name = "FILE")]
     pub avro_codec_path: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 
 use bsp_common::{ByteSize, Secret};
 
-/// Where block replicas come from, and how many are in work at once.
+/// Where block replicas come from, and how many are in flight at once.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
@@ -13,20 +13,21 @@ pub struct SourceArgs {
     #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Secret<String>>,
 
-    /// Folder of chunk files to read in place of Redis: file:///absolute/folder.
+    /// Folder of chunk files to read instead of Redis: file:///absolute/folder.
     #[arg(long, value_name = "URL")]
     pub source: Option<String>,
 
     /// Name of this agent in the consumer group.
     ///
     /// A restart under the same name continues with its own unfinished entries at once. No two running agents of one
-    /// group may share a name. [default: made of the host's name and the data folder]
+    /// group may share a name. [default: the host's name and a random part, kept in the data
+    /// folder]
     #[arg(long, value_name = "NAME")]
     pub consumer_name: Option<String>,
 
     /// Seconds after which entries of another consumer that does not settle them are taken over.
     ///
-    /// Entries that an agent has in work are refreshed four times within it, so it may be shorter than a proof takes.
+    /// Entries that an agent has in flight are refreshed four times within it, so it may be shorter than a proof takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub claim_idle: u64,
 
@@ -42,11 +43,11 @@ pub struct SourceArgs {
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(256))]
     pub max_decoded_bytes: ByteSize,
 
-    /// Bytes of payloads and segments in work at once. It bounds the agent's memory.
+    /// Approximate memory limit for blocks in flight: the bytes of their payloads and segments.
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(96))]
     pub max_inflight_bytes: ByteSize,
 
-    /// Blocks in work at once, those that wait for their proof included.
+    /// Blocks in flight at once, including those that wait for their proof.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_open_blocks: usize,
 }

@@ -64,3 +64,16 @@ fn answer(error: &clap::Error) -> Answer {
     let problem = problem.strip_prefix("error: ").unwrap_or(&problem);
     Answer::Refused(format!("{}; --help explains each flag", hide_urls(problem)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bsp_tests::flag_table;
+    use std::path::Path;
+
+    #[test]
+    fn the_guide_has_every_flag() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/AGENT.md");
+        flag_table::check(&guide, &flag_table::table(Cli::command()));
+    }
+}

@@ -6,6 +6,11 @@ mod command;
 mod export;
 mod version;
 
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "it is public in the crate that it belongs to")]
+#[path = "../../../tests/src/flag_table.rs"]
+mod flag_table;
+
 pub use command::{BspCommand, BspSubcommand};
 pub use export::ExportCommand;
 pub use version::set as set_version;
@@ -61,11 +66,19 @@ fn set_log_folder(cli: &mut BspCli) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, Parser};
+    use clap::{Command, CommandFactory, Parser};
+    use std::path::Path;
 
     #[test]
     fn the_command_line_has_no_contradictions() {
         BspCli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_guide_has_every_flag_of_the_producer() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/NODE.md");
+        let producer = BspArgs::augment_args(Command::new("node"));
+        flag_table::check(&guide, &flag_table::table(producer));
     }
 
     #[test]

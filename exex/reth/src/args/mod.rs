@@ -135,7 +135,7 @@ pub struct BspArgs {
     )]
     pub max_behind: u64,
 
-    /// Leave out blocks whose state the node has pruned, instead of stopping there. What was left out is counted, and
+    /// Skip blocks whose state the node has pruned, instead of waiting there. What was skipped is counted, and
     /// this node can't deliver it any more.
     #[arg(id = "bsp_skip_pruned", long = "exex.bsp.skip-pruned", requires = SWITCHES)]
     pub skip_pruned: bool,
