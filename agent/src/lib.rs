@@ -28,7 +28,6 @@
 //! | [`args`], [`config`] | what the operator asks for, as typed and as understood |
 //! | [`check`] | whether everything that a start needs is there |
 //! | [`logging`], [`metrics`], [`server`] | what the outside sees |
-//! | [`secret`] | keys, passwords and URLs that must not be seen |
 
 mod agent;
 pub mod alarm;
