@@ -127,6 +127,11 @@ fn a_header_with_further_fields_is_of_a_newer_fork_if_it_has_its_hash() {
         let mut forged = rlp.clone();
         forged[at + 5] ^= 1;
         assert!(matches!(read_newer(hash, forged), Rejection::Rlp(_)));
+        // Nor is one whose replica names another hash than the entry.
+        let mut renamed = rlp.clone();
+        let at = renamed.windows(32).position(|at| at == hash.as_slice()).unwrap();
+        renamed[at + 5] ^= 1;
+        assert!(matches!(read_newer(hash, renamed), Rejection::Rlp(_)));
     }
     let (hash, rlp) = newer(&replica, 0);
     assert_eq!(hash, replica.hash);

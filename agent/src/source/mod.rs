@@ -209,3 +209,25 @@ impl fmt::Debug for Source {
         f.debug_struct("Source").field("settlement", &self.settlement).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_holds_its_payload_and_its_supplement() {
+        let bytes = Bytes::from_static;
+        let mut delivery = Delivery {
+            entry: EntryId("1-0".to_owned()),
+            hash: None,
+            payload: None,
+            supplement: None,
+            deliveries: 1,
+        };
+        assert!(delivery.is_empty());
+        delivery.supplement = Some(bytes(b"left out"));
+        assert_eq!(delivery.len(), 8);
+        delivery.payload = Some(Payload::Snappy(bytes(b"block")));
+        assert_eq!(delivery.len(), 13);
+    }
+}

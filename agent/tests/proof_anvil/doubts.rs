@@ -323,6 +323,32 @@ async fn a_proof_counts_by_its_depth_where_the_rpc_does_not_know_what_is_final()
     assert!(depth >= bsp_agent::proof::DEPTH_WITHOUT_FINALITY, "{depth}");
 }
 
+/// The journal knows nothing of it.
+#[tokio::test]
+async fn a_proof_that_is_found_on_the_chain_counts_when_it_is_deep_enough() {
+    let Some(stage) = Stage::set().await else { return };
+    let first = stage.prove(&claim(1, "")).await;
+    let searches = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&searches);
+    stage.proxy.rule(move |method, _| {
+        if method == "eth_getLogs" {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    let mut config = stage.config();
+    config.confirmations = Confirmations::Blocks(1000);
+    let operator = Operator::with(KEY, config);
+    let proving = operator.prove(&claim(1, ""), &Arc::default());
+    until("it is found a few times", async || {
+        proving.is_finished() || searches.load(Ordering::SeqCst) >= 3
+    })
+    .await;
+    assert!(!proving.is_finished(), "it is not deep enough");
+    stage.chain.mine(1000).await;
+    assert_eq!(proving.proof().await, first);
+}
+
 /// What an RPC is asked for claims that are likely to be taken.
 #[tokio::test]
 async fn an_outlook_costs_nothing_while_the_figures_are_fresh() {

@@ -156,7 +156,14 @@ async fn a_key_of_another_type_in_place_of_the_dead_letters_loses_none() {
     let mut source = fixture.patient_source("one").await;
     let bad = next(&mut source).await;
     let _: () = fixture.ask(&["SET", &fixture.url.dead_topic(), "x"]).await;
-    at_once(source.settlement.bury(&letter_of(&bad))).await;
+    // Nor does it while the data folder can't take them either.
+    fs::write(fixture.file("dead"), "in the way").unwrap();
+    let (settlement, letter) = (source.settlement.clone(), letter_of(&bad));
+    let burying = tokio::spawn(async move { settlement.bury(&letter).await });
+    fixture.alarm(AlarmKind::StoreFailing).await;
+    assert_eq!(fixture.remaining().await, (1, 1));
+    fs::remove_file(fixture.file("dead")).unwrap();
+    at_once(async { burying.await.unwrap() }).await;
     assert!(fixture.file(&format!("dead/{TOPIC}_{}.json", entry.0)).exists());
     assert_eq!(fixture.remaining().await, (0, 0));
     assert_eq!(backlog(&source).await.dead, Some(1));

@@ -245,4 +245,15 @@ mod tests {
         // What this reth knows to the end is exported to the end.
         assert!(check_fork(&spec, &header(u64::MAX, u64::MAX)).is_ok());
     }
+
+    #[test]
+    fn a_block_that_can_not_be_executed_here_is_not_passed_over() {
+        let id = BlockNumHash::new(20_000_000, B256::repeat_byte(1));
+        let number = id.number;
+        let ommer = CaptureError::OmmerGeneration { number, index: 0, ommer: 1 };
+        let error = capture_error(id, ommer);
+        assert!(matches!(error, ProduceError::Unsupported { number: 20_000_000, .. }), "{error}");
+        let error = capture_error(id, CaptureError::BeforeLondon { number });
+        assert!(matches!(error, ProduceError::BeforeDefinition { .. }), "{error}");
+    }
 }

@@ -88,3 +88,47 @@ fn start_once(
     let targets = bsp.open(&stop)?;
     Ok(Arc::new(Producer::start(chain, targets, config, stop)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BspArgs, handle::NotRunning};
+    use alloy_eips::BlockNumHash;
+    use alloy_primitives::B256;
+    use bsp_replication::{ChainError, DeliverAt, ProduceError, Product};
+    use futures::FutureExt;
+
+    /// A chain without blocks.
+    #[derive(Debug)]
+    struct Empty;
+
+    impl Chain for Empty {
+        fn tip(&self, _deliver: DeliverAt) -> Result<Option<BlockNumHash>, ChainError> {
+            Ok(None)
+        }
+
+        fn finalized(&self) -> Result<Option<BlockNumHash>, ChainError> {
+            Ok(None)
+        }
+
+        fn hash_at(&self, _number: u64) -> Result<Option<B256>, ChainError> {
+            Ok(None)
+        }
+
+        fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+            Err(ProduceError::UnknownBlock(block))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_network_that_the_format_has_no_room_for_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (args, handle) = (BspArgs::enabled(), BspHandle::default());
+        let config = args.producer_config(folder.path());
+        let unfit = Err(UnfitNetwork { chain_id: 1 << 31 });
+        let starting = start_producer(Arc::new(Empty), args.into(), config, handle.clone(), unfit);
+        assert!(starting.now_or_never().is_none());
+        let NotRunning::Failed(reason) = handle.status().unwrap_err() else { panic!() };
+        assert!(reason.contains("2147483648"), "{reason}");
+    }
+}

@@ -119,3 +119,14 @@ async fn one_of_a_block_that_the_divisor_leaves_aside_is_kept_with_it() {
     world.run(vec![block.with(Some(block.supplement.encode()))]).await;
     assert_eq!(world.unselected().len(), 2, "{:?}", world.unselected());
 }
+
+#[tokio::test]
+async fn a_message_that_is_refused_at_once_keeps_its_own() {
+    let (world, block) = (World::new(), incomplete());
+    let supplement = block.supplement.encode();
+    let payload = Some(crate::source::Payload::Rlp(vec![0xc0].into()));
+    let wrong = Delivery { payload, ..block.with(Some(supplement.clone())) };
+    world.run(vec![wrong]).await;
+    let letters = world.letters.lock().unwrap();
+    assert_eq!(letters[0].supplement.as_deref(), Some(&supplement[..]));
+}

@@ -183,3 +183,19 @@ fn what_any_execution_reads_is_required() {
         assert_failed(&verdict_of(&other), CheckName::RequiredReads);
     }
 }
+
+/// An earlier transaction of the block may have paid it.
+#[test]
+fn a_sender_that_may_be_new_in_the_block_needs_no_row() {
+    let (mut replica, _) = incomplete();
+    let is_first = |index: &usize| !replica.senders[..*index].contains(&replica.senders[*index]);
+    let index = (1..replica.senders.len()).find(is_first).expect("another sender");
+    let sender = replica.senders[index];
+    replica.state.account_read.retain(|row| row.address != sender);
+    let mut required = |nonce: u64| {
+        replica.transactions[index].nonce = nonce;
+        verdict_of(&replica).check(CheckName::RequiredReads).cloned()
+    };
+    assert_eq!(required(0), Some(CheckResult::OK));
+    assert!(matches!(required(u64::MAX), Some(CheckResult::Failed { .. })));
+}
