@@ -133,21 +133,23 @@ impl Keeper {
     /// released anew.
     async fn keep(&mut self, oldest: Option<StreamId>) -> Result<(), SourceError> {
         let held: HashSet<_> = self.hand.held().into_iter().collect();
+        // Before what is pending is asked for: what is released later has other idle times than it will have told.
+        let released = self.hand.to_recount();
         let asked = Instant::now();
         let ours = self.all_pending().await?;
         self.watch_for_twin(&held, &ours, asked);
         // Claiming what is trimmed would take it from the list, where it is to stay until it is settled.
         let is_there = |id: StreamId| oldest.is_some_and(|oldest| id >= oldest);
 
-        let released = self.hand.to_recount();
-        let recounted: Vec<_> =
-            ours.iter().filter(|row| released.contains(&row.id) && is_there(row.id)).collect();
-        for &row in &recounted {
+        let mut recounted = Vec::new();
+        for row in ours.iter().filter(|row| released.contains(&row.id) && is_there(row.id)) {
             let recount = |connection| recount(connection, &self.url, &self.consumer, row);
-            self.link.run(|connection, _| recount(connection)).await?;
-            self.hand.recounted(row.id);
+            if self.link.run(|connection, _| recount(connection)).await? {
+                self.hand.recounted(row.id);
+                recounted.push(row.id);
+            }
         }
-        self.memory.twin.touched(recounted.iter().map(|row| row.id));
+        self.memory.twin.touched(recounted.into_iter());
 
         let kept: Vec<_> =
             ours.iter().map(|row| row.id).filter(|id| held.contains(id) && is_there(*id)).collect();
@@ -278,17 +280,19 @@ async fn idle_page(
     reply::pending_entries(rows)
 }
 
-/// Sets an entry's count of deliveries to one, and leaves its idle time: who released it has not failed on it.
+/// Sets an entry's count of deliveries to one, and leaves its idle time: the consumer that released it has not failed on
+/// it. `false` if it was delivered or claimed since its row was read, so that it is idle for less.
 async fn recount(
     mut connection: Connection,
     url: &RedisUrl,
     consumer: &str,
     row: &PendingEntry,
-) -> RedisResult<()> {
+) -> RedisResult<bool> {
     let mut command = cmd("XCLAIM");
     command.arg(&url.topic).arg(&url.group).arg(consumer).arg(row.idle_ms).arg(row.id.to_string());
     command.arg("IDLE").arg(row.idle_ms).arg("RETRYCOUNT").arg(1).arg("JUSTID");
-    command.exec_async(&mut connection).await
+    let claimed: Vec<String> = command.query_async(&mut connection).await?;
+    Ok(!claimed.is_empty())
 }
 
 #[derive(Debug, Default)]
