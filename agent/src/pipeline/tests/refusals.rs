@@ -323,13 +323,13 @@ async fn an_unreadable_journal_is_not_taken_for_an_empty_one() {
 }
 
 #[tokio::test]
-async fn a_message_that_ended_the_process_five_times_goes_to_the_dead_letters() {
+async fn a_message_that_ended_the_process_eight_times_goes_to_the_dead_letters() {
     let world = World::new();
     let blocks = replicas(2);
     let (guilty, suspect) = (EntryId("1-0".to_owned()), EntryId("2-0".to_owned()));
     {
         let journal = world.journal();
-        journal.note_mark(&guilty, Some(Mark { ends: 3, in_work: true }));
+        journal.note_mark(&guilty, Some(Mark { ends: 6, in_work: true }));
         journal.note_mark(&suspect, Some(Mark { ends: 2, in_work: true }));
         journal.set_fact("last_end", "none yet").await.unwrap();
     }
@@ -346,7 +346,7 @@ async fn a_message_that_ended_the_process_five_times_goes_to_the_dead_letters() 
 }
 
 #[tokio::test]
-async fn a_block_whose_execution_ended_the_process_five_times_is_not_executed_again() {
+async fn a_block_whose_execution_ended_the_process_eight_times_is_not_executed_again() {
     let world = World::new();
     let block = &replicas(1)[0];
     let other = crate::pin::PinError::OtherCid {
@@ -357,7 +357,7 @@ async fn a_block_whose_execution_ended_the_process_five_times_is_not_executed_ag
     world.pin_failures.lock().unwrap().push_back(other);
     let journal = world.run(vec![delivery("1-0", block)]).await;
     let guilty = EntryId("1-0".to_owned());
-    journal.note_mark(&guilty, Some(Mark { ends: 3, in_work: true }));
+    journal.note_mark(&guilty, Some(Mark { ends: 6, in_work: true }));
     journal.set_fact("last_end", "none yet").await.unwrap();
     let journal = world.restart(journal, Vec::new()).await;
     assert!(matches!(stage(&journal, block), Some(Stage::Refused { acknowledged: true, .. })));
