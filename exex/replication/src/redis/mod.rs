@@ -16,7 +16,7 @@ use add::{Addition, add};
 use async_trait::async_trait;
 use bsp_stream::{
     Connector, RedisUrl, StreamId,
-    server_error::{has_any_code, outcome_is_unknown, with_advice},
+    server_error::{outcome_is_unknown, with_advice},
 };
 use budget::{Budget, Spent};
 use continuity::{Continuity, stream_state};
@@ -256,7 +256,7 @@ impl RedisTarget {
 
 /// Whether the server does not know the command in this form, or does not let us use it.
 fn is_unavailable(error: &RedisError) -> bool {
-    has_any_code(error, &["ERR", "NOPERM"])
+    matches!(error.code(), Some("ERR" | "NOPERM"))
 }
 
 impl From<StreamId> for Mark {
