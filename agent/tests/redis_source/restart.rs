@@ -5,12 +5,16 @@ use crate::{
     server::{PATIENCE, free_port},
 };
 use bsp_agent::{
-    Agent,
+    Agent, StartError,
     alarm::{AlarmKind, Alarms},
     args::AgentArgs,
     config::AgentConfig,
+    journal::JournalError,
 };
-use bsp_tests::messages::{Message, dev::DevBlocks};
+use bsp_tests::{
+    messages::{Message, dev::DevBlocks},
+    wait::wait_for,
+};
 use clap::Parser;
 use std::{fs, time::Duration};
 use tokio::sync::mpsc;
@@ -43,8 +47,16 @@ impl Fixture {
         let config = AgentConfig::from_args(&args, &|_| None).unwrap();
         let (alarms, stop) = (Alarms::default(), CancellationToken::new());
         let (sender, finished) = mpsc::unbounded_channel();
-        let agent = Agent::start_with(config, alarms.clone(), stop.clone(), Some(sender));
-        let agent = agent.await.unwrap();
+        let start = async || {
+            let (alarms, stop, sender) = (alarms.clone(), stop.clone(), sender.clone());
+            match Agent::start_with(config.clone(), alarms, stop, Some(sender)).await {
+                // A task of the agent before may hold the file for a moment, where a process would be gone.
+                Err(StartError::Journal(JournalError::InUse { .. })) => None,
+                started => Some(started.unwrap()),
+            }
+        };
+        let agent = wait_for("the journal is free", PATIENCE, start).await.unwrap();
+        drop(sender);
         let task = tokio::spawn(async move { agent.run().await.unwrap() });
         Running { stop, alarms, finished, task }
     }
