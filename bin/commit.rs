@@ -1,10 +1,9 @@
 //! The build script of the programs: tells them what they were built from, for `--version`.
 //!
-//! | variable of the compiler | |
-//! | --- | --- |
-//! | `BSP_COMMIT` | the commit, 40 hex digits; `unknown` without git, as in a source archive. A variable of that name in the environment of the build goes first, for builds that leave `.git` out |
-//! | `BSP_PROFILE` | `release`, or `debug` |
-//! | `BSP_FEATURES` | the package's features with commas between them, or `none` |
+//! The file `build.txt` in `OUT_DIR` has a line for each: the commit, 40 hex digits (`unknown` without git, as in a source
+//! archive); the profile, `release` or `debug`; and the package's features with commas between them, or `none`. The commit
+//! is the compiler's variable `BSP_COMMIT` too. A variable of that name in the environment of the build goes first, for
+//! builds that leave `.git` out.
 
 use std::{
     env, fs,
@@ -21,8 +20,10 @@ fn main() {
     let given = env::var("BSP_COMMIT").ok().filter(|commit| !commit.is_empty());
     let commit = given.or_else(commit).unwrap_or_else(|| UNKNOWN.to_owned());
     println!("cargo:rustc-env=BSP_COMMIT={commit}");
-    println!("cargo:rustc-env=BSP_PROFILE={}", env::var("PROFILE").unwrap_or_default());
-    println!("cargo:rustc-env=BSP_FEATURES={}", features());
+    let profile = env::var("PROFILE").unwrap_or_default();
+    let text = format!("commit: {commit}\nprofile: {profile}\nfeatures: {}", features());
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(folder.join("build.txt"), text).expect("the folder is for this script to write to");
 }
 
 /// The commit that is checked out.

@@ -14,6 +14,7 @@
 use crate::{BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
 use alloy_primitives::B256;
 use bsp_codec::digest;
+use bsp_common::files::{read_if_there, remove_if_there};
 use bytes::Bytes;
 use std::{
     fs::{self, File},
@@ -115,11 +116,8 @@ impl SegmentFolder {
         facts: &SegmentFacts,
     ) -> Result<Option<Bytes>, SegmentError> {
         let path = self.supplement(block, facts);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error(&path, error)),
-        }
+        let read = read_if_there(&path).map_err(|error| io_error(&path, error))?;
+        Ok(read.map(Bytes::from))
     }
 
     /// Writes a segment. On return it survives a crash, whole, under its unproved name.
@@ -228,16 +226,10 @@ impl SegmentFolder {
     }
 }
 
-/// Removes what nobody needs any more for a block that is dealt with. If it stays, nothing is wrong but the room it takes.
+/// Removes what is not needed any more for a finished block. If it stays, it only takes room.
 fn remove_finished(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(
-                "{}, of a block that is dealt with, can't be removed: {error}",
-                path.display()
-            );
-        }
-        _ => {}
+    if let Err(error) = remove_if_there(path) {
+        tracing::warn!("{}, of a finished block, can't be removed: {error}", path.display());
     }
 }
 

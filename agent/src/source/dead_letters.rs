@@ -1,5 +1,5 @@
-//! Dead letters in a folder, two files for each: the payload and what is wrong with it, and a third if it has a supplement. Those of sources that are folders,
-//! and those of a stream whose server can't take them.
+//! Dead letters in a folder, two files for each: the payload and what is wrong with it, and a third if it has a supplement.
+//! Those of sources that are folders, and those of a stream whose server can't take them.
 
 use super::DeadLetter;
 use crate::alarm::now_ms;

@@ -6,15 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
 use std::ffi::OsString;
 
 /// What `--version` says; `-V` says the first line alone.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    "\ncommit: ",
-    env!("BSP_COMMIT"),
-    "\nprofile: ",
-    env!("BSP_PROFILE"),
-    "\nfeatures: ",
-    env!("BSP_FEATURES"),
-);
+const LONG_VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), "\n", include_str!(concat!(env!("OUT_DIR"), "/build.txt")));
 
 /// Takes block replicas from a stream, and for each leaves a segment on disk, a pinned content and a proof on the proof chain.
 #[derive(Debug, Parser)]

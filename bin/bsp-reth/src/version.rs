@@ -9,14 +9,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What this program was built from.
-const BUILD: &str = concat!(
-    "commit: ",
-    env!("BSP_COMMIT"),
-    "\nprofile: ",
-    env!("BSP_PROFILE"),
-    "\nfeatures: ",
-    env!("BSP_FEATURES"),
-);
+const BUILD: &str = include_str!(concat!(env!("OUT_DIR"), "/build.txt"));
 
 /// To be called before the command line is read. Peers see reth as it is. The consensus client is told this program's name
 /// (`engine_getClientVersionV1`), with reth's code, version and commit.

@@ -17,15 +17,8 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// What `--version` says; `-V` says the first line alone.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    "\ncommit: ",
-    env!("BSP_COMMIT"),
-    "\nprofile: ",
-    env!("BSP_PROFILE"),
-    "\nfeatures: ",
-    env!("BSP_FEATURES"),
-);
+const LONG_VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), "\n", include_str!(concat!(env!("OUT_DIR"), "/build.txt")));
 
 /// Block specimens, results and replicas: look at them, check them, make them.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 //! What the commands share that look at the agent's stream.
 
-use bsp_stream::{RedisUrl, password_from_env};
+use bsp_stream::RedisUrl;
 use clap::Args;
 use eyre::{Context, ContextCompat};
 use std::{future::Future, time::Duration};
@@ -20,9 +20,7 @@ impl StreamArgs {
     /// The URL, with the password from the environment.
     pub(crate) fn url(&self) -> eyre::Result<RedisUrl> {
         let text = self.redis_url.as_deref().wrap_err("name the stream with --redis-url")?;
-        let password = password_from_env();
-        let password = password.as_ref().map(|password| password.expose().as_str());
-        Ok(RedisUrl::parse(text, password)?)
+        Ok(RedisUrl::parse_with_environment(text)?)
     }
 }
 

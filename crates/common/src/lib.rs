@@ -3,6 +3,7 @@
 pub mod backoff;
 mod byte_size;
 pub mod database;
+pub mod files;
 pub mod secret;
 
 pub use backoff::Backoff;

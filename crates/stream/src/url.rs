@@ -24,6 +24,7 @@
 //! ignores and a server without ACL would reject. For the same reason `name:@` with a password from the environment means
 //! the password alone, while `name@` names an ACL user. Both apply to the Redis servers; sentinels are asked without.
 
+use crate::env::password_from_env;
 use bsp_common::Secret;
 use std::fmt;
 
@@ -168,6 +169,12 @@ impl RedisUrl {
             user,
             password: password.map(Secret::new),
         })
+    }
+
+    /// Parses a URL, with the password of the environment (`REDIS_PWD`) if there is one.
+    pub fn parse_with_environment(text: &str) -> Result<Self, UrlError> {
+        let password = password_from_env();
+        Self::parse(text, password.as_ref().map(|password| password.expose().as_str()))
     }
 
     /// One server without TLS, user or password.

@@ -12,8 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use bsp_codec::chunk::ChunkName;
+use bsp_common::files::remove_if_there;
 use std::{
-    fs, io,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -132,11 +133,8 @@ impl Shared {
     /// Removes a chunk, and the supplements beside it first: whoever finds the chunk again removes what is left.
     fn remove(&self, chunk: ChunkName) {
         for name in [chunk.supplements(), chunk.to_string()] {
-            match fs::remove_file(self.folder.join(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!("The file {name} is done with, but can't be removed: {error}");
-                }
-                _ => {}
+            if let Err(error) = remove_if_there(&self.folder.join(&name)) {
+                tracing::warn!("The file {name} is done with, but can't be removed: {error}");
             }
         }
     }

@@ -5,11 +5,12 @@ use crate::source::{
     DeadLetter,
     dead_letters::{DeadLetterFolder, write_file},
 };
+use bsp_common::files::{read_if_there, remove_if_there};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs, io,
     num::NonZeroU64,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -212,11 +213,11 @@ impl Files {
 
     /// Reads a selected file, and its supplement if it has one; `None` if somebody has removed it.
     pub(super) fn read(&mut self, name: FileName) -> io::Result<Option<Kept>> {
-        let Some(payload) = read(&self.path(name))? else {
+        let Some(payload) = read_if_there(&self.path(name))? else {
             self.selected.remove(&name);
             return Ok(None);
         };
-        Ok(Some(Kept { payload, supplement: read(&self.supplement_path(name))? }))
+        Ok(Some(Kept { payload, supplement: read_if_there(&self.supplement_path(name))? }))
     }
 
     /// Removes a selected file.
@@ -243,8 +244,8 @@ impl Files {
 
     /// The supplement last: what is left of a crash is found by the next start.
     fn remove(&self, name: FileName) -> io::Result<()> {
-        remove(self.path(name))?;
-        remove(self.supplement_path(name))
+        remove_if_there(&self.path(name))?;
+        remove_if_there(&self.supplement_path(name))
     }
 
     fn path(&self, name: FileName) -> PathBuf {
@@ -259,18 +260,4 @@ impl Files {
 /// Whether this is the name of a file of the folder.
 fn is_ours(name: &str) -> bool {
     name.parse::<FileName>().is_ok() || FileName::of_supplement(name).is_some()
-}
-
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        bytes => bytes.map(Some),
-    }
-}
-
-fn remove(path: PathBuf) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }

@@ -2,6 +2,7 @@
 //! and its supplement: those of an agent that reads files, and those that Redis could not take.
 
 use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead::Letter};
+use bsp_common::files::{read_if_there, remove_if_there};
 use eyre::{Context, bail, ensure};
 use serde::Deserialize;
 use std::{
@@ -55,11 +56,7 @@ impl DeadFolder {
     /// What is beside one under its name, if it is there.
     fn bytes(&self, id: &str, extension: &str) -> eyre::Result<Option<Vec<u8>>> {
         let path = self.path(id, extension);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).wrap_err_with(|| format!("cannot read {}", path.display())),
-        }
+        read_if_there(&path).wrap_err_with(|| format!("cannot read {}", path.display()))
     }
 
     /// Deletes one for good: the object last, so that what is half deleted is still listed.
@@ -67,13 +64,7 @@ impl DeadFolder {
         self.must_have(id)?;
         for extension in ["bin", "supplement", "json"] {
             let path = self.path(id, extension);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error)
-                        .wrap_err_with(|| format!("cannot delete {}", path.display()));
-                }
-                _ => {}
-            }
+            remove_if_there(&path).wrap_err_with(|| format!("cannot delete {}", path.display()))?;
         }
         Ok(())
     }

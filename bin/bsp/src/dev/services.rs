@@ -9,7 +9,7 @@ use bsp_agent::{
 };
 use bsp_common::Secret;
 use bsp_replication::{FileTarget, RedisOptions, RedisTarget, Target};
-use bsp_stream::{RedisUrl, UrlError, password_from_env};
+use bsp_stream::RedisUrl;
 use clap::Args;
 use std::env;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +62,8 @@ impl ServiceArgs {
     ) -> eyre::Result<Box<dyn Target>> {
         Ok(match &self.redis_url {
             Some(url) => {
-                let options = RedisOptions::from_env();
-                Box::new(RedisTarget::new(&redis_url(url)?, &options, stop.clone()))
+                let url = RedisUrl::parse_with_environment(url.expose())?;
+                Box::new(RedisTarget::new(&url, &RedisOptions::from_env(), stop.clone()))
             }
             None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?.repeating()?),
         })
@@ -121,10 +121,4 @@ impl ServiceArgs {
             other => other.into(),
         }
     }
-}
-
-/// The stream, with the password from the environment, as the agent reads it.
-fn redis_url(url: &Secret<String>) -> Result<RedisUrl, UrlError> {
-    let password = password_from_env();
-    RedisUrl::parse(url.expose(), password.as_ref().map(|password| password.expose().as_str()))
 }

@@ -1,6 +1,7 @@
 //! How a stream is written to.
 
-use std::{env, path::PathBuf};
+use bsp_stream::ca_file_from_env;
+use std::path::PathBuf;
 
 /// How a Redis stream is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +34,7 @@ impl RedisOptions {
 
     /// The defaults, with the authorities of the environment variable `SSL_CERT_FILE`, as the agent takes them.
     pub fn from_env() -> Self {
-        let ca_file = env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
-        Self { ca_file: ca_file.map(PathBuf::from), ..Self::default() }
+        Self { ca_file: ca_file_from_env(), ..Self::default() }
     }
 }
 
