@@ -156,6 +156,15 @@ pub enum ProduceError {
         /// Why.
         reason: String,
     },
+    /// The format has no room for the block, in this version or any other. Delivery holds there,
+    /// and an alarm is raised.
+    #[error("block {number} does not fit in the network's format: {reason}")]
+    TooLarge {
+        /// The block.
+        number: u64,
+        /// What of it is too large.
+        reason: String,
+    },
     /// The node's database did not answer.
     #[error(transparent)]
     Chain(#[from] ChainError),

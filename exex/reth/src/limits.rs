@@ -38,9 +38,7 @@ pub(crate) fn too_large_in(header: &Header) -> Option<String> {
         ("time", header.timestamp),
     ];
     let (name, value) = fields.into_iter().find(|(_, value)| *value >= TOO_LARGE)?;
-    Some(format!(
-        "the network's format has no room for a {name} of 2^31 or more, and the block's is {value}"
-    ))
+    Some(format!("its {name} is {value}, and the format's numbers end below 2^31"))
 }
 
 #[cfg(test)]
@@ -70,6 +68,6 @@ mod tests {
         let gas_limit = Header { gas_limit: TOO_LARGE, ..fits.clone() };
         assert!(too_large_in(&gas_limit).unwrap().contains("gas limit"));
         let time = Header { timestamp: u64::MAX, ..fits };
-        assert!(too_large_in(&time).unwrap().contains("time of 2^31 or more"));
+        assert!(too_large_in(&time).unwrap().contains("its time is"));
     }
 }

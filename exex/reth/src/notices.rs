@@ -52,7 +52,7 @@ impl Notices {
         });
         let size = too_large_in(head).map(|what| Notice {
             has_come: true,
-            text: format!("The node's last block can't be exported: {what}; nothing is delivered from there on"),
+            text: format!("The node's last block does not fit in the network's format: {what}; nothing is delivered from there on"),
         });
         forks.chain(size).collect()
     }

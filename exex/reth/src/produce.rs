@@ -50,7 +50,8 @@ impl ExecutedBlock {
     ///
     /// # Errors
     ///
-    /// [`ProduceError::Unsupported`], if the network's format has no room for the block.
+    /// [`ProduceError::TooLarge`], if the network's format has no room for the block;
+    /// [`ProduceError::Unsupported`], if this version can't export it otherwise.
     pub fn replica(&self, kind: ReplicaKind) -> Result<Bytes, ProduceError> {
         let body = self.block.body();
         let source = SourceBlock {
@@ -64,8 +65,8 @@ impl ExecutedBlock {
         };
         let unsupported =
             |reason| ProduceError::Unsupported { number: source.header.number, reason };
-        if let Some(what) = too_large_in(source.header) {
-            return Err(unsupported(what));
+        if let Some(reason) = too_large_in(source.header) {
+            return Err(ProduceError::TooLarge { number: source.header.number, reason });
         }
         let state = self.capture.reads.lists.clone();
         let replica = export_block(&source, state, kind, Profile::Network)

@@ -107,6 +107,9 @@ impl Trouble {
                 "; upgrade bsp-reth. Nothing is lost: delivery goes on there after the upgrade, as long as the node \
                  keeps the state",
             ),
+            JobError::Produce(ProduceError::TooLarge { .. }) => {
+                (Gravity::Grave, "; no version can deliver it in this format: the target ends here")
+            }
             JobError::Produce(ProduceError::Chain(_)) => (Gravity::Brief, LASTING_CHAIN),
             JobError::Produce(ProduceError::NotReady { .. }) => (Gravity::Passing, ""),
             // Dealt with before; if they come here, they must not pass for what needs nobody.

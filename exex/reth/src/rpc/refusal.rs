@@ -58,6 +58,9 @@ const fn code_and_hint(refusal: &Refusal) -> (i32, &'static str) {
         Refusal::Produce(ProduceError::Mismatch { .. }) => {
             (INTERNAL_ERROR_CODE, "try again; if it stays, the node's database is damaged")
         }
+        Refusal::Produce(ProduceError::TooLarge { .. }) => {
+            (INTERNAL_ERROR_CODE, "no version can make it in this format")
+        }
         Refusal::Produce(_) | Refusal::Panic => (INTERNAL_ERROR_CODE, "see the node's log"),
         Refusal::Busy => (LIMIT_EXCEEDED, ""),
     }

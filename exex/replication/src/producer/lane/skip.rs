@@ -91,7 +91,8 @@ impl Lane {
                 | Err(JobError::Produce(
                     ProduceError::Mismatch { .. }
                     | ProduceError::BeforeDefinition { .. }
-                    | ProduceError::Unsupported { .. },
+                    | ProduceError::Unsupported { .. }
+                    | ProduceError::TooLarge { .. },
                 )),
             ) => Probe::There(block),
             _ => Probe::Nothing,

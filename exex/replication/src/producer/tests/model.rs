@@ -18,6 +18,7 @@ use std::{
 pub(super) enum Fault {
     NotReady,
     Mismatch,
+    TooLarge,
     Panic,
     Database,
     /// It waits until the model lets it go.
@@ -301,6 +302,7 @@ impl Model {
         match fault {
             Some(Fault::NotReady) => return Err(ProduceError::NotReady { number, reason }),
             Some(Fault::Mismatch) => return Err(ProduceError::Mismatch { number, hash, reason }),
+            Some(Fault::TooLarge) => return Err(ProduceError::TooLarge { number, reason }),
             Some(Fault::Database) => return Err(ChainError(reason).into()),
             // Without the noise of a panic's message.
             Some(Fault::Panic) => std::panic::resume_unwind(Box::new(reason)),

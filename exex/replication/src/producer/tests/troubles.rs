@@ -87,6 +87,18 @@ fn an_execution_that_hangs_is_begun_again() {
 }
 
 #[test]
+fn a_block_that_no_version_can_deliver_holds_without_talk_of_an_upgrade() {
+    let mut scene = Scene::new(Model::with_blocks(20));
+    scene.model.fail(7, Fault::TooLarge, 100);
+    scene.start();
+    scene.wait_for_state(TargetState::Stuck);
+    let target = scene.target(0);
+    let trouble = target.trouble.unwrap();
+    assert!(trouble.contains("block 7 does not fit") && !trouble.contains("upgrade"), "{trouble}");
+    assert_eq!((target.skipped, target.cursor), (0, Some(scene.model.at(6))));
+}
+
+#[test]
 fn a_block_of_an_unknown_fork_holds_the_cursor_until_an_upgrade() {
     let mut scene = Scene::new(Model::with_blocks(20));
     scene.model.unknown_fork_at(Some(7));
