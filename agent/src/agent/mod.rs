@@ -184,15 +184,22 @@ impl Agent {
         );
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
         tokio::spawn(stop.run_until_cancelled_owned(forget));
-        let mut working = pin!(self.pipeline.run(self.deliveries));
-        let failed = tokio::select! {
-            ended = &mut working => return Ok(ended?),
-            failed = self.alarms.failed() => failed,
+        let working = self.pipeline.run(self.deliveries);
+        let mut working =
+            pin!(self.alarms.clone().guard("the task that reads the source", working));
+        let ended = tokio::select! {
+            ended = &mut working => ended,
+            _ = self.alarms.failed() => {
+                // What is in work comes to a rest, as at any stop.
+                self.stop.cancel();
+                working.await;
+                None
+            }
         };
-        // What is in work comes to a rest, as at any stop.
-        self.stop.cancel();
-        let _ = working.await;
-        Err(failed.into())
+        match ended {
+            Some(ended) => Ok(ended?),
+            None => Err(self.alarms.failed().await.into()),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Termination signals: one parks what is in work, two end at once, and neither loses anything.
+//! Ends of the agent: one signal parks what is in work, two end at once, a panic ends with 1, and none of them loses
+//! anything.
 
 use crate::run::Run;
 use bsp_tests::{
@@ -67,4 +68,32 @@ async fn a_signal_amid_work_loses_nothing() {
         run.process = run.command.start().unwrap();
     }
     assert_eq!(run.finish().await.proved, 30);
+}
+
+/// Nobody does what a part does no more: the process ends, and its supervisor learns of it.
+#[tokio::test]
+async fn a_panic_in_any_part_ends_the_agent_with_1() {
+    let parts = [
+        ("after_store", "the work on a block"),
+        ("after_broadcast", "the task that sends proofs"),
+        ("after_receive", "the task that reads the source"),
+    ];
+    for (seed, (point, told)) in (44..).zip(parts) {
+        let Some(mut run) = Run::on_chain(&[]).await else { return };
+        run.end().await;
+        let command = run.command.clone().env("BSP_FAILPOINT", format!("panic:{point}"));
+        run.process = command.start().unwrap();
+        let replicas = DevBlocks::new(seed).unwrap().take(6).unwrap();
+        let messages: Vec<_> = replicas.iter().map(|it| Message::of(it).unwrap()).collect();
+        run.feed(&messages).await;
+        let ended = run.process.end_within(Duration::from_secs(60)).await;
+        if ended.is_err() && !run.process.output().contains("panicked at") {
+            println!("SKIPPED: the agent is built without failpoints");
+            return;
+        }
+        assert_eq!(ended.unwrap().code(), Some(1), "{}", run.scene.last_lines());
+        assert!(run.process.output().contains(told), "{}", run.scene.last_lines());
+        run.process = run.command.start().unwrap();
+        assert_eq!(run.finish().await.proved, 6);
+    }
 }
