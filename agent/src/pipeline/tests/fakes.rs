@@ -29,8 +29,14 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
+
+/// How long a pipeline may take before its test fails, rather than hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a prover is told to answer.
 #[derive(Debug, Clone)]
@@ -100,7 +106,8 @@ impl World {
         let journal = self.journal();
         let queue = Queue::of(deliveries);
         let pipeline = self.pipeline(&journal, &queue, CancellationToken::new());
-        pipeline.run(Box::new(queue)).await.unwrap();
+        let run = pipeline.run(Box::new(queue));
+        timeout(PATIENCE, run).await.expect("the deliveries are handled").unwrap();
         journal
     }
 
@@ -130,7 +137,7 @@ impl World {
         let pipeline = self.pipeline(&journal, &queue, stop.clone());
         let run = tokio::spawn(async move { pipeline.run(Box::new(queue)).await });
         let so = async || is_so().then_some(());
-        wait_for("what the test waits for", Duration::from_secs(60), so).await.unwrap();
+        wait_for("what the test waits for", PATIENCE, so).await.unwrap();
         stop.cancel();
         run.await.unwrap().unwrap();
     }
