@@ -17,6 +17,11 @@ cd "$root"
 
 # Backtraces would push the messages out of what is shown of a failure.
 export RUST_BACKTRACE=0
+# Nothing is compiled twice here, and what that would save takes a third of the disk.
+export CARGO_INCREMENTAL=0
+
+# Of the target folders, with the node.
+space_wanted_gb=30
 
 passed=0 failed=0 skipped=0 tests_run=0
 
@@ -68,8 +73,17 @@ install_npm_packages() {
         (cd "$1" && npm install --no-save --no-audit --no-fund --ignore-scripts --silent)
 }
 
+# A full disk fails in ways that do not look like one.
+want_space() {
+    local free
+    free=$(df --output=avail -k "$target" | tail -n 1)
+    [ "$free" -ge $((space_wanted_gb * 1000000)) ] ||
+        advise "$target has $((free / 1000000)) GB left, and a first run takes up to $space_wanted_gb GB: make room, or" \
+            "name another folder in CARGO_TARGET_DIR"
+}
+
 advise() {
-    echo "tests/run.sh: $1" >&2
+    echo "tests/run.sh: $*" >&2
 }
 
 give_up() {
@@ -218,6 +232,7 @@ target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target
 logs=$target/test-logs
 programs=$target/debug
 mkdir -p "$logs"
+[ -x "$programs/bsp" ] || want_space
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
