@@ -2,7 +2,7 @@
 
 use bsp_exex::{NodeChain, NodeProvider, TargetList, check_network, kind_of};
 use bsp_replication::{
-    Chain, DeliverAt, Entry, ProduceError, Product, RedisOptions, Target, open_target,
+    Chain, DeliverAt, Entry, ProduceError, ProducedBlock, RedisOptions, Target, open_target,
 };
 use clap::Parser;
 use eyre::{Result, WrapErr, bail, eyre};
@@ -145,7 +145,7 @@ impl ExportCommand {
     }
 }
 
-async fn produce<P: NodeProvider>(chain: Arc<NodeChain<P>>, number: u64) -> Result<Product> {
+async fn produce<P: NodeProvider>(chain: Arc<NodeChain<P>>, number: u64) -> Result<ProducedBlock> {
     let product = spawn_blocking(move || {
         let hash = chain.hash_at(number)?;
         let hash = hash.ok_or_else(|| eyre!("block {number} is not in the data directory"))?;
@@ -167,7 +167,7 @@ fn explained(error: ProduceError) -> eyre::Report {
     eyre::Report::new(error).wrap_err(hint)
 }
 
-async fn deliver(targets: &mut [Box<dyn Target>], batch: &[Product]) -> Result<()> {
+async fn deliver(targets: &mut [Box<dyn Target>], batch: &[ProducedBlock]) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -194,7 +194,7 @@ impl Progress {
         Self { begun: now, shown: now, first, last, blocks: 0, gas: 0 }
     }
 
-    fn delivered(&mut self, batch: &[Product]) {
+    fn delivered(&mut self, batch: &[ProducedBlock]) {
         self.blocks += batch.len() as u64;
         self.gas += batch.iter().map(|product| product.gas_used).sum::<u64>();
         if self.shown.elapsed() < PROGRESS {

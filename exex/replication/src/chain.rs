@@ -1,6 +1,6 @@
 //! What a producer wants of a node.
 
-use crate::Entry;
+use crate::target::Entry;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{fmt, time::Duration};
@@ -75,12 +75,12 @@ pub trait Chain: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ProduceError`] tells what may help. A block whose outcome differs from its header is never returned.
-    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError>;
+    fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError>;
 }
 
 /// A block that is ready to be delivered.
 #[derive(Debug, Clone)]
-pub struct Product {
+pub struct ProducedBlock {
     /// The parent's hash, as in the block's header.
     pub parent: B256,
     /// What goes to the targets.

@@ -1,6 +1,9 @@
 //! A target that is opened when it is needed.
 
-use crate::{Entry, Mark, Target, TargetError, TargetHealth};
+use crate::{
+    health::TargetHealth,
+    target::{Entry, StreamPosition, Target, TargetError},
+};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +18,9 @@ pub struct DeferredTarget {
     stop: CancellationToken,
     opened: Option<Box<dyn Target>>,
     /// Where the target is to resume once it is open…
-    mark: Option<Mark>,
+    position: Option<StreamPosition>,
     /// …and what its consumers had acknowledged.
-    acknowledged: Option<Mark>,
+    acknowledged: Option<StreamPosition>,
     health: TargetHealth,
 }
 
@@ -37,7 +40,7 @@ impl DeferredTarget {
     ) -> Self {
         let (name, open) = (name.into(), Arc::new(open));
         let health = TargetHealth::default();
-        Self { name, open, stop, opened: None, mark: None, acknowledged: None, health }
+        Self { name, open, stop, opened: None, position: None, acknowledged: None, health }
     }
 
     async fn open(&mut self) -> Result<Box<dyn Target>, TargetError> {
@@ -51,11 +54,11 @@ impl DeferredTarget {
                 false => TargetError::Stopped { target },
             })
         })?;
-        if let Some(mark) = self.mark {
-            target.resume(mark);
+        if let Some(position) = self.position {
+            target.resume(position);
         }
-        if let Some(mark) = self.acknowledged {
-            target.resume_acknowledged(mark);
+        if let Some(position) = self.acknowledged {
+            target.resume_acknowledged(position);
         }
         self.health.show_too(target.health());
         Ok(target)
@@ -76,25 +79,25 @@ impl Target for DeferredTarget {
         self.opened.insert(target).deliver(batch).await
     }
 
-    fn mark(&self) -> Option<Mark> {
-        self.opened.as_ref()?.mark()
+    fn position(&self) -> Option<StreamPosition> {
+        self.opened.as_ref()?.position()
     }
 
-    fn resume(&mut self, mark: Mark) {
+    fn resume(&mut self, position: StreamPosition) {
         match &mut self.opened {
-            Some(target) => target.resume(mark),
-            None => self.mark = Some(mark),
+            Some(target) => target.resume(position),
+            None => self.position = Some(position),
         }
     }
 
-    fn acknowledged(&self) -> Option<Mark> {
+    fn acknowledged(&self) -> Option<StreamPosition> {
         self.opened.as_ref().map_or(self.acknowledged, |opened| opened.acknowledged())
     }
 
-    fn resume_acknowledged(&mut self, mark: Mark) {
+    fn resume_acknowledged(&mut self, position: StreamPosition) {
         match &mut self.opened {
-            Some(target) => target.resume_acknowledged(mark),
-            None => self.acknowledged = Some(mark),
+            Some(target) => target.resume_acknowledged(position),
+            None => self.acknowledged = Some(position),
         }
     }
 
@@ -124,8 +127,8 @@ mod tests {
     #[derive(Debug, Clone, Default)]
     struct Slow {
         taken: Arc<Mutex<Vec<u64>>>,
-        position: Mark,
-        acknowledged: Option<Mark>,
+        position: StreamPosition,
+        acknowledged: Option<StreamPosition>,
         health: TargetHealth,
     }
 
@@ -142,20 +145,20 @@ mod tests {
             Ok(())
         }
 
-        fn mark(&self) -> Option<Mark> {
+        fn position(&self) -> Option<StreamPosition> {
             Some(self.position)
         }
 
-        fn resume(&mut self, mark: Mark) {
-            self.position = mark;
+        fn resume(&mut self, position: StreamPosition) {
+            self.position = position;
         }
 
-        fn acknowledged(&self) -> Option<Mark> {
+        fn acknowledged(&self) -> Option<StreamPosition> {
             self.acknowledged
         }
 
-        fn resume_acknowledged(&mut self, mark: Mark) {
-            self.acknowledged = Some(mark);
+        fn resume_acknowledged(&mut self, position: StreamPosition) {
+            self.acknowledged = Some(position);
         }
 
         fn health(&self) -> TargetHealth {
@@ -183,23 +186,26 @@ mod tests {
         };
         let mut target = DeferredTarget::new("mine", open, CancellationToken::new());
         let health = target.health();
-        target.resume(Mark(7));
-        target.resume_acknowledged(Mark(5));
-        assert_eq!(target.acknowledged(), Some(Mark(5)));
+        target.resume(StreamPosition(7));
+        target.resume_acknowledged(StreamPosition(5));
+        assert_eq!(target.acknowledged(), Some(StreamPosition(5)));
         let error = target.deliver(&[entry(1)]).await.unwrap_err();
         assert_eq!(error.to_string(), "mine: not yet");
         let error = target.deliver(&[entry(1)]).await.unwrap_err();
         assert_eq!(error.to_string(), "mine: opening it panicked");
-        assert_eq!((target.mark(), health.trouble()), (None, None));
+        assert_eq!((target.position(), health.trouble()), (None, None));
 
         target.deliver(&[entry(1), entry(2)]).await.unwrap();
         target.deliver(&[entry(3)]).await.unwrap();
         assert_eq!(*taken.lock().unwrap(), [1, 2, 3]);
-        assert_eq!((target.name().as_str(), target.mark()), ("mine", Some(Mark(10))));
+        assert_eq!((target.name().as_str(), target.position()), ("mine", Some(StreamPosition(10))));
         assert_eq!((health.trouble().as_deref(), health.retries()), (Some("it is slow"), 2));
-        assert_eq!(target.acknowledged(), Some(Mark(5)), "the target itself was told");
-        target.resume(Mark(20));
-        target.resume_acknowledged(Mark(19));
-        assert_eq!((target.mark(), target.acknowledged()), (Some(Mark(20)), Some(Mark(19))));
+        assert_eq!(target.acknowledged(), Some(StreamPosition(5)), "the target itself was told");
+        target.resume(StreamPosition(20));
+        target.resume_acknowledged(StreamPosition(19));
+        assert_eq!(
+            (target.position(), target.acknowledged()),
+            (Some(StreamPosition(20)), Some(StreamPosition(19)))
+        );
     }
 }

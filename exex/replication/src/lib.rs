@@ -60,7 +60,7 @@ mod target;
 mod url;
 
 pub use self::{
-    chain::{Chain, ChainError, DeliverAt, ProduceError, Product},
+    chain::{Chain, ChainError, DeliverAt, ProduceError, ProducedBlock},
     deferred::DeferredTarget,
     file::FileTarget,
     health::TargetHealth,
@@ -69,6 +69,6 @@ pub use self::{
         TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
-    target::{Entry, Mark, Target, TargetError, attach_target, open_target},
+    target::{Entry, StreamPosition, Target, TargetError, attach_target, open_target},
     url::{TargetUrl, TargetUrlError, TargetUrlProblem},
 };

@@ -1,6 +1,6 @@
 //! Waiting until a target's trouble has passed.
 
-use crate::{TargetError, TargetHealth};
+use crate::{health::TargetHealth, target::TargetError};
 use bsp_common::backoff::pause_after;
 use std::fmt::Display;
 use tokio_util::sync::CancellationToken;

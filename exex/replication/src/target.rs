@@ -1,6 +1,11 @@
 //! What a target is.
 
-use crate::{FileTarget, RedisOptions, RedisTarget, TargetHealth, TargetUrl};
+use crate::{
+    file::FileTarget,
+    health::TargetHealth,
+    redis::{RedisOptions, RedisTarget},
+    url::TargetUrl,
+};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,7 +35,7 @@ impl Entry {
 
 /// A position in what a target has taken. It grows with every entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Mark(pub u128);
+pub struct StreamPosition(pub u128);
 
 /// Takes block replicas, in the order in which they are delivered.
 #[async_trait]
@@ -55,21 +60,21 @@ pub trait Target: Send + fmt::Debug {
 
     /// The position after all that was delivered, to tell later whether it is still there. A target that can't lose
     /// anything unnoticed leaves this as it is.
-    fn mark(&self) -> Option<Mark> {
+    fn position(&self) -> Option<StreamPosition> {
         None
     }
 
     /// Told once, before the first delivery: the position after all that was delivered by earlier processes.
-    fn resume(&mut self, _mark: Mark) {}
+    fn resume(&mut self, _position: StreamPosition) {}
 
     /// Up to which position the target's consumers have acknowledged everything, so that it need not be there any longer;
     /// `None` if that is not known.
-    fn acknowledged(&self) -> Option<Mark> {
+    fn acknowledged(&self) -> Option<StreamPosition> {
         None
     }
 
     /// Told once, after [`Self::resume`]: what [`Self::acknowledged`] said last to an earlier process.
-    fn resume_acknowledged(&mut self, _mark: Mark) {}
+    fn resume_acknowledged(&mut self, _position: StreamPosition) {}
 
     /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
     fn health(&self) -> TargetHealth {
@@ -95,7 +100,7 @@ pub enum TargetError {
         /// Which target, without its password.
         target: String,
         /// What it had taken up to here is not missing.
-        kept: Mark,
+        kept: StreamPosition,
     },
     /// The target was stopped before it had taken all of the batch.
     #[error("{target}: stopped before it took all of the batch")]

@@ -12,7 +12,7 @@ use crate::{
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use bsp_codec::ReplicaKind;
-use bsp_replication::{Chain, ChainError, DeliverAt, Entry, ProduceError, Product};
+use bsp_replication::{Chain, ChainError, DeliverAt, Entry, ProduceError, ProducedBlock};
 use std::time::Instant;
 
 /// [`Chain`] on reth's provider: by hash wherever that is possible, because on reth v2.5.1 what a height
@@ -129,14 +129,14 @@ impl<P: NodeProvider> Chain for NodeChain<P> {
         Ok(at_tip::is_tip(header.timestamp, at_tip::now(), is_public, follows))
     }
 
-    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+    fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError> {
         let begun = Instant::now();
         let executed = self.execute(block)?;
         let capture_time = begun.elapsed();
         let replica = executed.replica(self.kind)?;
         let supplement = executed.supplement(self.kind);
         self.metrics.blocks_total.increment(1);
-        Ok(Product {
+        Ok(ProducedBlock {
             parent: executed.block().parent_hash,
             entry: Entry { hash: block.hash, number: block.number, replica, supplement },
             gas_used: executed.block().gas_used,

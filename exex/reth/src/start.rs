@@ -95,7 +95,7 @@ mod tests {
     use crate::{BspArgs, handle::NotRunning};
     use alloy_eips::BlockNumHash;
     use alloy_primitives::B256;
-    use bsp_replication::{ChainError, DeliverAt, ProduceError, Product};
+    use bsp_replication::{ChainError, DeliverAt, ProduceError, ProducedBlock};
     use futures::FutureExt;
 
     /// A chain without blocks.
@@ -115,7 +115,7 @@ mod tests {
             Ok(None)
         }
 
-        fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+        fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError> {
             Err(ProduceError::UnknownBlock(block))
         }
     }

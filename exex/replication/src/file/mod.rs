@@ -5,9 +5,14 @@ mod repair;
 mod supplements;
 mod writer;
 
-use crate::{Entry, Mark, Target, TargetError, TargetHealth, TargetUrl, outage::Outage};
+use crate::{
+    health::TargetHealth,
+    outage::Outage,
+    target::{Entry, StreamPosition, Target, TargetError},
+    url::TargetUrl,
+};
 use async_trait::async_trait;
-use position::Position;
+use position::ChunkPosition;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -30,7 +35,7 @@ pub struct FileTarget {
     name: String,
     folder: Arc<Mutex<Folder>>,
     /// After all that was delivered, by an earlier process too.
-    mark: Option<Mark>,
+    position: Option<StreamPosition>,
     stop: CancellationToken,
     health: TargetHealth,
 }
@@ -41,15 +46,15 @@ struct Folder {
     /// `None` until it could be opened.
     writer: Option<ChunkWriter>,
     /// Up to where an earlier process has written, until it was compared with what is there.
-    resumed: Option<Position>,
+    resumed: Option<ChunkPosition>,
 }
 
 /// What a delivery finds.
 enum Found {
     /// The batch is on disk, and the session's records end here.
-    Taken(Option<Position>),
+    Taken(Option<ChunkPosition>),
     /// Records that were on disk can't be read any longer, from here on.
-    Lost(Position),
+    Lost(ChunkPosition),
 }
 
 impl FileTarget {
@@ -94,7 +99,7 @@ impl FileTarget {
         let name = TargetUrl::File(folder.to_owned()).to_string();
         let folder = Folder { path: folder.to_owned(), writer: None, resumed: None };
         let folder = Arc::new(Mutex::new(folder));
-        Self { name, folder, mark: None, stop, health: TargetHealth::default() }
+        Self { name, folder, position: None, stop, health: TargetHealth::default() }
     }
 
     fn folder(&self) -> MutexGuard<'_, Folder> {
@@ -139,12 +144,13 @@ impl Target for FileTarget {
                 move || folder.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
             match tokio::task::spawn_blocking(append).await {
                 Ok(Ok(Found::Taken(position))) => {
-                    self.mark = self.mark.max(position.and_then(Position::mark));
+                    let taken = position.and_then(ChunkPosition::to_stream_position);
+                    self.position = self.position.max(taken);
                     break;
                 }
                 Ok(Ok(Found::Lost(left))) => {
-                    let kept = left.mark().unwrap_or_default();
-                    self.mark = Some(kept);
+                    let kept = left.to_stream_position().unwrap_or_default();
+                    self.position = Some(kept);
                     return Err(TargetError::Lost { target: self.name.clone(), kept });
                 }
                 Ok(Err(AppendError::Io(error))) => outage.wait(&error).await?,
@@ -160,13 +166,13 @@ impl Target for FileTarget {
         Ok(())
     }
 
-    fn mark(&self) -> Option<Mark> {
-        self.mark
+    fn position(&self) -> Option<StreamPosition> {
+        self.position
     }
 
-    fn resume(&mut self, mark: Mark) {
-        self.mark = Some(mark);
-        self.folder().resumed = Position::of(mark);
+    fn resume(&mut self, position: StreamPosition) {
+        self.position = Some(position);
+        self.folder().resumed = ChunkPosition::from_stream_position(position);
     }
 
     fn health(&self) -> TargetHealth {

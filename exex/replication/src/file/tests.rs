@@ -312,18 +312,18 @@ fn what_follows_the_damage_in_the_last_chunk_is_missing() {
     let random = incompressible(1000);
     let batch = |number| [entry(number, random.clone())];
     let mut target = open(folder.path());
-    assert_eq!(target.mark(), None);
-    let marks = [1, 2, 3].map(|number| {
+    assert_eq!(target.position(), None);
+    let positions = [1, 2, 3].map(|number| {
         block_on(target.deliver(&batch(number))).unwrap();
-        target.mark().unwrap()
+        target.position().unwrap()
     });
-    assert!(marks.is_sorted());
+    assert!(positions.is_sorted());
     drop(target);
 
     // Undamaged, also when it has been consumed and removed.
     let resumed = || {
         let mut target = open(folder.path());
-        target.resume(marks[2]);
+        target.resume(positions[2]);
         target
     };
     block_on(resumed().deliver(&[])).unwrap();
@@ -338,10 +338,10 @@ fn what_follows_the_damage_in_the_last_chunk_is_missing() {
     fs::write(&path, &bytes).unwrap();
     let mut target = resumed();
     let error = block_on(target.deliver(&batch(4))).unwrap_err();
-    assert!(matches!(error, TargetError::Lost { kept, .. } if kept == marks[0]), "{error}");
+    assert!(matches!(error, TargetError::Lost { kept, .. } if kept == positions[0]), "{error}");
     // It is told once, and what was written before the damage is not written again.
     block_on(target.deliver(&[2, 3, 4].map(|number| batch(number)[0].clone()))).unwrap();
-    assert!(target.mark().unwrap() > marks[2]);
+    assert!(target.position().unwrap() > positions[2]);
     let last = chunks(folder.path()).into_values().next_back().unwrap();
     assert_eq!(ChunkReader::new(&last).count(), 3);
 

@@ -1,7 +1,7 @@
 //! The chunk that is being written, and the one that comes after it.
 
-use super::{position::Position, repair, supplements::SupplementFile};
-use crate::{Entry, failpoint};
+use super::{position::ChunkPosition, repair, supplements::SupplementFile};
+use crate::{failpoint, target::Entry};
 use alloy_primitives::B256;
 use bsp_codec::{
     chunk::{CHUNK_ROTATE_BYTES, ChunkName, encode_record},
@@ -45,7 +45,7 @@ pub(super) struct ChunkWriter {
     /// of it, and deliver it again.
     written_last: HashSet<B256>,
     /// The end of what this session has written.
-    position: Option<Position>,
+    position: Option<ChunkPosition>,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl ChunkWriter {
         self.written_last.clear();
     }
 
-    pub(super) const fn position(&self) -> Option<Position> {
+    pub(super) const fn position(&self) -> Option<ChunkPosition> {
         self.position
     }
 
@@ -123,7 +123,7 @@ impl ChunkWriter {
             chunk.give_up();
             return Err(error);
         }
-        self.position = Some(Position { chunk: chunk.name, end: chunk.synced });
+        self.position = Some(ChunkPosition { chunk: chunk.name, end: chunk.synced });
         if chunk.synced < CHUNK_ROTATE_BYTES {
             self.chunk = Some(chunk);
         } else {

@@ -1,6 +1,6 @@
 //! How a producer is told to work.
 
-use crate::DeliverAt;
+use crate::chain::DeliverAt;
 use std::{path::PathBuf, time::Duration};
 
 /// Where a target that has no cursor begins. The block is looked up once, and written down.

@@ -1,6 +1,6 @@
 //! What becomes of a request for a block that ends without one.
 
-use crate::ProduceError;
+use crate::chain::ProduceError;
 use std::time::Duration;
 
 /// Why there is no product.

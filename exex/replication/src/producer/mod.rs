@@ -24,29 +24,19 @@ mod cursors;
 mod finished;
 mod job_error;
 mod lane;
-mod lookups;
-mod metrics;
 mod pool;
-mod progress;
-mod reconcile;
 mod report;
-mod ring;
-mod status;
-mod storage;
-mod target_thread;
 mod threads;
 mod timing;
-mod trouble;
 mod watchdog;
-mod window;
 
 pub use config::{ProducerConfig, ProducerError, StartBlock};
-pub use status::{SkippedRange, Status, TargetState, TargetStatus};
+pub use report::status::{SkippedRange, Status, TargetState, TargetStatus};
 
-use crate::{Chain, Target};
+use crate::{chain::Chain, target::Target};
 use alloy_eips::BlockNumHash;
 use finished::Finished;
-use status::StatusBoard;
+use report::status::StatusBoard;
 use std::{sync::Arc, time::Instant};
 use threads::Threads;
 use timing::Timing;
@@ -94,7 +84,7 @@ impl Producer {
                 return Err(ProducerError::SameTarget(name.clone()));
             }
         }
-        metrics::describe();
+        report::metrics::describe();
         let status = Arc::new(StatusBoard::of_targets(names.into_iter()));
         let finished = Arc::new(Finished::of_lanes(targets.len()));
         let wake = watch::Sender::new(Instant::now());

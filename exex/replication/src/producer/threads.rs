@@ -5,18 +5,13 @@ use super::{
     ProducerConfig, ProducerError,
     cursors::Cursors,
     finished::Finished,
-    lane::{Common, Lane},
-    lookups::Lookups,
-    metrics::TargetMetrics,
+    lane::{Common, Lane, lookups::Lookups, target_thread::TargetThread, window::Limits},
     pool::{Pool, panic_message},
-    report::Report,
-    status::StatusBoard,
-    target_thread::TargetThread,
+    report::{Report, metrics::TargetMetrics, status::StatusBoard},
     timing::Timing,
     watchdog::{Change, Watchdog},
-    window::Limits,
 };
-use crate::{Chain, Target};
+use crate::{chain::Chain, target::Target};
 use futures::{FutureExt, future::join_all};
 use std::{
     panic::AssertUnwindSafe,

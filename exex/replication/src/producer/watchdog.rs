@@ -3,8 +3,10 @@
 //! A tip that stands still is the node's business. It is looked up here as well, so that the lag is true even where
 //! every lane waits for something.
 
-use super::{lookups::Lookups, pool::Pool, status::StatusBoard};
-use crate::{Status, TargetState, TargetStatus};
+use super::{
+    Status, TargetState, TargetStatus, lane::lookups::Lookups, pool::Pool,
+    report::status::StatusBoard,
+};
 use alloy_eips::BlockNumHash;
 use std::{
     convert::Infallible,

@@ -1,7 +1,7 @@
 //! Whether a stream still has what was added to it.
 
 use super::is_unavailable;
-use crate::Mark;
+use crate::target::StreamPosition;
 use bsp_stream::StreamId;
 use redis::{RedisResult, Value, aio::ConnectionLike, from_redis_value};
 use std::collections::HashMap;
@@ -11,30 +11,30 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
     /// The last id that the server has given.
-    last: Option<Mark>,
+    last: Option<StreamPosition>,
     /// Every group has acknowledged everything below.
-    needed: Mark,
+    needed: StreamPosition,
     /// How many entries the stream has had in its life, at least, if that is known on this connection.
     count: Option<u64>,
 }
 
 impl Continuity {
-    pub(super) const fn last(&self) -> Option<Mark> {
+    pub(super) const fn last(&self) -> Option<StreamPosition> {
         self.last
     }
 
     /// Whether the stream has to be there: it has given an id.
     pub(super) fn must_exist(&self) -> bool {
-        self.last > Some(Mark::default())
+        self.last > Some(StreamPosition::default())
     }
 
     /// Up to where every group has acknowledged everything.
-    pub(super) fn acknowledged(&self) -> Mark {
-        Mark(self.needed.0.saturating_sub(1))
+    pub(super) fn acknowledged(&self) -> StreamPosition {
+        StreamPosition(self.needed.0.saturating_sub(1))
     }
 
     /// Notes an id that the server has given, in this process or an earlier one.
-    pub(super) fn given(&mut self, id: Mark) {
+    pub(super) fn given(&mut self, id: StreamPosition) {
         if self.last < Some(id) {
             self.count = self.count.map(|count| count.saturating_add(1));
             self.last = Some(id);
@@ -48,24 +48,24 @@ impl Continuity {
 
     /// The stream is another one, which somebody made when the one that was added to had gone. Returns up to where
     /// nothing is missing.
-    pub(super) fn replaced(&mut self, by: StreamState) -> Mark {
+    pub(super) fn replaced(&mut self, by: StreamState) -> StreamPosition {
         self.count = by.count;
         self.acknowledged()
     }
 
     /// The stream that was added to is gone. Returns up to where nothing is missing.
-    pub(super) fn gone(&mut self) -> Mark {
+    pub(super) fn gone(&mut self) -> StreamPosition {
         self.compare(StreamState::NONE).unwrap_or_default()
     }
 
     /// Notes the first id that some group may still need.
-    pub(super) fn needed_from(&mut self, id: Mark) {
+    pub(super) fn needed_from(&mut self, id: StreamPosition) {
         self.needed = self.needed.max(id);
     }
 
     /// Compares with what the stream says. If it has lost something, returns up to where nothing is missing, and believes
     /// the stream from now on.
-    pub(super) fn compare(&mut self, state: StreamState) -> Option<Mark> {
+    pub(super) fn compare(&mut self, state: StreamState) -> Option<StreamPosition> {
         let stream = state.last;
         self.count = state.count;
         let before = self.last.replace(stream);
@@ -79,14 +79,14 @@ impl Continuity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamState {
     /// The last id that it has given; zero if there is no stream.
-    pub(super) last: Mark,
+    pub(super) last: StreamPosition,
     /// How many entries it has had in its life, whatever was removed; `None` before Redis 7.0.
     pub(super) count: Option<u64>,
 }
 
 impl StreamState {
     /// That of a stream that is not there.
-    const NONE: Self = Self { last: Mark(0), count: Some(0) };
+    const NONE: Self = Self { last: StreamPosition(0), count: Some(0) };
 }
 
 /// Asks for a stream's state; `None` if the server does not tell. The answer has the first and the last entry in it, so it
@@ -118,68 +118,72 @@ mod tests {
     use super::*;
 
     fn at(last: u128) -> StreamState {
-        StreamState { last: Mark(last), count: None }
+        StreamState { last: StreamPosition(last), count: None }
     }
 
     #[test]
     fn a_stream_that_goes_on_has_lost_nothing() {
         let mut continuity = Continuity::default();
         assert_eq!(continuity.compare(at(5)), None, "nothing was known");
-        continuity.given(Mark(7));
+        continuity.given(StreamPosition(7));
         assert_eq!(continuity.compare(at(7)), None);
         assert_eq!(continuity.compare(at(9)), None, "somebody else adds too");
-        assert_eq!(continuity.last(), Some(Mark(9)));
+        assert_eq!(continuity.last(), Some(StreamPosition(9)));
     }
 
     #[test]
     fn a_stream_that_is_older_or_gone_has() {
         let mut continuity = Continuity::default();
-        continuity.given(Mark(7));
-        assert_eq!(continuity.compare(at(4)), Some(Mark(4)));
+        continuity.given(StreamPosition(7));
+        assert_eq!(continuity.compare(at(4)), Some(StreamPosition(4)));
         assert_eq!(continuity.compare(at(4)), None, "that is known by now");
-        continuity.given(Mark(8));
-        assert_eq!(continuity.compare(at(0)), Some(Mark(0)));
+        continuity.given(StreamPosition(8));
+        assert_eq!(continuity.compare(at(0)), Some(StreamPosition(0)));
     }
 
     #[test]
     fn another_stream_has_had_fewer_entries() {
         let mut continuity = Continuity::default();
         assert!(!continuity.misses_some(Some(0)), "nothing was known");
-        continuity.compare(StreamState { last: Mark(7), count: Some(20) });
+        continuity.compare(StreamState { last: StreamPosition(7), count: Some(20) });
         for id in [8, 9, 9] {
-            continuity.given(Mark(id));
+            continuity.given(StreamPosition(id));
         }
         assert!(!continuity.misses_some(Some(22)), "an id that was given before is no other entry");
         assert!(!continuity.misses_some(Some(25)), "somebody else adds too");
         assert!(!continuity.misses_some(None));
         assert!(continuity.misses_some(Some(21)));
-        continuity.needed_from(Mark(6));
-        let other = StreamState { last: Mark(9), count: Some(1) };
-        assert_eq!(continuity.replaced(other), Mark(5));
+        continuity.needed_from(StreamPosition(6));
+        let other = StreamState { last: StreamPosition(9), count: Some(1) };
+        assert_eq!(continuity.replaced(other), StreamPosition(5));
         assert!(!continuity.misses_some(Some(1)), "it is told once");
-        assert_eq!(continuity.last(), Some(Mark(9)));
+        assert_eq!(continuity.last(), Some(StreamPosition(9)));
     }
 
     #[test]
     fn a_stream_that_is_gone_was_there() {
         let mut continuity = Continuity::default();
         assert!(!continuity.must_exist());
-        continuity.given(Mark(9));
+        continuity.given(StreamPosition(9));
         assert!(continuity.must_exist());
-        continuity.needed_from(Mark(6));
-        assert_eq!(continuity.gone(), Mark(5));
+        continuity.needed_from(StreamPosition(6));
+        assert_eq!(continuity.gone(), StreamPosition(5));
         assert!(!continuity.must_exist(), "the next addition makes it");
-        continuity.given(Mark(10));
+        continuity.given(StreamPosition(10));
         assert!(continuity.misses_some(Some(0)) && !continuity.misses_some(Some(1)));
     }
 
     #[test]
     fn what_everybody_has_acknowledged_is_not_missing() {
         let mut continuity = Continuity::default();
-        continuity.given(Mark(9));
-        continuity.needed_from(Mark(6));
-        assert_eq!(continuity.compare(at(0)), Some(Mark(5)));
-        continuity.given(Mark(3));
-        assert_eq!(continuity.compare(at(1)), Some(Mark(1)), "ids begin again in a new stream");
+        continuity.given(StreamPosition(9));
+        continuity.needed_from(StreamPosition(6));
+        assert_eq!(continuity.compare(at(0)), Some(StreamPosition(5)));
+        continuity.given(StreamPosition(3));
+        assert_eq!(
+            continuity.compare(at(1)),
+            Some(StreamPosition(1)),
+            "ids begin again in a new stream"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! A stream's entries, before they are sent.
 
-use crate::Entry;
+use crate::target::Entry;
 use alloy_primitives::B256;
 use bsp_codec::snappy;
 use bytes::Bytes;

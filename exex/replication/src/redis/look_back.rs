@@ -1,7 +1,7 @@
 //! What of a batch a stream has already.
 
 use super::entries::hash_text;
-use crate::Entry;
+use crate::target::Entry;
 use redis::{RedisResult, aio::ConnectionLike, streams::StreamRangeReply};
 use std::collections::HashSet;
 

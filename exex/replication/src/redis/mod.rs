@@ -11,7 +11,12 @@ mod retention;
 
 pub use options::RedisOptions;
 
-use crate::{Entry, Mark, Target, TargetError, TargetHealth, failpoint, outage::Outage};
+use crate::{
+    failpoint,
+    health::TargetHealth,
+    outage::Outage,
+    target::{Entry, StreamPosition, Target, TargetError},
+};
 use add::{Addition, add};
 use async_trait::async_trait;
 use bsp_stream::{
@@ -72,7 +77,7 @@ enum Setback {
     NoRoom(#[from] Spent),
     /// The stream does not have all that was added to it.
     #[error("entries are gone")]
-    Lost(Mark),
+    Lost(StreamPosition),
     /// An entry that no stream can take.
     #[error("{0}")]
     Entry(String),
@@ -259,7 +264,7 @@ fn is_unavailable(error: &RedisError) -> bool {
     matches!(error.code(), Some("ERR" | "NOPERM"))
 }
 
-impl From<StreamId> for Mark {
+impl From<StreamId> for StreamPosition {
     fn from(StreamId { ms, seq }: StreamId) -> Self {
         Self(u128::from(ms) << 64 | u128::from(seq))
     }
@@ -313,20 +318,21 @@ impl Target for RedisTarget {
         }
     }
 
-    fn mark(&self) -> Option<Mark> {
+    fn position(&self) -> Option<StreamPosition> {
         self.continuity.last()
     }
 
-    fn resume(&mut self, mark: Mark) {
-        self.continuity.given(mark);
+    fn resume(&mut self, position: StreamPosition) {
+        self.continuity.given(position);
     }
 
-    fn acknowledged(&self) -> Option<Mark> {
-        Some(self.continuity.acknowledged()).filter(|mark| *mark > Mark::default())
+    fn acknowledged(&self) -> Option<StreamPosition> {
+        Some(self.continuity.acknowledged())
+            .filter(|position| *position > StreamPosition::default())
     }
 
-    fn resume_acknowledged(&mut self, mark: Mark) {
-        self.continuity.needed_from(Mark(mark.0.saturating_add(1)));
+    fn resume_acknowledged(&mut self, position: StreamPosition) {
+        self.continuity.needed_from(StreamPosition(position.0.saturating_add(1)));
     }
 
     fn health(&self) -> TargetHealth {

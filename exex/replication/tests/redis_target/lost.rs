@@ -1,7 +1,7 @@
 //! Servers that come back without what they had confirmed.
 
 use crate::fixture::{TOPIC, command, entries, large_entry, plain_target, server, target, until};
-use bsp_replication::{Mark, RedisOptions, Target, TargetError};
+use bsp_replication::{RedisOptions, StreamPosition, Target, TargetError};
 use redis::streams::StreamReadReply;
 use tokio_util::sync::CancellationToken;
 
@@ -10,20 +10,20 @@ async fn a_stream_that_is_gone_is_told_apart_from_one_that_was_consumed() {
     let Some(server) = server(&[]).await else { return };
     let mut target = plain_target(server.address());
     target.deliver(&entries(0..10)).await.unwrap();
-    let mark = target.mark().unwrap();
+    let position = target.position().unwrap();
 
     // All was consumed, as the agent does it.
     let _: u64 = command(&server, &["XTRIM", TOPIC, "MAXLEN", "0"]).await;
     let mut next = plain_target(server.address());
-    next.resume(mark);
+    next.resume(position);
     next.deliver(&entries(10..12)).await.unwrap();
-    let mark = next.mark().unwrap();
+    let position = next.position().unwrap();
 
     let _: String = command(&server, &["FLUSHALL"]).await;
     let mut next = plain_target(server.address());
-    next.resume(mark);
+    next.resume(position);
     let error = next.deliver(&entries(12..13)).await.unwrap_err();
-    assert!(matches!(error, TargetError::Lost { kept: Mark(0), .. }), "{error}");
+    assert!(matches!(error, TargetError::Lost { kept: StreamPosition(0), .. }), "{error}");
     // It is told once.
     next.deliver(&entries(0..13)).await.unwrap();
     assert_eq!(command::<u64>(&server, &["XLEN", TOPIC]).await, 13);
@@ -34,7 +34,7 @@ async fn what_every_group_had_acknowledged_is_not_missing() {
     let Some(server) = server(&[]).await else { return };
     let mut target = plain_target(server.address());
     target.deliver(&entries(0..1)).await.unwrap();
-    let consumed = target.mark().unwrap();
+    let consumed = target.position().unwrap();
     let _: String = command(&server, &["XGROUP", "CREATE", TOPIC, "group", "$"]).await;
     // On its next connection it looks at what the group has acknowledged.
     let mut target = plain_target(server.address());
@@ -62,14 +62,17 @@ async fn a_stream_that_goes_under_an_open_connection_is_noticed_at_the_next_addi
                 assert_eq!(command::<u64>(&server, &["XLEN", TOPIC]).await, 3, "told once");
             } else {
                 let error = delivered.unwrap_err();
-                assert!(matches!(error, TargetError::Lost { kept: Mark(0), .. }), "{error}");
+                assert!(
+                    matches!(error, TargetError::Lost { kept: StreamPosition(0), .. }),
+                    "{error}"
+                );
             }
         }
     }
     // Several at once are a transaction.
     let _: u64 = command(&server, &["DEL", TOPIC]).await;
     let error = target.deliver(&entries(8..11)).await.unwrap_err();
-    assert!(matches!(error, TargetError::Lost { kept: Mark(0), .. }), "{error}");
+    assert!(matches!(error, TargetError::Lost { kept: StreamPosition(0), .. }), "{error}");
     assert_eq!(command::<u64>(&server, &["EXISTS", TOPIC]).await, 0, "nothing is half added");
 }
 
@@ -85,7 +88,7 @@ async fn an_evicted_stream_is_noticed() {
         .await;
     let _: String = command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
     let error = target.deliver(&[large_entry(1)]).await.unwrap_err();
-    assert!(matches!(error, TargetError::Lost { kept: Mark(0), .. }), "{error}");
+    assert!(matches!(error, TargetError::Lost { kept: StreamPosition(0), .. }), "{error}");
 }
 
 /// As an agent does whose group has gone.
@@ -107,7 +110,7 @@ async fn a_stream_that_a_consumer_has_made_again_is_noticed_too() {
             let _: StreamReadReply = command(&server, &read).await;
         }
         let error = target.deliver(&entries(5..6)).await.unwrap_err();
-        assert!(matches!(error, TargetError::Lost { kept: Mark(0), .. }), "{error}");
+        assert!(matches!(error, TargetError::Lost { kept: StreamPosition(0), .. }), "{error}");
     }
 }
 
@@ -116,7 +119,7 @@ async fn what_was_acknowledged_is_not_missing_to_the_next_process_either() {
     let Some(server) = server(&[]).await else { return };
     let mut target = plain_target(server.address());
     target.deliver(&entries(0..1)).await.unwrap();
-    let consumed = target.mark().unwrap();
+    let consumed = target.position().unwrap();
     assert_eq!(target.acknowledged(), None);
     let _: String = command(&server, &["XGROUP", "CREATE", TOPIC, "group", "$"]).await;
     let mut target = plain_target(server.address());
@@ -124,11 +127,11 @@ async fn what_was_acknowledged_is_not_missing_to_the_next_process_either() {
     assert_eq!(target.acknowledged(), Some(consumed));
 
     // The server and the process both end, and the server has kept nothing.
-    let (mark, acknowledged) = (target.mark().unwrap(), target.acknowledged().unwrap());
+    let (position, acknowledged) = (target.position().unwrap(), target.acknowledged().unwrap());
     drop(target);
     let _: String = command(&server, &["FLUSHALL"]).await;
     let mut next = plain_target(server.address());
-    next.resume(mark);
+    next.resume(position);
     next.resume_acknowledged(acknowledged);
     let error = next.deliver(&entries(2..3)).await.unwrap_err();
     assert!(matches!(error, TargetError::Lost { kept, .. } if kept == consumed), "{error}");

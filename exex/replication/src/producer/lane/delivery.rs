@@ -1,14 +1,22 @@
 //! From a batch to the target, and to the cursor's file.
 
-use super::{CursorId, Lane, Report, Ring, Stopped, Timing, Trouble, Window};
+use super::{
+    Lane, Stopped,
+    target_thread::{Positions, TargetFailure},
+    window::{Batch, Window},
+};
 use crate::{
-    Mark, ProducerError, SkippedRange, TargetError, failpoint,
+    failpoint,
     producer::{
-        cursors::Cursors,
-        ring::How,
-        target_thread::{Failure, Position},
-        window::Batch,
+        ProducerError, SkippedRange,
+        cursors::{
+            CursorId, Cursors,
+            history::{DeliveryHistory, Disposition},
+        },
+        report::{Report, failure::Failure},
+        timing::Timing,
     },
+    target::{StreamPosition, TargetError},
 };
 use std::{
     convert::Infallible,
@@ -22,10 +30,10 @@ impl Lane {
     pub(super) async fn pass(
         &mut self,
         id: CursorId,
-        ring: Arc<Ring>,
+        history: Arc<DeliveryHistory>,
         mut batch: Batch,
         window: &mut Window,
-    ) -> Result<Option<Arc<Ring>>, Stopped> {
+    ) -> Result<Option<Arc<DeliveryHistory>>, Stopped> {
         // It was canonical when it was asked for, which may be long ago.
         let Some(last) = batch.last() else { return Ok(None) };
         match self.common.lookups.is_canonical(last).await {
@@ -35,21 +43,21 @@ impl Lane {
                 return Ok(None);
             }
             Err(error) => {
-                self.fail(&Trouble::chain(&error)).await?;
+                self.fail(&Failure::chain(&error)).await?;
                 return Ok(None);
             }
         }
         if !batch.entries.is_empty() {
             let begun = Instant::now();
             failpoint::hit("before_deliver");
-            match self.send(&batch, &ring, window).await {
-                Ok(position) => {
+            match self.send(&batch, &history, window).await {
+                Ok(positions) => {
                     failpoint::hit("after_deliver");
                     self.report.delivered(&batch, begun.elapsed());
-                    batch.set_position(position);
+                    batch.set_positions(positions);
                 }
-                Err(Failure::Target(TargetError::Lost { kept, .. })) => {
-                    self.deliver_again(ring, kept).await?;
+                Err(TargetFailure::Target(TargetError::Lost { kept, .. })) => {
+                    self.deliver_again(history, kept).await?;
                     return Ok(None);
                 }
                 Err(failure) => {
@@ -58,35 +66,41 @@ impl Lane {
                 }
             }
         }
-        let ring = self.record(id, ring, &batch).await?;
+        let history = self.record(id, history, &batch).await?;
         window.release(batch.bytes);
         if self.common.halt.is_cancelled() {
             return Err(Stopped);
         }
-        Ok(Some(ring))
+        Ok(Some(history))
     }
 
     /// Tells of a target that failed, and waits before the next attempt.
-    pub(super) async fn target_failed(&mut self, failure: Failure) -> Result<(), Stopped> {
+    pub(super) async fn target_failed(&mut self, failure: TargetFailure) -> Result<(), Stopped> {
         let trouble = match &failure {
-            Failure::Target(TargetError::Stopped { .. }) => return Err(Stopped),
-            Failure::Target(error) => Trouble::target(error),
-            Failure::Panicked(message) => Trouble::target_panicked(&self.report.name, message),
-            Failure::Gone if self.common.halt.is_cancelled() => return Err(Stopped),
-            Failure::Gone => Trouble::target_gone(&self.report.name),
+            TargetFailure::Target(TargetError::Stopped { .. }) => return Err(Stopped),
+            TargetFailure::Target(error) => Failure::target(error),
+            TargetFailure::Panicked(message) => {
+                Failure::target_panicked(&self.report.name, message)
+            }
+            TargetFailure::Gone if self.common.halt.is_cancelled() => return Err(Stopped),
+            TargetFailure::Gone => Failure::target_gone(&self.report.name),
         };
         self.fail(&trouble).await
     }
 
     /// Goes back to before what the target has lost.
-    async fn deliver_again(&mut self, mut ring: Arc<Ring>, kept: Mark) -> Result<(), Stopped> {
-        let lost = Arc::make_mut(&mut ring).lose(kept);
-        let (name, resume) = (self.report.name.clone(), ring.next());
+    async fn deliver_again(
+        &mut self,
+        mut history: Arc<DeliveryHistory>,
+        kept: StreamPosition,
+    ) -> Result<(), Stopped> {
+        let lost = Arc::make_mut(&mut history).lose(kept);
+        let (name, resume) = (self.report.name.clone(), history.next());
         // Before the file, so that the node forgets nothing meanwhile.
-        self.report.cursor(&ring, ring.cursor());
+        self.report.cursor(&history, history.cursor());
         self.write(move |cursors| cursors.lose(&name, kept, resume)).await?;
         self.report.lost(lost, resume);
-        self.set_ring(ring);
+        self.set_ring(history);
         Ok(())
     }
 
@@ -94,15 +108,15 @@ impl Lane {
     async fn send(
         &mut self,
         batch: &Batch,
-        ring: &Ring,
+        history: &DeliveryHistory,
         window: &mut Window,
-    ) -> Result<Position, Failure> {
+    ) -> Result<Positions, TargetFailure> {
         let Timing { slow_target, poll, .. } = self.common.timing;
         let (report, wake) = (&self.report, &mut self.wake);
         tokio::select! {
             biased;
             result = self.target.deliver(&batch.entries) => result,
-            never = keep_full(window, ring, wake, poll) => match never {},
+            never = keep_full(window, history, wake, poll) => match never {},
             never = tell_delay(report, slow_target) => match never {},
         }
     }
@@ -111,25 +125,29 @@ impl Lane {
     pub(super) async fn record(
         &mut self,
         id: CursorId,
-        mut ring: Arc<Ring>,
+        mut history: Arc<DeliveryHistory>,
         batch: &Batch,
-    ) -> Result<Arc<Ring>, Stopped> {
+    ) -> Result<Arc<DeliveryHistory>, Stopped> {
         // With one owner, it is changed without a copy. Meanwhile the file is the truth.
         self.cursor = None;
-        Arc::make_mut(&mut ring).advance(&batch.passed);
-        let (passed, first_kept) = (Arc::new(batch.passed.clone()), ring.first_kept());
+        Arc::make_mut(&mut history).advance(&batch.handled);
+        let (handled, first_kept) = (Arc::new(batch.handled.clone()), history.first_kept());
         let acknowledged = batch.acknowledged;
         failpoint::hit("before_cursor");
-        self.write(move |cursors| cursors.advance(id, &passed, first_kept, acknowledged)).await?;
+        self.write(move |cursors| cursors.advance(id, &handled, first_kept, acknowledged)).await?;
         failpoint::hit("after_cursor");
-        self.cursor = Some((id, Arc::clone(&ring)));
+        self.cursor = Some((id, Arc::clone(&history)));
         self.succeeded();
-        self.report.cursor(&ring, ring.cursor());
-        self.report.passed(batch);
-        if batch.passed.iter().any(|passed| matches!(passed.how, How::Skipped { .. })) {
+        self.report.cursor(&history, history.cursor());
+        self.report.handled(batch);
+        if batch
+            .handled
+            .iter()
+            .any(|handled| matches!(handled.disposition, Disposition::Skipped { .. }))
+        {
             self.show_skipped(id).await?;
         }
-        Ok(ring)
+        Ok(history)
     }
 
     /// Shows which blocks were left out so far.
@@ -152,9 +170,9 @@ impl Lane {
             let (write, cursors) = (Arc::clone(&write), Arc::clone(&self.common.cursors));
             match tokio::task::spawn_blocking(move || write(&cursors)).await {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) => self.fail(&Trouble::cursors(&error)).await?,
+                Ok(Err(error)) => self.fail(&Failure::cursors(&error)).await?,
                 Err(error) if error.is_panic() => {
-                    self.fail(&Trouble::lane(&error.to_string())).await?;
+                    self.fail(&Failure::lane(&error.to_string())).await?;
                 }
                 // The runtime is shutting down.
                 Err(_) => return Err(Stopped),
@@ -166,13 +184,13 @@ impl Lane {
 /// Asks for blocks as room and blocks come up.
 async fn keep_full(
     window: &mut Window,
-    ring: &Ring,
+    history: &DeliveryHistory,
     wake: &mut watch::Receiver<Instant>,
     poll: Duration,
 ) -> Infallible {
     loop {
         // If this fails it fails again, after the delivery.
-        let _ = window.fill(ring, Instant::now()).await;
+        let _ = window.fill(history, Instant::now()).await;
         tokio::select! {
             () = window.progress() => {}
             _ = wake.changed() => {}

@@ -4,34 +4,39 @@
 //! carried over from one turn to the next but the cursor, so whatever went wrong, the next turn begins with the truth.
 
 mod delivery;
+pub(crate) mod lookups;
+pub(crate) mod reconcile;
 mod skip;
 mod start;
+pub(crate) mod target_thread;
+pub(crate) mod window;
 
 use super::{
-    ProducerConfig,
-    cursors::{CursorId, Cursors},
+    ProducerConfig, TargetState,
+    cursors::{CursorId, Cursors, history::DeliveryHistory},
     job_error::JobError,
-    lookups::Lookups,
     pool::{Pool, panic_message},
-    reconcile::Decision,
-    report::Report,
-    ring::Ring,
-    target_thread::TargetThread,
+    report::{
+        Report,
+        failure::{Cause, Failure},
+    },
     timing::{Attempts, Timing},
-    trouble::{Cause, Trouble},
-    window::{Front, Limits, Window},
 };
-use crate::{ProduceError, TargetState, failpoint};
+use crate::{chain::ProduceError, failpoint};
 use alloy_eips::BlockNumHash;
 use futures::FutureExt;
+use lookups::Lookups;
+use reconcile::Decision;
 use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
+use target_thread::TargetThread;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use window::{Front, Limits, Window};
 
 /// The producer is told to stop.
 #[derive(Debug)]
@@ -58,7 +63,7 @@ pub(super) struct Lane {
     report: Report,
     /// When there was the last news of the chain.
     wake: watch::Receiver<Instant>,
-    cursor: Option<(CursorId, Arc<Ring>)>,
+    cursor: Option<(CursorId, Arc<DeliveryHistory>)>,
     attempts: Attempts<Cause>,
 }
 
@@ -78,7 +83,7 @@ impl Lane {
             let panic = match AssertUnwindSafe(self.work()).catch_unwind().await {
                 Ok(Err(Stopped)) => break,
                 Ok(Ok(never)) => match never {},
-                Err(panic) => Trouble::lane(&panic_message(&*panic)),
+                Err(panic) => Failure::lane(&panic_message(&*panic)),
             };
             // What was in memory may be half done. The file is not.
             self.cursor = None;
@@ -91,42 +96,42 @@ impl Lane {
 
     async fn work(&mut self) -> Result<Infallible, Stopped> {
         loop {
-            let (id, ring) = match self.cursor.clone() {
+            let (id, history) = match self.cursor.clone() {
                 Some(cursor) => cursor,
                 None => self.begin().await?,
             };
-            self.turn(id, ring).await?;
+            self.turn(id, history).await?;
         }
     }
 
     /// From a look at the chain to the tip, or to something that is in the way.
-    async fn turn(&mut self, id: CursorId, ring: Arc<Ring>) -> Result<(), Stopped> {
+    async fn turn(&mut self, id: CursorId, history: Arc<DeliveryHistory>) -> Result<(), Stopped> {
         let seen = *self.wake.borrow_and_update();
-        let (tip, decision) = match self.common.lookups.reconcile(&ring).await {
+        let (tip, decision) = match self.common.lookups.reconcile(&history).await {
             Ok(answer) => answer,
-            Err(error) => return self.fail(&Trouble::chain(&error)).await,
+            Err(error) => return self.fail(&Failure::chain(&error)).await,
         };
         self.report.tip(tip);
         match decision {
             Decision::NotBegun { tip } => {
-                self.report.cursor(&ring, tip);
+                self.report.cursor(&history, tip);
                 self.idle(TargetState::Following).await
             }
             Decision::UpToDate => {
-                self.report.cursor(&ring, ring.cursor());
+                self.report.cursor(&history, history.cursor());
                 self.idle(TargetState::Following).await
             }
             Decision::AheadOfNode { at } => {
-                self.report.cursor(&ring, Some(at));
+                self.report.cursor(&history, Some(at));
                 self.idle(TargetState::AheadOfNode).await
             }
-            Decision::StepBack { to, depth } => self.step_back(ring, to, depth).await,
+            Decision::StepBack { to, depth } => self.step_back(history, to, depth).await,
             Decision::Next { before } => {
-                self.report.cursor(&ring, before);
-                match self.common.lookups.last_undefined(ring.next()).await {
-                    Ok(None) => self.advance(id, ring, seen).await,
-                    Ok(Some(last)) => self.skip_undefined(id, ring, last).await,
-                    Err(error) => self.fail(&Trouble::chain(&error)).await,
+                self.report.cursor(&history, before);
+                match self.common.lookups.last_undefined(history.next()).await {
+                    Ok(None) => self.advance(id, history, seen).await,
+                    Ok(Some(last)) => self.skip_undefined(id, history, last).await,
+                    Err(error) => self.fail(&Failure::chain(&error)).await,
                 }
             }
         }
@@ -152,20 +157,20 @@ impl Lane {
 
     async fn step_back(
         &mut self,
-        mut ring: Arc<Ring>,
+        mut history: Arc<DeliveryHistory>,
         to: Option<BlockNumHash>,
         depth: u64,
     ) -> Result<(), Stopped> {
-        let from = ring.cursor();
-        Arc::make_mut(&mut ring).step_back(to.map(|block| block.number));
+        let from = history.cursor();
+        Arc::make_mut(&mut history).step_back(to.map(|block| block.number));
         let (name, resume, to_number) =
-            (self.report.name.clone(), ring.next(), to.map(|block| block.number));
+            (self.report.name.clone(), history.next(), to.map(|block| block.number));
         // Before the file, so that the node forgets nothing meanwhile.
-        self.report.cursor(&ring, to);
+        self.report.cursor(&history, to);
         self.write(move |cursors| cursors.step_back(&name, to_number, resume)).await?;
         failpoint::hit("after_step_back");
         self.report.stepped_back(from, to, depth);
-        self.set_ring(ring);
+        self.set_ring(history);
         Ok(())
     }
 
@@ -173,28 +178,28 @@ impl Lane {
     async fn advance(
         &mut self,
         id: CursorId,
-        mut ring: Arc<Ring>,
+        mut history: Arc<DeliveryHistory>,
         mut seen: Instant,
     ) -> Result<(), Stopped> {
         let common = Arc::clone(&self.common);
         let (lookups, pool) = (common.lookups.clone(), Arc::clone(&common.pool));
-        let mut window = Window::new(lookups, pool, common.limits, ring.next());
+        let mut window = Window::new(lookups, pool, common.limits, history.next());
         loop {
-            match window.fill(&ring, seen).await {
+            match window.fill(&history, seen).await {
                 Ok(tip) => self.report.tip(tip),
-                Err(error) => return self.fail(&Trouble::chain(&error)).await,
+                Err(error) => return self.fail(&Failure::chain(&error)).await,
             }
             self.report.waiting_bytes(window.held());
-            match window.take(ring.cursor()) {
+            match window.take(history.cursor()) {
                 Front::Nothing => return Ok(()),
                 Front::InProduction => self.wait_for_production(&mut window).await?,
-                Front::Batch(batch) => match self.pass(id, ring, batch, &mut window).await? {
-                    Some(advanced) => ring = advanced,
+                Front::Batch(batch) => match self.pass(id, history, batch, &mut window).await? {
+                    Some(advanced) => history = advanced,
                     None => return Ok(()),
                 },
                 Front::OffBranch(block) => return self.look_again(block).await,
                 Front::Failed(block, error) => {
-                    return self.not_produced(id, ring, block, &error).await;
+                    return self.not_produced(id, history, block, &error).await;
                 }
             }
             seen = Instant::now();
@@ -212,36 +217,36 @@ impl Lane {
     async fn not_produced(
         &mut self,
         id: CursorId,
-        ring: Arc<Ring>,
+        history: Arc<DeliveryHistory>,
         block: BlockNumHash,
         error: &JobError,
     ) -> Result<(), Stopped> {
         match error {
             JobError::Produce(ProduceError::UnknownBlock(_)) => self.look_again(block).await,
             JobError::Produce(ProduceError::Pruned { .. }) if self.common.config.skip_pruned => {
-                self.skip_pruned(id, ring, block).await
+                self.skip_pruned(id, history, block).await
             }
-            error => self.fail(&Trouble::production(block.hash, error)).await,
+            error => self.fail(&Failure::production(block.hash, error)).await,
         }
     }
 
     /// The chain has changed since it was looked at. That is no failure, unless it happens again and again.
     async fn look_again(&mut self, block: BlockNumHash) -> Result<(), Stopped> {
-        let trouble = Trouble::off_branch(block.number, block.hash);
-        match self.attempts.failed(trouble.cause) {
+        let failure = Failure::off_branch(block.number, block.hash);
+        match self.attempts.failed(failure.cause) {
             1 => Ok(()),
             failures => {
-                self.report.failed(&trouble, failures);
+                self.report.failed(&failure, failures);
                 self.pause(failures, true).await
             }
         }
     }
 
     /// Tells of a failure, and waits before the next attempt.
-    async fn fail(&mut self, trouble: &Trouble) -> Result<(), Stopped> {
-        let failures = self.attempts.failed(trouble.cause);
-        self.report.failed(trouble, failures);
-        self.pause(failures, trouble.may_end_with_news()).await
+    async fn fail(&mut self, failure: &Failure) -> Result<(), Stopped> {
+        let failures = self.attempts.failed(failure.cause);
+        self.report.failed(failure, failures);
+        self.pause(failures, failure.may_end_with_news()).await
     }
 
     fn succeeded(&mut self) {
@@ -274,9 +279,9 @@ impl Lane {
         }
     }
 
-    fn set_ring(&mut self, ring: Arc<Ring>) {
+    fn set_ring(&mut self, history: Arc<DeliveryHistory>) {
         if let Some((_, current)) = &mut self.cursor {
-            *current = ring;
+            *current = history;
         }
     }
 }

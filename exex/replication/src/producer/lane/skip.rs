@@ -1,11 +1,15 @@
 //! Leaving out blocks whose state the node has pruned, or for which no specimen is defined.
 
-use super::{CursorId, JobError, Lane, Ring, Stopped, Trouble};
+use super::{Lane, Stopped, window::Batch};
 use crate::{
-    ProduceError,
+    chain::ProduceError,
     producer::{
-        ring::{How, Passed, Skip},
-        window::Batch,
+        cursors::{
+            CursorId,
+            history::{DeliveryHistory, Disposition, HandledBlock, Skip},
+        },
+        job_error::JobError,
+        report::failure::Failure,
     },
 };
 use alloy_eips::BlockNumHash;
@@ -25,12 +29,12 @@ impl Lane {
     pub(super) async fn skip_pruned(
         &mut self,
         id: CursorId,
-        ring: Arc<Ring>,
+        history: Arc<DeliveryHistory>,
         first: BlockNumHash,
     ) -> Result<(), Stopped> {
         let tip = match self.common.lookups.tip().await {
             Ok(tip) => tip.map_or(first.number, |tip| tip.number),
-            Err(error) => return self.fail(&Trouble::chain(&error)).await,
+            Err(error) => return self.fail(&Failure::chain(&error)).await,
         };
         let mut pruned = first;
         let mut there: Option<BlockNumHash> = None;
@@ -40,7 +44,7 @@ impl Lane {
                 Some(there) if there.number.saturating_sub(pruned.number) <= 1 => break,
                 Some(there) => pruned.number + (there.number - pruned.number) / 2,
                 None if pruned.number >= tip => {
-                    return self.fail(&Trouble::all_pruned(first.hash, first.number, tip)).await;
+                    return self.fail(&Failure::all_pruned(first.hash, first.number, tip)).await;
                 }
                 None => pruned.number.saturating_add(step).min(tip),
             };
@@ -51,13 +55,13 @@ impl Lane {
             }
             step = step.saturating_mul(2);
         }
-        let how = How::Skipped { from: first.number, why: Skip::Pruned };
+        let disposition = Disposition::Skipped { from: first.number, why: Skip::Pruned };
         tracing::warn!(
             target: "exex::bsp", name = self.report.name, from = first.number, to = pruned.number,
             "Skipping blocks permanently: the node has pruned their state"
         );
-        let passed = vec![Passed { block: pruned, how }];
-        self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
+        let handled = vec![HandledBlock { block: pruned, disposition }];
+        self.record(id, history, &Batch { handled, ..Batch::default() }).await.map(drop)
     }
 
     /// Moves the cursor to the last block before the first that has a specimen, without looking at
@@ -65,12 +69,13 @@ impl Lane {
     pub(super) async fn skip_undefined(
         &mut self,
         id: CursorId,
-        ring: Arc<Ring>,
+        history: Arc<DeliveryHistory>,
         last: BlockNumHash,
     ) -> Result<(), Stopped> {
-        let how = How::Skipped { from: ring.next(), why: Skip::BeforeDefinition };
-        let passed = vec![Passed { block: last, how }];
-        self.record(id, ring, &Batch { passed, ..Batch::default() }).await.map(drop)
+        let disposition =
+            Disposition::Skipped { from: history.next(), why: Skip::BeforeDefinition };
+        let handled = vec![HandledBlock { block: last, disposition }];
+        self.record(id, history, &Batch { handled, ..Batch::default() }).await.map(drop)
     }
 
     async fn probe(&self, number: u64) -> Result<Probe, Stopped> {

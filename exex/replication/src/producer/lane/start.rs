@@ -1,16 +1,26 @@
 //! Where a lane begins.
 
-use super::{CursorId, Lane, Ring, Stopped, Trouble};
-use crate::{SkippedRange, StartBlock, failpoint, producer::ring::Skip};
+use super::{Lane, Stopped};
+use crate::{
+    failpoint,
+    producer::{
+        SkippedRange, StartBlock,
+        cursors::{
+            CursorId,
+            history::{DeliveryHistory, Skip},
+        },
+        report::failure::Failure,
+    },
+};
 use std::sync::Arc;
 
 impl Lane {
     /// Reads the cursor. Where there is none, the start block is written down before anything else is done, so that
     /// a crash can't move it.
-    pub(super) async fn begin(&mut self) -> Result<(CursorId, Arc<Ring>), Stopped> {
+    pub(super) async fn begin(&mut self) -> Result<(CursorId, Arc<DeliveryHistory>), Stopped> {
         let name = self.report.name.clone();
         let known = self.write(move |cursors| cursors.read(&name)).await?;
-        let (id, ring) = match known {
+        let (id, history) = match known {
             Some(known) => {
                 self.tell_start(&known.1);
                 known
@@ -24,17 +34,17 @@ impl Lane {
                 begun
             }
         };
-        if let Some(mark) = ring.mark() {
+        if let Some(position) = history.position() {
             let acknowledged = self.write(move |cursors| cursors.acknowledged(id)).await?;
-            while let Err(failure) = self.target.resume(mark, acknowledged).await {
+            while let Err(failure) = self.target.resume(position, acknowledged).await {
                 self.target_failed(failure).await?;
             }
         }
         let skipped = self.show_skipped(id).await?;
         self.tell_skipped(&skipped).await;
-        let ring = Arc::new(ring);
-        self.cursor = Some((id, Arc::clone(&ring)));
-        Ok((id, ring))
+        let history = Arc::new(history);
+        self.cursor = Some((id, Arc::clone(&history)));
+        Ok((id, history))
     }
 
     async fn start_block(&mut self) -> Result<u64, Stopped> {
@@ -55,7 +65,7 @@ impl Lane {
                     self.report.waits_for_sync(head, looks);
                     self.wait_for_news().await?;
                 }
-                Err(error) => self.fail(&Trouble::chain(&error)).await?,
+                Err(error) => self.fail(&Failure::chain(&error)).await?,
             }
         }
     }
@@ -79,10 +89,11 @@ impl Lane {
         }
     }
 
-    fn tell_start(&self, ring: &Ring) {
-        let (name, next) = (&self.report.name, ring.next());
+    fn tell_start(&self, history: &DeliveryHistory) {
+        let (name, next) = (&self.report.name, history.next());
         tracing::info!(target: "exex::bsp", name, next, "target goes on");
-        if let (StartBlock::Number(asked), None) = (self.common.config.start_block, ring.cursor())
+        if let (StartBlock::Number(asked), None) =
+            (self.common.config.start_block, history.cursor())
             && asked.max(1) != next
         {
             tracing::warn!(

@@ -8,8 +8,8 @@ mod worker;
 
 pub(super) use worker::panic_message;
 
-use super::{job_error::JobError, metrics::ProductionMetrics};
-use crate::{Chain, Product};
+use super::{job_error::JobError, report::metrics::ProductionMetrics};
+use crate::chain::{Chain, ProducedBlock};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{
@@ -27,7 +27,7 @@ const MOST_LOST_THREADS: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Produced {
     pub(super) block: BlockNumHash,
-    pub(super) result: Result<Arc<Product>, JobError>,
+    pub(super) result: Result<Arc<ProducedBlock>, JobError>,
 }
 
 /// The threads. They end after the pool was closed or dropped, each with the block it has in hand.
@@ -52,7 +52,7 @@ struct State {
     jobs: HashMap<B256, Job>,
     last_id: u64,
     /// The oldest first.
-    cache: VecDeque<Arc<Product>>,
+    cache: VecDeque<Arc<ProducedBlock>>,
     cached_bytes: usize,
     threads: usize,
     /// Jobs whose threads were replaced, and have to end when they come back.
@@ -189,7 +189,7 @@ impl State {
         self.jobs.extract_if(|_, job| hung(job)).map(|(_, job)| job).collect()
     }
 
-    fn keep(&mut self, product: &Arc<Product>, budget: usize) {
+    fn keep(&mut self, product: &Arc<ProducedBlock>, budget: usize) {
         self.cache.push_back(Arc::clone(product));
         self.cached_bytes = self.cached_bytes.saturating_add(product.entry.bytes());
         while self.cached_bytes > budget
@@ -201,7 +201,7 @@ impl State {
 }
 
 impl Job {
-    fn answer(&self, result: &Result<Arc<Product>, JobError>) {
+    fn answer(&self, result: &Result<Arc<ProducedBlock>, JobError>) {
         for reply in &self.replies {
             // Whoever asked may be gone.
             let _ = reply.send(Produced { block: self.block, result: result.clone() });

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{ChainError, DeliverAt, Entry, ProduceError};
+use crate::{
+    chain::{ChainError, DeliverAt, ProduceError},
+    target::Entry,
+};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -32,11 +35,11 @@ impl Chain for Gate {
         Ok(None)
     }
 
-    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+    fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError> {
         drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
         self.produced.fetch_add(1, Ordering::SeqCst);
         let number = if block.number == 13 { 0 } else { block.number };
-        Ok(Product {
+        Ok(ProducedBlock {
             parent: B256::ZERO,
             entry: Entry {
                 hash: block.hash,

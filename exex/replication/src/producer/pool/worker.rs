@@ -1,7 +1,11 @@
 //! One thread of the pool.
 
 use super::Shared;
-use crate::{Chain, ProduceError, Product, failpoint, producer::job_error::JobError};
+use crate::{
+    chain::{Chain, ProduceError, ProducedBlock},
+    failpoint,
+    producer::job_error::JobError,
+};
 use alloy_eips::BlockNumHash;
 use std::{
     any::Any,
@@ -51,7 +55,7 @@ impl Worker {
         &self,
         id: u64,
         block: BlockNumHash,
-        result: &Result<Arc<Product>, JobError>,
+        result: &Result<Arc<ProducedBlock>, JobError>,
     ) -> bool {
         let mut state = self.0.lock();
         if let Some(job) = state.finish(id, block.hash) {
@@ -72,7 +76,7 @@ impl Drop for Worker {
 }
 
 /// A panic here would be the node's end.
-fn produce(chain: &dyn Chain, block: BlockNumHash) -> Result<Product, JobError> {
+fn produce(chain: &dyn Chain, block: BlockNumHash) -> Result<ProducedBlock, JobError> {
     let product = catch_unwind(AssertUnwindSafe(|| chain.produce(block))).map_err(|panic| {
         JobError::Panicked { number: block.number, message: panic_message(&*panic) }
     })??;

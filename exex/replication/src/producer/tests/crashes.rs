@@ -1,7 +1,7 @@
 //! Ends of the node, and of the producer.
 
 use super::{memory_target::Trick, model::Model, scene::Scene};
-use crate::TargetState;
+use crate::producer::TargetState;
 
 #[test]
 fn a_cursor_ahead_of_the_node_waits_for_the_same_blocks() {

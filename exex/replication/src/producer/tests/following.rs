@@ -1,7 +1,10 @@
 //! From the start block to the tip, and along with it.
 
 use super::{model::Model, scene::Scene};
-use crate::{DeliverAt, StartBlock, TargetState};
+use crate::{
+    chain::DeliverAt,
+    producer::{StartBlock, TargetState},
+};
 use std::sync::atomic::Ordering;
 
 #[test]

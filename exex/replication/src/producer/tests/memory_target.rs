@@ -1,6 +1,6 @@
 //! A target in memory, which can be told to misbehave.
 
-use crate::{Entry, Mark, Target, TargetError};
+use crate::target::{Entry, StreamPosition, Target, TargetError};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use std::{
@@ -39,8 +39,8 @@ struct Content {
     waiting: bool,
     largest_batch: usize,
     /// What the target says that its consumers have acknowledged, and what it was told of that at a start.
-    acknowledged: Option<Mark>,
-    told_acknowledged: Option<Mark>,
+    acknowledged: Option<StreamPosition>,
+    told_acknowledged: Option<StreamPosition>,
 }
 
 impl Content {
@@ -56,7 +56,7 @@ impl Content {
 }
 
 impl Content {
-    /// Loses what came last. A mark is that of a batch: the one that the first lost entry came in comes again whole.
+    /// Loses what came last. A position is that of a batch: the one that the first lost entry came in comes again whole.
     fn lose_all_but(&mut self, count: usize) {
         let first = self.batches.iter().rfind(|first| **first <= count).copied();
         let kept = self.taken.iter().take(count).skip(first.unwrap_or_default());
@@ -106,11 +106,11 @@ impl Inbox {
         self.lock().waiting
     }
 
-    pub(super) fn acknowledge(&self, mark: Mark) {
-        self.lock().acknowledged = Some(mark);
+    pub(super) fn acknowledge(&self, position: StreamPosition) {
+        self.lock().acknowledged = Some(position);
     }
 
-    pub(super) fn told_acknowledged(&self) -> Option<Mark> {
+    pub(super) fn told_acknowledged(&self) -> Option<StreamPosition> {
         self.lock().told_acknowledged
     }
 
@@ -142,16 +142,16 @@ impl Target for MemoryTarget {
         self.name.clone()
     }
 
-    fn mark(&self) -> Option<Mark> {
-        Some(Mark(self.inbox.lock().taken.len() as u128))
+    fn position(&self) -> Option<StreamPosition> {
+        Some(StreamPosition(self.inbox.lock().taken.len() as u128))
     }
 
-    fn acknowledged(&self) -> Option<Mark> {
+    fn acknowledged(&self) -> Option<StreamPosition> {
         self.inbox.lock().acknowledged
     }
 
-    fn resume_acknowledged(&mut self, mark: Mark) {
-        self.inbox.lock().told_acknowledged = Some(mark);
+    fn resume_acknowledged(&mut self, position: StreamPosition) {
+        self.inbox.lock().told_acknowledged = Some(position);
     }
 
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError> {
@@ -186,9 +186,10 @@ impl Target for MemoryTarget {
                 let (target, reason) = (self.name.clone(), "made to block".to_owned());
                 Err(TargetError::Refused { target, reason })
             }
-            Some(Trick::LoseAllBut(count)) => {
-                Err(TargetError::Lost { target: self.name.clone(), kept: Mark(count as u128) })
-            }
+            Some(Trick::LoseAllBut(count)) => Err(TargetError::Lost {
+                target: self.name.clone(),
+                kept: StreamPosition(count as u128),
+            }),
             Some(Trick::Panic) => std::panic::resume_unwind(Box::new("made to panic")),
             Some(Trick::Hang | Trick::TakeAndHang) => {
                 while self.inbox.is_waiting() {

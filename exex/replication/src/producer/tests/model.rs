@@ -1,6 +1,9 @@
 //! A node's chain in memory, with what is inconvenient about reth v2.5.1's.
 
-use crate::{Chain, ChainError, DeliverAt, Entry, ProduceError, Product};
+use crate::{
+    chain::{Chain, ChainError, DeliverAt, ProduceError, ProducedBlock},
+    target::Entry,
+};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{B256, U256};
 use bytes::Bytes;
@@ -284,7 +287,7 @@ impl Chain for Model {
         Ok(!self.lock().syncing)
     }
 
-    fn produce(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+    fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError> {
         self.lock().asked += 1;
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
@@ -295,7 +298,7 @@ impl Chain for Model {
 }
 
 impl Model {
-    fn execute(&self, block: BlockNumHash) -> Result<Product, ProduceError> {
+    fn execute(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError> {
         let BlockNumHash { number, hash } = block;
         let fault = self.lock().faults.get_mut(&number).and_then(Vec::pop);
         let reason = "made to fail".to_owned();
@@ -326,7 +329,7 @@ impl Model {
         }
         *state.produced.entry(hash).or_default() += 1;
         let replica = Bytes::from(vec![7; state.replica_bytes]);
-        Ok(Product {
+        Ok(ProducedBlock {
             parent: state.parents[&hash].hash,
             entry: Entry { hash, number, replica, supplement: None },
             gas_used: 21_000,

@@ -1,7 +1,7 @@
 //! Targets that do not take what they get.
 
 use super::{memory_target::Trick, model::Model, scene::Scene};
-use crate::{Mark, TargetState};
+use crate::{producer::TargetState, target::StreamPosition};
 
 #[test]
 fn one_target_that_hangs_does_not_stop_the_others() {
@@ -114,11 +114,11 @@ fn what_a_target_has_lost_comes_again() {
 #[test]
 fn what_consumers_have_acknowledged_is_remembered_across_a_restart() {
     let mut scene = Scene::new(Model::with_blocks(5));
-    scene.inboxes[0].acknowledge(Mark(3));
+    scene.inboxes[0].acknowledge(StreamPosition(3));
     scene.start();
     scene.settle();
     assert_eq!(scene.inboxes[0].told_acknowledged(), None);
     scene.start();
     scene.settle();
-    assert_eq!(scene.inboxes[0].told_acknowledged(), Some(Mark(3)));
+    assert_eq!(scene.inboxes[0].told_acknowledged(), Some(StreamPosition(3)));
 }

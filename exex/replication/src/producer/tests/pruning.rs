@@ -1,7 +1,7 @@
 //! Blocks whose state is gone, or that never had a specimen.
 
 use super::{model::Model, scene::Scene};
-use crate::{SkippedRange, StartBlock, TargetState};
+use crate::producer::{SkippedRange, StartBlock, TargetState};
 
 #[test]
 fn pruned_state_is_an_alarm_with_advice() {

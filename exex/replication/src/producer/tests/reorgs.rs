@@ -1,7 +1,7 @@
 //! Chains that change.
 
 use super::{memory_target::Trick, model::Model, scene::Scene};
-use crate::TargetState;
+use crate::producer::TargetState;
 
 #[test]
 fn reorgs_of_any_depth_are_followed() {

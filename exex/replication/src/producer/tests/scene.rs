@@ -1,9 +1,12 @@
 //! A model chain, targets, and a producer that can be started again.
 
 use super::{memory_target::Inbox, model::Model};
-use crate::producer::timing::Timing;
 use crate::{
-    Chain, Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
+    chain::Chain,
+    producer::{
+        Producer, ProducerConfig, ProducerError, StartBlock, Status, TargetState, TargetStatus,
+        timing::Timing,
+    },
 };
 use std::{
     sync::Arc,

@@ -4,7 +4,7 @@ use super::{
     model::{Fault, Model},
     scene::Scene,
 };
-use crate::TargetState;
+use crate::producer::TargetState;
 
 #[test]
 fn what_passes_by_itself_is_waited_for() {

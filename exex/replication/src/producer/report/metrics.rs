@@ -1,7 +1,9 @@
 //! Metrics of a producer, in the style of reth v2.5.1: reth's exporter adds its own prefix.
 
-use super::{job_error::JobError, ring::Skip};
-use crate::{ProduceError, Product};
+use crate::{
+    chain::{ProduceError, ProducedBlock},
+    producer::{cursors::history::Skip, job_error::JobError},
+};
 use metrics::{Counter, Gauge, Histogram};
 use metrics_derive::Metrics;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 /// What is the same for all targets.
 #[derive(Metrics, Clone)]
 #[metrics(scope = "exex.bsp")]
-pub(super) struct ProductionMetrics {
+pub(crate) struct ProductionMetrics {
     /// Seconds that it took to execute a block and to record what it read
     capture_seconds: Histogram,
     /// Seconds that it took to encode a replica
@@ -25,7 +27,7 @@ pub(super) struct ProductionMetrics {
 }
 
 impl ProductionMetrics {
-    pub(super) fn note(&self, result: &Result<Arc<Product>, JobError>) {
+    pub(crate) fn note(&self, result: &Result<Arc<ProducedBlock>, JobError>) {
         match result {
             Ok(product) => {
                 self.capture_seconds.record(product.capture_time);
@@ -45,62 +47,62 @@ impl ProductionMetrics {
 /// What is the same for all targets, and follows the chain.
 #[derive(Metrics, Clone)]
 #[metrics(scope = "exex.bsp")]
-pub(super) struct ChainMetrics {
+pub(crate) struct ChainMetrics {
     /// Height of the highest block that may be delivered
-    pub(super) tip_height: Gauge,
+    pub(crate) tip_height: Gauge,
     /// Height up to which every target has confirmed every block
-    pub(super) finished_height: Gauge,
+    pub(crate) finished_height: Gauge,
 }
 
 /// What each target has of its own.
 #[derive(Metrics, Clone)]
 #[metrics(scope = "exex.bsp")]
-pub(super) struct TargetMetrics {
+pub(crate) struct TargetMetrics {
     /// Height of the last block that the target has confirmed, with all before it
-    pub(super) cursor_height: Gauge,
+    pub(crate) cursor_height: Gauge,
     /// How many blocks the target is behind the tip
-    pub(super) lag_blocks: Gauge,
+    pub(crate) lag_blocks: Gauge,
     /// Entries that the target has confirmed
-    pub(super) delivered_total: Counter,
+    pub(crate) delivered_total: Counter,
     /// Bytes of replicas that the target has confirmed, before compression
-    pub(super) delivered_bytes_total: Counter,
+    pub(crate) delivered_bytes_total: Counter,
     /// Entries that were not sent because the target had them already
-    pub(super) already_delivered_total: Counter,
+    pub(crate) already_delivered_total: Counter,
     /// Entries that the target had confirmed and has lost since
-    pub(super) lost_entries_total: Counter,
+    pub(crate) lost_entries_total: Counter,
     /// Seconds that a delivery took, of one or several blocks
-    pub(super) deliver_seconds: Histogram,
+    pub(crate) deliver_seconds: Histogram,
     /// Seconds from the news of a block to the target's confirmation, while it is near the tip
-    pub(super) latency_seconds: Histogram,
+    pub(crate) latency_seconds: Histogram,
     /// Bytes of replicas that wait for the target
-    pub(super) waiting_bytes: Gauge,
+    pub(crate) waiting_bytes: Gauge,
     /// Failures after which something was tried again
-    pub(super) retries_total: Counter,
+    pub(crate) retries_total: Counter,
     /// Reorgs that the target's cursor went through
-    pub(super) reorgs_total: Counter,
+    pub(crate) reorgs_total: Counter,
     /// Blocks that were abandoned by a reorg
-    pub(super) reorg_depth_blocks: Histogram,
+    pub(crate) reorg_depth_blocks: Histogram,
     /// 1 while somebody has to do something
-    pub(super) stuck: Gauge,
+    pub(crate) stuck: Gauge,
     /// 1 while the target has not begun because the node is not at the tip
-    pub(super) starting: Gauge,
+    pub(crate) starting: Gauge,
     /// 1 while the target is too far behind and gets no nearer
-    pub(super) stalled: Gauge,
+    pub(crate) stalled: Gauge,
 }
 
 impl TargetMetrics {
-    pub(super) fn of(target: &str) -> Self {
+    pub(crate) fn of(target: &str) -> Self {
         Self::new_with_labels(&[("target", target.to_owned())])
     }
 }
 
 /// Blocks that were left out.
-pub(super) fn skipped(target: &str, why: Skip, blocks: u64) {
+pub(crate) fn skipped(target: &str, why: Skip, blocks: u64) {
     let labels = [("target", target.to_owned()), ("reason", why.name().to_owned())];
     metrics::counter!("exex.bsp_skipped_total", &labels).increment(blocks);
 }
 
 /// Says what the counters without a struct are.
-pub(super) fn describe() {
+pub(crate) fn describe() {
     metrics::describe_counter!("exex.bsp_skipped_total", "Blocks that were left out, by reason");
 }

@@ -115,7 +115,7 @@ impl TargetStatus {
 
 /// The latest status.
 #[derive(Debug)]
-pub(super) struct StatusBoard(Mutex<Board>);
+pub(crate) struct StatusBoard(Mutex<Board>);
 
 #[derive(Debug)]
 struct Board {
@@ -128,7 +128,7 @@ struct Board {
 }
 
 impl StatusBoard {
-    pub(super) fn of_targets(names: impl Iterator<Item = String>) -> Self {
+    pub(crate) fn of_targets(names: impl Iterator<Item = String>) -> Self {
         let targets: Vec<_> = names.map(TargetStatus::starting).collect();
         let next = vec![None; targets.len()];
         let tip_height = ChainMetrics::default().tip_height;
@@ -138,22 +138,22 @@ impl StatusBoard {
         Self(Mutex::new(Board { status, next, tip_height, lag_blocks }))
     }
 
-    pub(super) fn read(&self) -> Status {
+    pub(crate) fn read(&self) -> Status {
         self.lock().status.clone()
     }
 
-    pub(super) fn set_tip(&self, tip: Option<BlockNumHash>) {
+    pub(crate) fn set_tip(&self, tip: Option<BlockNumHash>) {
         let mut board = self.lock();
         board.status.tip = tip;
         board.set_lags();
     }
 
-    pub(super) fn set_finished(&self, finished: Option<BlockNumHash>) {
+    pub(crate) fn set_finished(&self, finished: Option<BlockNumHash>) {
         self.lock().status.finished = finished;
     }
 
     /// Changes a target's status. `next` is the height that it goes on at.
-    pub(super) fn set_cursor(&self, target: usize, next: u64, cursor: Option<BlockNumHash>) {
+    pub(crate) fn set_cursor(&self, target: usize, next: u64, cursor: Option<BlockNumHash>) {
         let mut board = self.lock();
         if let Some(place) = board.next.get_mut(target) {
             *place = Some(next);
@@ -164,7 +164,7 @@ impl StatusBoard {
         board.set_lags();
     }
 
-    pub(super) fn change(&self, target: usize, change: impl FnOnce(&mut TargetStatus)) {
+    pub(crate) fn change(&self, target: usize, change: impl FnOnce(&mut TargetStatus)) {
         if let Some(target) = self.lock().status.targets.get_mut(target) {
             change(target);
         }

@@ -12,7 +12,7 @@ const SAMPLE: Duration = Duration::from_millis(500);
 
 /// Counts of a lane that catches up.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     samples: VecDeque<(Instant, Counts)>,
     total: Counts,
 }
@@ -25,27 +25,27 @@ struct Counts {
 
 /// What a lane does in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Speed {
-    pub(super) blocks: f64,
-    pub(super) gas: f64,
+pub(crate) struct Speed {
+    pub(crate) blocks: f64,
+    pub(crate) gas: f64,
 }
 
 impl Progress {
-    pub(super) fn starting(now: Instant) -> Self {
+    pub(crate) fn starting(now: Instant) -> Self {
         Self { samples: VecDeque::from([(now, Counts::default())]), total: Counts::default() }
     }
 
     /// What was done before counts no longer for the speed.
-    pub(super) fn begin_anew(&mut self, now: Instant) {
+    pub(crate) fn begin_anew(&mut self, now: Instant) {
         self.samples = VecDeque::from([(now, self.total)]);
     }
 
     /// Blocks that were passed since the start.
-    pub(super) const fn blocks(&self) -> u64 {
+    pub(crate) const fn blocks(&self) -> u64 {
         self.total.blocks
     }
 
-    pub(super) fn note(&mut self, now: Instant, blocks: u64, gas: u64) {
+    pub(crate) fn note(&mut self, now: Instant, blocks: u64, gas: u64) {
         self.total.blocks = self.total.blocks.saturating_add(blocks);
         self.total.gas = self.total.gas.saturating_add(gas);
         if self.samples.back().is_none_or(|(time, _)| now.duration_since(*time) >= SAMPLE) {
@@ -58,7 +58,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn speed(&self, now: Instant) -> Speed {
+    pub(crate) fn speed(&self, now: Instant) -> Speed {
         let Some((time, counts)) = self.samples.front() else { return Speed::default() };
         let seconds = now.duration_since(*time).as_secs_f64();
         if seconds <= 0.0 {
@@ -72,7 +72,7 @@ impl Progress {
     }
 
     /// Seconds until so many blocks are done; `None` if that can't be said.
-    pub(super) fn seconds_for(&self, now: Instant, blocks: u64) -> Option<u64> {
+    pub(crate) fn seconds_for(&self, now: Instant, blocks: u64) -> Option<u64> {
         let speed = self.speed(now).blocks;
         (speed > 0.0).then(|| (blocks as f64 / speed).ceil() as u64)
     }

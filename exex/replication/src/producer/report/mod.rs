@@ -1,17 +1,23 @@
 //! What a lane tells: status, metrics, log, and how far it is.
 
+pub(crate) mod failure;
+pub(crate) mod metrics;
+pub(crate) mod progress;
+pub(crate) mod status;
+
+use self::metrics::{ChainMetrics, TargetMetrics};
 use super::{
+    SkippedRange, TargetState,
+    cursors::history::{DeliveryHistory, Disposition, Skip},
     finished::Finished,
-    metrics::{self, ChainMetrics, TargetMetrics},
-    progress::Progress,
-    ring::{How, Ring, Skip},
-    status::StatusBoard,
+    lane::window::Batch,
     timing::Timing,
-    trouble::{Gravity, Trouble},
-    window::Batch,
 };
-use crate::{SkippedRange, TargetHealth, TargetState};
+use crate::health::TargetHealth;
 use alloy_eips::BlockNumHash;
+use failure::{Failure, Severity};
+use progress::Progress;
+use status::StatusBoard;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -83,9 +89,9 @@ impl Report {
     }
 
     /// The cursor has moved. `confirmed` is the highest block that is canonical and confirmed.
-    pub(super) fn cursor(&mut self, ring: &Ring, confirmed: Option<BlockNumHash>) {
-        self.next = ring.next();
-        let cursor = ring.cursor();
+    pub(super) fn cursor(&mut self, history: &DeliveryHistory, confirmed: Option<BlockNumHash>) {
+        self.next = history.next();
+        let cursor = history.cursor();
         self.board.set_cursor(self.index, self.next, cursor);
         self.metrics.cursor_height.set(self.next.saturating_sub(1) as f64);
         self.confirmed(confirmed);
@@ -152,7 +158,7 @@ impl Report {
     }
 
     /// Something has failed, for the `failures`th time in a row, and will be tried again.
-    pub(super) fn failed(&mut self, trouble: &Trouble, failures: u32) {
+    pub(super) fn failed(&mut self, trouble: &Failure, failures: u32) {
         self.failures = self.failures.saturating_add(1);
         self.count_retries();
         let (name, state) = (&self.name, trouble.state_after(failures));
@@ -165,7 +171,7 @@ impl Report {
             tracing::debug!(target: "exex::bsp", name, failures, "{message}");
         } else if state == TargetState::Stuck {
             tracing::error!(target: "exex::bsp", name, failures, "{message}");
-        } else if failures > 2 || trouble.gravity != Gravity::Passing {
+        } else if failures > 2 || trouble.severity != Severity::Passing {
             tracing::warn!(target: "exex::bsp", name, failures, "{message}; trying again");
         } else {
             tracing::debug!(target: "exex::bsp", name, failures, "{message}");
@@ -236,19 +242,19 @@ impl Report {
     }
 
     /// The cursor has moved over a batch.
-    pub(super) fn passed(&mut self, batch: &Batch) {
+    pub(super) fn handled(&mut self, batch: &Batch) {
         let delivered = batch.entries.len() as u64;
         let (mut had, mut skipped, mut blocks) = (0, 0, 0_u64);
-        for passed in &batch.passed {
-            let (block, how) = (passed.block, passed.how);
+        for handled in &batch.handled {
+            let (block, disposition) = (handled.block, handled.disposition);
             tracing::debug!(
-                target: "exex::bsp", name = self.name, number = block.number, hash = %block.hash, ?how, "passed"
+                target: "exex::bsp", name = self.name, number = block.number, hash = %block.hash, ?disposition, "passed"
             );
-            match passed.how {
-                How::Delivered { .. } => {}
-                How::HadAlready => had += 1,
-                How::Skipped { from, why } => {
-                    let range = passed.block.number.saturating_sub(from).saturating_add(1);
+            match handled.disposition {
+                Disposition::Delivered { .. } => {}
+                Disposition::HadAlready => had += 1,
+                Disposition::Skipped { from, why } => {
+                    let range = handled.block.number.saturating_sub(from).saturating_add(1);
                     if why == Skip::BeforeDefinition
                         && !std::mem::replace(&mut self.told_undefined, true)
                     {

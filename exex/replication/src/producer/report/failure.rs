@@ -1,7 +1,10 @@
 //! What keeps a lane from going on, and what to do about it.
 
-use super::{ProducerError, job_error::JobError};
-use crate::{ChainError, ProduceError, TargetError, TargetState};
+use crate::{
+    chain::{ChainError, ProduceError},
+    producer::{ProducerError, TargetState, job_error::JobError},
+    target::TargetError,
+};
 use alloy_primitives::B256;
 
 /// So many failures in a row of what should not fail are an alarm.
@@ -15,7 +18,7 @@ const LASTING_CHAIN: &str =
 
 /// What failed, for counting failures in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     Block(B256),
     Chain,
     Cursors,
@@ -25,7 +28,7 @@ pub(super) enum Cause {
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gravity {
+pub(crate) enum Severity {
     /// It passes by itself, whatever the time it takes.
     Passing,
     /// It passes by itself as a rule, and soon. If it lasts, somebody has to look.
@@ -38,109 +41,110 @@ pub(super) enum Gravity {
 
 /// A failure, as the operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) cause: Cause,
-    pub(super) gravity: Gravity,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
 }
 
-impl Trouble {
-    pub(super) fn chain(error: &ChainError) -> Self {
+impl Failure {
+    pub(crate) fn chain(error: &ChainError) -> Self {
         let message = format!("{error}{LASTING_CHAIN}");
-        Self { cause: Cause::Chain, gravity: Gravity::Brief, message }
+        Self { cause: Cause::Chain, severity: Severity::Brief, message }
     }
 
-    pub(super) fn cursors(error: &ProducerError) -> Self {
+    pub(crate) fn cursors(error: &ProducerError) -> Self {
         let message = format!("{error}; nothing more is delivered until the cursor is written");
-        Self { cause: Cause::Cursors, gravity: Gravity::Suspect, message }
+        Self { cause: Cause::Cursors, severity: Severity::Suspect, message }
     }
 
-    pub(super) fn target(error: &TargetError) -> Self {
-        Self { cause: Cause::Target, gravity: Gravity::Grave, message: error.to_string() }
+    pub(crate) fn target(error: &TargetError) -> Self {
+        Self { cause: Cause::Target, severity: Severity::Grave, message: error.to_string() }
     }
 
     /// A target has panicked.
-    pub(super) fn target_panicked(name: &str, message: &str) -> Self {
+    pub(crate) fn target_panicked(name: &str, message: &str) -> Self {
         let message = format!("{name}: the target panicked, report this to its author: {message}");
-        Self { cause: Cause::Target, gravity: Gravity::Suspect, message }
+        Self { cause: Cause::Target, severity: Severity::Suspect, message }
     }
 
     /// A target's thread has ended.
-    pub(super) fn target_gone(name: &str) -> Self {
+    pub(crate) fn target_gone(name: &str) -> Self {
         let message =
             format!("{name}: the target's thread has ended: restart the node, and report this");
-        Self { cause: Cause::Target, gravity: Gravity::Grave, message }
+        Self { cause: Cause::Target, severity: Severity::Grave, message }
     }
 
     /// A lane's own code has panicked.
-    pub(super) fn lane(message: &str) -> Self {
+    pub(crate) fn lane(message: &str) -> Self {
         let message = format!("the delivery panicked, please report this: {message}");
-        Self { cause: Cause::Lane, gravity: Gravity::Suspect, message }
+        Self { cause: Cause::Lane, severity: Severity::Suspect, message }
     }
 
     /// A block that does not follow the cursor, though the cursor is canonical, or that the node
     /// does not have.
-    pub(super) fn off_branch(number: u64, hash: B256) -> Self {
+    pub(crate) fn off_branch(number: u64, hash: B256) -> Self {
         let message = format!(
             "block {number} {hash} is no child of the cursor, or unknown to the node: the chain is \
              changing. If this stays, the node's database contradicts itself: unwind the node below \
              this block, or resync it"
         );
-        Self { cause: Cause::Block(hash), gravity: Gravity::Brief, message }
+        Self { cause: Cause::Block(hash), severity: Severity::Brief, message }
     }
 
     /// A block that is not produced.
-    pub(super) fn production(hash: B256, error: &JobError) -> Self {
-        let (gravity, advice) = match error {
+    pub(crate) fn production(hash: B256, error: &JobError) -> Self {
+        let (severity, advice) = match error {
             JobError::Produce(ProduceError::Mismatch { .. }) => (
-                Gravity::Suspect,
+                Severity::Suspect,
                 "; it is not delivered. If this stays, the node's state is wrong there: unwind the node below this \
                  block, or resync it",
             ),
             JobError::Produce(ProduceError::Pruned { .. }) => (
-                Gravity::Grave,
+                Severity::Grave,
                 "; give the node this state back (resync, or use an archive), or leave such blocks out with \
                  --exex.bsp.skip-pruned",
             ),
             JobError::Produce(ProduceError::Unsupported { .. }) => (
-                Gravity::Grave,
+                Severity::Grave,
                 "; upgrade bsp-reth. Nothing is lost: delivery goes on there after the upgrade, as long as the node \
                  keeps the state",
             ),
-            JobError::Produce(ProduceError::TooLarge { .. }) => {
-                (Gravity::Grave, "; no version can deliver it in this format: the target ends here")
-            }
-            JobError::Produce(ProduceError::Chain(_)) => (Gravity::Brief, LASTING_CHAIN),
-            JobError::Produce(ProduceError::NotReady { .. }) => (Gravity::Passing, ""),
+            JobError::Produce(ProduceError::TooLarge { .. }) => (
+                Severity::Grave,
+                "; no version can deliver it in this format: the target ends here",
+            ),
+            JobError::Produce(ProduceError::Chain(_)) => (Severity::Brief, LASTING_CHAIN),
+            JobError::Produce(ProduceError::NotReady { .. }) => (Severity::Passing, ""),
             // Dealt with before; if they come here, they must not pass for what needs nobody.
             JobError::Produce(
                 ProduceError::UnknownBlock(_) | ProduceError::BeforeDefinition { .. },
-            ) => (Gravity::Suspect, ""),
-            JobError::Panicked { .. } | JobError::Hung { .. } => (Gravity::Suspect, ""),
+            ) => (Severity::Suspect, ""),
+            JobError::Panicked { .. } | JobError::Hung { .. } => (Severity::Suspect, ""),
         };
-        Self { cause: Cause::Block(hash), gravity, message: format!("{error}{advice}") }
+        Self { cause: Cause::Block(hash), severity, message: format!("{error}{advice}") }
     }
 
     /// There is no state for any block up to the tip.
-    pub(super) fn all_pruned(hash: B256, from: u64, to: u64) -> Self {
+    pub(crate) fn all_pruned(hash: B256, from: u64, to: u64) -> Self {
         let message = format!(
             "the node has pruned the states of all blocks from {from} to {to}: deliver earlier \
              (--exex.bsp.deliver committed), or have the node keep more"
         );
-        Self { cause: Cause::Block(hash), gravity: Gravity::Grave, message }
+        Self { cause: Cause::Block(hash), severity: Severity::Grave, message }
     }
 
     /// Whether it may have passed when there are news of the chain.
-    pub(super) const fn may_end_with_news(&self) -> bool {
-        matches!(self.gravity, Gravity::Passing)
+    pub(crate) const fn may_end_with_news(&self) -> bool {
+        matches!(self.severity, Severity::Passing)
     }
 
     /// What the target's state is, after so many failures in a row.
-    pub(super) const fn state_after(&self, failures: u32) -> TargetState {
-        match (self.gravity, self.cause) {
-            (Gravity::Grave, _) => TargetState::Stuck,
-            (Gravity::Suspect, _) if failures >= ALARM_AFTER => TargetState::Stuck,
-            (Gravity::Brief, _) if failures >= LASTING_AFTER => TargetState::Stuck,
+    pub(crate) const fn state_after(&self, failures: u32) -> TargetState {
+        match (self.severity, self.cause) {
+            (Severity::Grave, _) => TargetState::Stuck,
+            (Severity::Suspect, _) if failures >= ALARM_AFTER => TargetState::Stuck,
+            (Severity::Brief, _) if failures >= LASTING_AFTER => TargetState::Stuck,
             (_, Cause::Target | Cause::Cursors) => TargetState::WaitingForTarget,
             _ => TargetState::WaitingForState,
         }
@@ -154,8 +158,8 @@ mod tests {
     #[test]
     fn a_database_that_fails_again_and_again_is_an_alarm() {
         let error = || ChainError("a code is missing".to_owned());
-        let produced = Trouble::production(B256::ZERO, &ProduceError::from(error()).into());
-        for trouble in [Trouble::chain(&error()), produced, Trouble::off_branch(7, B256::ZERO)] {
+        let produced = Failure::production(B256::ZERO, &ProduceError::from(error()).into());
+        for trouble in [Failure::chain(&error()), produced, Failure::off_branch(7, B256::ZERO)] {
             let states = [1, LASTING_AFTER - 1, LASTING_AFTER, u32::MAX];
             let [first, before, then, at_last] = states.map(|times| trouble.state_after(times));
             assert_eq!([first, before], [TargetState::WaitingForState; 2], "{trouble:?}");
@@ -165,7 +169,7 @@ mod tests {
     }
 
     fn states(error: ProduceError) -> [TargetState; 3] {
-        let trouble = Trouble::production(B256::ZERO, &error.into());
+        let trouble = Failure::production(B256::ZERO, &error.into());
         [1, 2, 3].map(|failures| trouble.state_after(failures))
     }
 
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn what_passes_never_is_an_alarm() {
         let not_ready = ProduceError::NotReady { number: 1, reason: "later".to_owned() };
-        let trouble = Trouble::production(B256::ZERO, &not_ready.into());
+        let trouble = Failure::production(B256::ZERO, &not_ready.into());
         assert_eq!(trouble.state_after(u32::MAX), TargetState::WaitingForState);
     }
 
@@ -190,7 +194,7 @@ mod tests {
     fn pruned_state_is_one_at_once_and_says_what_to_do() {
         let pruned = || ProduceError::Pruned { number: 1, reason: "gone".to_owned() };
         assert_eq!(states(pruned()), [TargetState::Stuck; 3]);
-        let message = Trouble::production(B256::ZERO, &pruned().into()).message;
+        let message = Failure::production(B256::ZERO, &pruned().into()).message;
         assert!(message.contains("--exex.bsp.skip-pruned"), "{message}");
     }
 }

@@ -2,8 +2,10 @@
 //! holds up neither the other targets nor the watchdog nor the stop, and a panic of it is an error
 //! like any other.
 
-use super::pool::panic_message;
-use crate::{Entry, Mark, Target, TargetError};
+use crate::{
+    producer::pool::panic_message,
+    target::{Entry, StreamPosition, Target, TargetError},
+};
 use futures::FutureExt;
 use std::{
     io,
@@ -23,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Why a target did not do what it was asked for.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum TargetFailure {
     /// It says so.
     Target(TargetError),
     /// It panicked, with this message.
@@ -34,14 +36,14 @@ pub(super) enum Failure {
 
 /// Where a target is after what it was asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Position {
-    /// See [`Target::mark`].
-    pub(super) mark: Option<Mark>,
+pub(crate) struct Positions {
+    /// See [`Target::position`].
+    pub(crate) delivered: Option<StreamPosition>,
     /// See [`Target::acknowledged`].
-    pub(super) acknowledged: Option<Mark>,
+    pub(crate) acknowledged: Option<StreamPosition>,
 }
 
-type Answer = Result<Position, Failure>;
+type Answer = Result<Positions, TargetFailure>;
 
 #[derive(Debug)]
 struct Request {
@@ -52,20 +54,20 @@ struct Request {
 
 #[derive(Debug)]
 enum Task {
-    Resume { mark: Mark, acknowledged: Option<Mark> },
+    Resume { position: StreamPosition, acknowledged: Option<StreamPosition> },
     Deliver(Arc<[Entry]>),
 }
 
 /// A target, as its lane sees it. Its thread ends after this is dropped.
 #[derive(Debug)]
-pub(super) struct TargetThread {
+pub(crate) struct TargetThread {
     requests: UnboundedSender<Request>,
 }
 
 impl TargetThread {
     /// Starts the thread. Once `abandon` is cancelled, what is under way at the target is given up; the
     /// target's blocking tasks get `grace` to end.
-    pub(super) fn start(
+    pub(crate) fn start(
         target: Box<dyn Target>,
         abandon: CancellationToken,
         grace: Duration,
@@ -92,19 +94,23 @@ impl TargetThread {
     }
 
     /// Has the target deliver a batch, see [`Target::deliver`].
-    pub(super) async fn deliver(&self, batch: &[Entry]) -> Answer {
+    pub(crate) async fn deliver(&self, batch: &[Entry]) -> Answer {
         self.ask(Task::Deliver(batch.into())).await
     }
 
     /// Tells the target where it is, see [`Target::resume`] and [`Target::resume_acknowledged`].
-    pub(super) async fn resume(&self, mark: Mark, acknowledged: Option<Mark>) -> Answer {
-        self.ask(Task::Resume { mark, acknowledged }).await
+    pub(crate) async fn resume(
+        &self,
+        position: StreamPosition,
+        acknowledged: Option<StreamPosition>,
+    ) -> Answer {
+        self.ask(Task::Resume { position, acknowledged }).await
     }
 
     async fn ask(&self, task: Task) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { task, answer }).map_err(|_| Failure::Gone)?;
-        answered.await.unwrap_or(Err(Failure::Gone))
+        self.requests.send(Request { task, answer }).map_err(|_| TargetFailure::Gone)?;
+        answered.await.unwrap_or(Err(TargetFailure::Gone))
     }
 }
 
@@ -125,25 +131,25 @@ async fn serve(
             done = AssertUnwindSafe(work(&mut *target, task)).catch_unwind() => done,
         };
         let done = match done {
-            Ok(done) => done.map_err(Failure::Target),
-            Err(panic) => Err(Failure::Panicked(panic_message(&*panic))),
+            Ok(done) => done.map_err(TargetFailure::Target),
+            Err(panic) => Err(TargetFailure::Panicked(panic_message(&*panic))),
         };
         // Whoever asked may be gone.
         let _ = answer.send(done);
     }
 }
 
-async fn work(target: &mut dyn Target, task: Task) -> Result<Position, TargetError> {
+async fn work(target: &mut dyn Target, task: Task) -> Result<Positions, TargetError> {
     match task {
-        Task::Resume { mark, acknowledged } => {
-            target.resume(mark);
+        Task::Resume { position, acknowledged } => {
+            target.resume(position);
             if let Some(acknowledged) = acknowledged {
                 target.resume_acknowledged(acknowledged);
             }
         }
         Task::Deliver(batch) => target.deliver(&batch).await?,
     }
-    Ok(Position { mark: target.mark(), acknowledged: target.acknowledged() })
+    Ok(Positions { delivered: target.position(), acknowledged: target.acknowledged() })
 }
 
 #[cfg(test)]
@@ -239,7 +245,7 @@ mod tests {
             thread.join().unwrap();
             assert_eq!(*taken.lock().unwrap(), [1]);
             let next = futures::executor::block_on(next);
-            assert!(matches!(next, Err(Failure::Gone)), "{next:?}");
+            assert!(matches!(next, Err(TargetFailure::Gone)), "{next:?}");
         }
     }
 
@@ -249,9 +255,9 @@ mod tests {
         // Without anybody who hears it, the target panics.
         drop(reached);
         let panicked = futures::executor::block_on(target.deliver(&[entry(1)]));
-        assert!(matches!(panicked, Err(Failure::Panicked(_))), "{panicked:?}");
-        let position = futures::executor::block_on(target.resume(Mark(7), None)).unwrap();
-        assert_eq!((position.mark, taken.lock().unwrap().len()), (None, 0));
+        assert!(matches!(panicked, Err(TargetFailure::Panicked(_))), "{panicked:?}");
+        let position = futures::executor::block_on(target.resume(StreamPosition(7), None)).unwrap();
+        assert_eq!((position.delivered, taken.lock().unwrap().len()), (None, 0));
         drop((target, go_on));
         thread.join().unwrap();
     }

@@ -1,13 +1,15 @@
 //! The blocks that a lane works on: the next ones after its cursor, in order, within its share of the memory.
 
-use super::{
-    job_error::JobError,
-    lookups::Lookups,
-    pool::{Pool, Produced},
-    ring::{How, Passed, Ring, Skip},
-    target_thread::Position,
+use super::{lookups::Lookups, target_thread::Positions};
+use crate::{
+    chain::{ChainError, ProduceError, ProducedBlock},
+    producer::{
+        cursors::history::{DeliveryHistory, Disposition, HandledBlock, Skip},
+        job_error::JobError,
+        pool::{Pool, Produced},
+    },
+    target::{Entry, StreamPosition},
 };
-use crate::{ChainError, Entry, Mark, ProduceError, Product};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -22,16 +24,16 @@ const MOST_BATCH_BYTES: usize = 32 << 20;
 
 /// What a window may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Blocks in production at once.
-    pub(super) workers: usize,
+    pub(crate) workers: usize,
     /// Bytes of replicas, those in delivery included. A single block may have more.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The blocks.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     lookups: Lookups,
     pool: Arc<Pool>,
     limits: Limits,
@@ -55,14 +57,14 @@ struct Slot {
 #[derive(Debug)]
 enum SlotState {
     InProduction,
-    Ready(Arc<Product>),
+    Ready(Arc<ProducedBlock>),
     HadAlready { parent: B256 },
     Failed(JobError),
 }
 
 /// What the front of a window is.
 #[derive(Debug)]
-pub(super) enum Front {
+pub(crate) enum Front {
     /// There is nothing: the tip is reached.
     Nothing,
     /// It is in production.
@@ -77,20 +79,20 @@ pub(super) enum Front {
 
 /// Blocks in a row that follow the cursor.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) passed: Vec<Passed>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) bytes: usize,
-    pub(super) gas: u64,
+pub(crate) struct Batch {
+    pub(crate) handled: Vec<HandledBlock>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) bytes: usize,
+    pub(crate) gas: u64,
     /// When the first of them was heard of.
-    pub(super) seen: Option<Instant>,
+    pub(crate) seen: Option<Instant>,
     /// What the target's consumers have acknowledged after the delivery, as far as it is known.
-    pub(super) acknowledged: Option<Mark>,
+    pub(crate) acknowledged: Option<StreamPosition>,
 }
 
 impl Window {
     /// An empty one that begins at a height.
-    pub(super) fn new(lookups: Lookups, pool: Arc<Pool>, limits: Limits, next: u64) -> Self {
+    pub(crate) fn new(lookups: Lookups, pool: Arc<Pool>, limits: Limits, next: u64) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (slots, held, guess) = (VecDeque::new(), 0, None);
         Self { lookups, pool, limits, next, slots, held, guess, sender, receiver }
@@ -98,9 +100,9 @@ impl Window {
 
     /// Asks for as many blocks as there is room for. `seen` is when they were heard of. Returns the tip, if
     /// it was looked up.
-    pub(super) async fn fill(
+    pub(crate) async fn fill(
         &mut self,
-        ring: &Ring,
+        history: &DeliveryHistory,
         seen: Instant,
     ) -> Result<Option<BlockNumHash>, ChainError> {
         let mut tip = None;
@@ -116,7 +118,7 @@ impl Window {
                 tip.number.saturating_sub(self.next) <= self.limits.workers as u64
             });
             for block in upcoming.blocks {
-                self.ask_for(block, ring, seen, urgent);
+                self.ask_for(block, history, seen, urgent);
             }
             if found < room {
                 return Ok(tip);
@@ -125,7 +127,7 @@ impl Window {
     }
 
     /// Waits until the state of a block changes. Cancel-safe.
-    pub(super) async fn progress(&mut self) {
+    pub(crate) async fn progress(&mut self) {
         // The window has a sender itself, so the channel is never closed.
         let Some(Produced { block, result }) = self.receiver.recv().await else { return };
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.block == block) else { return };
@@ -143,13 +145,13 @@ impl Window {
     }
 
     /// Takes what is ready at the front and follows `cursor`.
-    pub(super) fn take(&mut self, cursor: Option<BlockNumHash>) -> Front {
+    pub(crate) fn take(&mut self, cursor: Option<BlockNumHash>) -> Front {
         let mut batch = Batch::default();
         let mut last = cursor.map(|cursor| cursor.hash);
         while let Some(slot) = self.slots.pop_front() {
             let follows = |parent| last.is_none_or(|last| last == parent);
             let (block, size) = (slot.block, slot.size());
-            let fits = batch.passed.is_empty()
+            let fits = batch.handled.is_empty()
                 || batch.bytes.saturating_add(size) <= MOST_BATCH_BYTES.min(self.limits.bytes);
             let reason_to_end = match slot.state {
                 SlotState::Ready(product) if fits && follows(product.parent) => {
@@ -157,7 +159,9 @@ impl Window {
                     None
                 }
                 SlotState::HadAlready { parent } if fits && follows(parent) => {
-                    batch.passed.push(Passed { block, how: How::HadAlready });
+                    batch
+                        .handled
+                        .push(HandledBlock { block, disposition: Disposition::HadAlready });
                     None
                 }
                 SlotState::Failed(JobError::Produce(ProduceError::BeforeDefinition {
@@ -165,8 +169,9 @@ impl Window {
                     ..
                 })) => {
                     tracing::debug!(target: "exex::bsp", number = block.number, "Passed over: {reason}");
-                    let how = How::Skipped { from: block.number, why: Skip::BeforeDefinition };
-                    batch.passed.push(Passed { block, how });
+                    let disposition =
+                        Disposition::Skipped { from: block.number, why: Skip::BeforeDefinition };
+                    batch.handled.push(HandledBlock { block, disposition });
                     None
                 }
                 state => Some(state),
@@ -176,7 +181,7 @@ impl Window {
                 batch.seen.get_or_insert(slot.seen);
                 continue;
             };
-            if !batch.passed.is_empty() {
+            if !batch.handled.is_empty() {
                 self.slots.push_front(Slot { state, ..slot });
                 break;
             }
@@ -189,16 +194,16 @@ impl Window {
                 }
             };
         }
-        if batch.passed.is_empty() { Front::Nothing } else { Front::Batch(batch) }
+        if batch.handled.is_empty() { Front::Nothing } else { Front::Batch(batch) }
     }
 
     /// Gives room back that a batch had.
-    pub(super) const fn release(&mut self, bytes: usize) {
+    pub(crate) const fn release(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes);
     }
 
     /// Bytes of replicas that are ready or in delivery.
-    pub(super) const fn held(&self) -> usize {
+    pub(crate) const fn held(&self) -> usize {
         self.held
     }
 
@@ -222,8 +227,14 @@ impl Window {
         self.slots.iter().filter(|slot| matches!(slot.state, SlotState::InProduction)).count()
     }
 
-    fn ask_for(&mut self, block: BlockNumHash, ring: &Ring, seen: Instant, urgent: bool) {
-        let state = match ring.delivered_parent(block) {
+    fn ask_for(
+        &mut self,
+        block: BlockNumHash,
+        history: &DeliveryHistory,
+        seen: Instant,
+        urgent: bool,
+    ) {
+        let state = match history.delivered_parent(block) {
             Some(parent) => SlotState::HadAlready { parent },
             None => {
                 self.pool.request(block, urgent, &self.sender);
@@ -245,27 +256,28 @@ impl Slot {
 }
 
 impl Batch {
-    fn add_product(&mut self, block: BlockNumHash, product: &Product) {
-        let how = How::Delivered { parent: product.parent, mark: Mark::default() };
-        self.passed.push(Passed { block, how });
+    fn add_product(&mut self, block: BlockNumHash, product: &ProducedBlock) {
+        let disposition =
+            Disposition::Delivered { parent: product.parent, position: StreamPosition::default() };
+        self.handled.push(HandledBlock { block, disposition });
         self.entries.push(product.entry.clone());
         self.bytes = self.bytes.saturating_add(product.entry.bytes());
         self.gas = self.gas.saturating_add(product.gas_used);
     }
 
     /// Notes where the target is after the delivery.
-    pub(super) fn set_position(&mut self, position: Position) {
-        let at = position.mark.unwrap_or_default();
-        self.acknowledged = position.acknowledged;
-        for passed in &mut self.passed {
-            if let How::Delivered { mark, .. } = &mut passed.how {
-                *mark = at;
+    pub(crate) fn set_positions(&mut self, positions: Positions) {
+        let at = positions.delivered.unwrap_or_default();
+        self.acknowledged = positions.acknowledged;
+        for handled in &mut self.handled {
+            if let Disposition::Delivered { position, .. } = &mut handled.disposition {
+                *position = at;
             }
         }
     }
 
     /// The last block.
-    pub(super) fn last(&self) -> Option<BlockNumHash> {
-        self.passed.last().map(|passed| passed.block)
+    pub(crate) fn last(&self) -> Option<BlockNumHash> {
+        self.handled.last().map(|handled| handled.block)
     }
 }

@@ -5,8 +5,10 @@
 //! above the tip is compared at the tip: if the node has the same block there, it has lost its last blocks in
 //! a crash, or goes through a longer reorg, and will come back.
 
-use super::ring::Ring;
-use crate::{Chain, ChainError, DeliverAt};
+use crate::{
+    chain::{Chain, ChainError, DeliverAt},
+    producer::cursors::history::DeliveryHistory,
+};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 
@@ -15,7 +17,7 @@ const ATTEMPTS: usize = 8;
 
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// There is no tip, or it is before the first block. `tip` is the highest block, below all that
     /// is wanted.
     NotBegun { tip: Option<BlockNumHash> },
@@ -34,17 +36,17 @@ pub(super) enum Decision {
 }
 
 /// Compares what is remembered with the chain.
-pub(super) fn decide(
-    ring: &Ring,
+pub(crate) fn decide(
+    history: &DeliveryHistory,
     tip: Option<BlockNumHash>,
     mut hash_at: impl FnMut(u64) -> Result<Option<B256>, ChainError>,
 ) -> Result<Decision, ChainError> {
     let Some(tip) = tip else { return Ok(Decision::NotBegun { tip }) };
-    let Some(cursor) = ring.cursor() else {
-        if ring.next() > tip.number {
+    let Some(cursor) = history.cursor() else {
+        if history.next() > tip.number {
             return Ok(Decision::NotBegun { tip: Some(tip) });
         }
-        let before = match ring.next().checked_sub(1) {
+        let before = match history.next().checked_sub(1) {
             Some(number) => hash_at(number)?.map(|hash| BlockNumHash { number, hash }),
             None => None,
         };
@@ -59,7 +61,7 @@ pub(super) fn decide(
         Ok::<_, ChainError>(block.hash == hash)
     };
 
-    let mut known = ring.down_from(tip.number);
+    let mut known = history.down_from(tip.number);
     let Some(highest) = known.next() else { return Ok(Decision::AheadOfNode { at: tip }) };
     if is_canonical(highest)? {
         return Ok(if cursor.number > tip.number {
@@ -76,7 +78,7 @@ pub(super) fn decide(
             return Ok(Decision::StepBack { to: Some(ancestor), depth });
         }
     }
-    let lowest = ring.lowest().map_or(cursor.number, |lowest| lowest.number);
+    let lowest = history.lowest().map_or(cursor.number, |lowest| lowest.number);
     Ok(Decision::StepBack {
         to: None,
         depth: cursor.number.saturating_sub(lowest).saturating_add(1),
@@ -84,14 +86,14 @@ pub(super) fn decide(
 }
 
 /// Compares what is remembered with a node's chain, which may move meanwhile. Returns the tip as well.
-pub(super) fn reconcile(
+pub(crate) fn reconcile(
     chain: &dyn Chain,
     deliver: DeliverAt,
-    ring: &Ring,
+    history: &DeliveryHistory,
 ) -> Result<(Option<BlockNumHash>, Decision), ChainError> {
     for _ in 0..ATTEMPTS {
         let tip = chain.tip(deliver)?;
-        let decision = decide(ring, tip, |number| chain.hash_at(number))?;
+        let decision = decide(history, tip, |number| chain.hash_at(number))?;
         // What is wrongly taken for canonical is found by its parent; what is wrongly given up would be lost work.
         if !matches!(decision, Decision::StepBack { .. }) || chain.tip(deliver)? == tip {
             return Ok((tip, decision));
@@ -100,15 +102,17 @@ pub(super) fn reconcile(
     Err(ChainError("the tip moves faster than it can be read".to_owned()))
 }
 
-pub(super) fn no_hash(number: u64, tip: u64) -> ChainError {
+pub(crate) fn no_hash(number: u64, tip: u64) -> ChainError {
     ChainError(format!("there is no hash of block {number}, though the tip is {tip}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mark;
-    use crate::producer::ring::{How, Passed};
+    use crate::{
+        producer::cursors::history::{Disposition, HandledBlock},
+        target::StreamPosition,
+    };
 
     fn block(number: u64, branch: u8) -> BlockNumHash {
         let mut hash = B256::with_last_byte(number as u8);
@@ -117,55 +121,61 @@ mod tests {
     }
 
     /// From 10 to a cursor on branch 1, which left branch 0 after `fork`.
-    fn ring(fork: u64, cursor: u64) -> Ring {
-        let mut ring = Ring::starting_at(10);
+    fn history(fork: u64, cursor: u64) -> DeliveryHistory {
+        let mut history = DeliveryHistory::starting_at(10);
         let on = |number| block(number, u8::from(number > fork));
-        let passed: Vec<_> = (10..=cursor)
-            .map(|number| Passed {
+        let handled: Vec<_> = (10..=cursor)
+            .map(|number| HandledBlock {
                 block: on(number),
-                how: How::Delivered { parent: on(number - 1).hash, mark: Mark::default() },
+                disposition: Disposition::Delivered {
+                    parent: on(number - 1).hash,
+                    position: StreamPosition::default(),
+                },
             })
             .collect();
-        ring.advance(&passed);
-        ring
+        history.advance(&handled);
+        history
     }
 
     /// Against a chain of branch 0. Above its tip it answers with branch 1, as reth does after a reorg.
-    fn against_tip(ring: &Ring, tip: u64) -> Decision {
+    fn against_tip(history: &DeliveryHistory, tip: u64) -> Decision {
         let hash_at = |number| Ok(Some(block(number, u8::from(number > tip)).hash));
-        decide(ring, Some(block(tip, 0)), hash_at).unwrap()
+        decide(history, Some(block(tip, 0)), hash_at).unwrap()
     }
 
     #[test]
     fn nothing_is_done_before_the_first_block() {
-        let ring = Ring::starting_at(10);
+        let history = DeliveryHistory::starting_at(10);
         let not_begun = |tip| Decision::NotBegun { tip };
-        assert_eq!(decide(&ring, None, |_| Ok(None)).unwrap(), not_begun(None));
-        assert_eq!(against_tip(&ring, 5), not_begun(Some(block(5, 0))));
-        assert_eq!(against_tip(&ring, 9), not_begun(Some(block(9, 0))));
-        assert_eq!(against_tip(&ring, 10), Decision::Next { before: Some(block(9, 0)) });
+        assert_eq!(decide(&history, None, |_| Ok(None)).unwrap(), not_begun(None));
+        assert_eq!(against_tip(&history, 5), not_begun(Some(block(5, 0))));
+        assert_eq!(against_tip(&history, 9), not_begun(Some(block(9, 0))));
+        assert_eq!(against_tip(&history, 10), Decision::Next { before: Some(block(9, 0)) });
     }
 
     #[test]
     fn a_canonical_cursor_goes_on() {
-        assert_eq!(against_tip(&ring(99, 20), 20), Decision::UpToDate);
-        assert_eq!(against_tip(&ring(99, 20), 21), Decision::Next { before: Some(block(20, 0)) });
+        assert_eq!(against_tip(&history(99, 20), 20), Decision::UpToDate);
+        assert_eq!(
+            against_tip(&history(99, 20), 21),
+            Decision::Next { before: Some(block(20, 0)) }
+        );
     }
 
     #[test]
     fn a_cursor_above_the_tip_waits() {
         let at = block(17, 0);
-        assert_eq!(against_tip(&ring(99, 20), 17), Decision::AheadOfNode { at });
-        assert_eq!(against_tip(&ring(17, 20), 17), Decision::AheadOfNode { at });
+        assert_eq!(against_tip(&history(99, 20), 17), Decision::AheadOfNode { at });
+        assert_eq!(against_tip(&history(17, 20), 17), Decision::AheadOfNode { at });
         // Below all that is remembered nothing is wanted again.
-        assert_eq!(against_tip(&ring(99, 20), 3), Decision::AheadOfNode { at: block(3, 0) });
+        assert_eq!(against_tip(&history(99, 20), 3), Decision::AheadOfNode { at: block(3, 0) });
     }
 
     #[test]
     fn an_abandoned_cursor_steps_back_to_the_common_ancestor() {
         for tip in [14, 19, 20, 30] {
             let to = Some(block(13, 0));
-            assert_eq!(against_tip(&ring(13, 20), tip), Decision::StepBack { to, depth: 7 });
+            assert_eq!(against_tip(&history(13, 20), tip), Decision::StepBack { to, depth: 7 });
         }
     }
 
@@ -173,17 +183,17 @@ mod tests {
     fn hashes_above_the_tip_are_not_believed() {
         // The node still finds the abandoned branch at the cursor's height.
         let to = Some(block(12, 0));
-        assert_eq!(against_tip(&ring(12, 20), 15), Decision::StepBack { to, depth: 8 });
+        assert_eq!(against_tip(&history(12, 20), 15), Decision::StepBack { to, depth: 8 });
     }
 
     #[test]
     fn below_all_that_is_remembered_it_starts_over() {
-        assert_eq!(against_tip(&ring(9, 20), 30), Decision::StepBack { to: None, depth: 11 });
+        assert_eq!(against_tip(&history(9, 20), 30), Decision::StepBack { to: None, depth: 11 });
     }
 
     #[test]
     fn a_missing_hash_is_no_reorg() {
-        let answer = decide(&ring(99, 20), Some(block(30, 0)), |_| Ok(None));
+        let answer = decide(&history(99, 20), Some(block(30, 0)), |_| Ok(None));
         assert!(answer.unwrap_err().to_string().contains("no hash of block 20"));
     }
 }

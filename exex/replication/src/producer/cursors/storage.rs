@@ -1,7 +1,7 @@
 //! The database behind the cursors. It is opened again after an I/O error: redb takes no more changes after one, and a full disk
 //! must not outlast itself.
 
-use super::ProducerError;
+use crate::producer::ProducerError;
 use bsp_common::database::{self, OpenError};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
@@ -18,7 +18,7 @@ const FORMAT: u64 = 1;
 
 /// One file.
 #[derive(Debug)]
-pub(super) struct Storage {
+pub(crate) struct Storage {
     path: PathBuf,
     /// None after a failure, until the next call opens it.
     database: Mutex<Option<Database>>,
@@ -26,7 +26,7 @@ pub(super) struct Storage {
 
 impl Storage {
     /// Opens the file, or makes it, with the tables that `make_tables` opens.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         make_tables: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<Self, ProducerError> {
@@ -39,7 +39,7 @@ impl Storage {
         Ok(storage)
     }
 
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, ProducerError> {
@@ -47,7 +47,7 @@ impl Storage {
     }
 
     /// Does changes, and commits them. On return the disk has them.
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, ProducerError> {

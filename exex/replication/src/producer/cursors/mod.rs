@@ -8,25 +8,26 @@
 //! | `facts` | `format` | 1, the layout described here |
 //! | `targets` | name of the target | its number in the other tables, the first block ever, the block to go on at while `canonical` is empty |
 //! | `canonical` | target, height | hash of the block that was canonical when it was passed |
-//! | `delivered` | target, height, hash | hash of the parent, and the target's mark afterwards; for every block that the target has confirmed, orphaned or not |
-//! | `acknowledged` | target | up to which mark its consumers have acknowledged everything |
+//! | `delivered` | target, height, hash | hash of the parent, and the target's position afterwards; for every block that the target has confirmed, orphaned or not |
+//! | `acknowledged` | target | up to which position its consumers have acknowledged everything |
 //! | `skipped` | target, first height | last height, why: see [`Skip`]; `unsupported` was written
 //! by versions that left out what they could not export |
 //!
 //! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back [`REMEMBERED`] heights from there.
 
-use super::{
-    ProducerError,
-    ring::{Delivered, How, Passed, Ring},
-    storage::Storage,
-};
-use crate::{Mark, SkippedRange};
+pub(crate) mod history;
+pub(crate) mod storage;
+
+use super::{ProducerError, SkippedRange};
+use crate::target::StreamPosition;
 use alloy_eips::BlockNumHash;
+use history::{Delivered, DeliveryHistory, Disposition, HandledBlock};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
+use storage::Storage;
 
 #[cfg(doc)]
-use super::ring::{REMEMBERED, Skip};
+use history::{REMEMBERED, Skip};
 
 type Hash = &'static [u8; 32];
 
@@ -65,25 +66,29 @@ impl Cursors {
     }
 
     /// What is remembered of a target, if it has begun.
-    pub(super) fn read(&self, target: &str) -> Result<Option<(CursorId, Ring)>, ProducerError> {
+    pub(super) fn read(
+        &self,
+        target: &str,
+    ) -> Result<Option<(CursorId, DeliveryHistory)>, ProducerError> {
         self.storage.read(|transaction| {
             let targets = transaction.open_table(TARGETS)?;
             let Some((id, _, resume)) = targets.get(target)?.map(|row| row.value()) else {
                 return Ok(None);
             };
-            let mut ring = Ring::starting_at(resume);
+            let mut history = DeliveryHistory::starting_at(resume);
             for row in transaction.open_table(CANONICAL)?.range((id, 0)..=(id, u64::MAX))? {
                 let (key, hash) = row?;
-                ring.remember_canonical(block(key.value().1, hash.value()));
+                history.remember_canonical(block(key.value().1, hash.value()));
             }
             let delivered = transaction.open_table(DELIVERED)?;
             for row in delivered.range((id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]))? {
                 let (key, value) = row?;
-                let ((_, number, hash), (parent, mark)) = (key.value(), value.value());
-                let delivered = Delivered { parent: parent.into(), mark: Mark(mark) };
-                ring.remember_delivered(block(number, hash), delivered);
+                let ((_, number, hash), (parent, position)) = (key.value(), value.value());
+                let delivered =
+                    Delivered { parent: parent.into(), position: StreamPosition(position) };
+                history.remember_delivered(block(number, hash), delivered);
             }
-            Ok(Some((CursorId(id), ring)))
+            Ok(Some((CursorId(id), history)))
         })
     }
 
@@ -92,7 +97,7 @@ impl Cursors {
         &self,
         target: &str,
         start: u64,
-    ) -> Result<(CursorId, Ring), ProducerError> {
+    ) -> Result<(CursorId, DeliveryHistory), ProducerError> {
         self.storage.write(|transaction| {
             let mut targets = transaction.open_table(TARGETS)?;
             let mut id = 0;
@@ -100,7 +105,7 @@ impl Cursors {
                 id = id.max(row?.1.value().0.saturating_add(1));
             }
             targets.insert(target, (id, start, start))?;
-            Ok((CursorId(id), Ring::starting_at(start)))
+            Ok((CursorId(id), DeliveryHistory::starting_at(start)))
         })
     }
 
@@ -108,10 +113,10 @@ impl Cursors {
     pub(super) fn acknowledged(
         &self,
         CursorId(id): CursorId,
-    ) -> Result<Option<Mark>, ProducerError> {
+    ) -> Result<Option<StreamPosition>, ProducerError> {
         self.storage.read(|transaction| {
             let acknowledged = transaction.open_table(ACKNOWLEDGED)?;
-            Ok(acknowledged.get(id)?.map(|mark| Mark(mark.value())))
+            Ok(acknowledged.get(id)?.map(|position| StreamPosition(position.value())))
         })
     }
 
@@ -120,27 +125,27 @@ impl Cursors {
     pub(super) fn advance(
         &self,
         CursorId(id): CursorId,
-        passed: &[Passed],
+        handled: &[HandledBlock],
         first_kept: u64,
-        acknowledged: Option<Mark>,
+        acknowledged: Option<StreamPosition>,
     ) -> Result<(), ProducerError> {
         self.storage.write(|transaction| {
             let mut canonical = transaction.open_table(CANONICAL)?;
             let mut delivered = transaction.open_table(DELIVERED)?;
-            if let Some(mark) = acknowledged {
-                transaction.open_table(ACKNOWLEDGED)?.insert(id, mark.0)?;
+            if let Some(position) = acknowledged {
+                transaction.open_table(ACKNOWLEDGED)?.insert(id, position.0)?;
             }
-            for Passed { block, how } in passed {
+            for HandledBlock { block, disposition } in handled {
                 canonical.insert((id, block.number), &block.hash.0)?;
-                match how {
-                    How::Delivered { parent, mark } => {
+                match disposition {
+                    Disposition::Delivered { parent, position } => {
                         let key = (id, block.number, &block.hash.0);
-                        delivered.insert(key, (&parent.0, mark.0))?;
+                        delivered.insert(key, (&parent.0, position.0))?;
                     }
-                    How::Skipped { from, why } => {
+                    Disposition::Skipped { from, why } => {
                         write_skipped(transaction, id, *from, block.number, why.name())?;
                     }
-                    How::HadAlready => {}
+                    Disposition::HadAlready => {}
                 }
             }
             canonical.retain_in((id, 0)..(id, first_kept), |_, _| false)?;
@@ -174,7 +179,12 @@ impl Cursors {
 
     /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`. What consumers had acknowledged
     /// says nothing of the positions that come now.
-    pub(super) fn lose(&self, target: &str, kept: Mark, resume: u64) -> Result<(), ProducerError> {
+    pub(super) fn lose(
+        &self,
+        target: &str,
+        kept: StreamPosition,
+        resume: u64,
+    ) -> Result<(), ProducerError> {
         self.storage.write(|transaction| {
             let mut targets = transaction.open_table(TARGETS)?;
             let Some((id, start, _)) = targets.get(target)?.map(|row| row.value()) else {
@@ -186,7 +196,7 @@ impl Cursors {
             canonical.retain_in((id, resume)..=(id, u64::MAX), |_, _| false)?;
             let all = (id, 0, &[0; 32])..=(id, u64::MAX, &[u8::MAX; 32]);
             let mut delivered = transaction.open_table(DELIVERED)?;
-            delivered.retain_in(all, |_, (_, mark)| mark <= kept.0)?;
+            delivered.retain_in(all, |_, (_, position)| position <= kept.0)?;
             Ok(())
         })
     }
@@ -238,8 +248,8 @@ fn write_skipped(
 
 #[cfg(test)]
 mod tests {
+    use super::history::{REMEMBERED, Skip};
     use super::*;
-    use crate::producer::ring::{REMEMBERED, Skip};
     use alloy_primitives::B256;
 
     fn at(number: u64, branch: u8) -> BlockNumHash {
@@ -248,17 +258,20 @@ mod tests {
         BlockNumHash { number, hash }
     }
 
-    fn delivered(number: u64, branch: u8) -> Passed {
+    fn delivered(number: u64, branch: u8) -> HandledBlock {
         let parent = at(number - 1, branch).hash;
-        let mark = Mark(number.into());
-        Passed { block: at(number, branch), how: How::Delivered { parent, mark } }
+        let position = StreamPosition(number.into());
+        HandledBlock {
+            block: at(number, branch),
+            disposition: Disposition::Delivered { parent, position },
+        }
     }
 
     struct Lane {
         folder: tempfile::TempDir,
         cursors: Option<Cursors>,
         id: CursorId,
-        ring: Ring,
+        history: DeliveryHistory,
     }
 
     impl Lane {
@@ -266,52 +279,52 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let cursors = Cursors::open(&folder.path().join("cursors.redb")).unwrap();
             assert_eq!(cursors.read("there").unwrap(), None);
-            let (id, ring) = cursors.begin("there", start).unwrap();
-            Self { folder, cursors: Some(cursors), id, ring }
+            let (id, history) = cursors.begin("there", start).unwrap();
+            Self { folder, cursors: Some(cursors), id, history }
         }
 
         fn cursors(&self) -> &Cursors {
             self.cursors.as_ref().unwrap()
         }
 
-        fn advance(&mut self, passed: &[Passed]) {
-            self.ring.advance(passed);
-            self.cursors().advance(self.id, passed, self.ring.first_kept(), None).unwrap();
+        fn advance(&mut self, handled: &[HandledBlock]) {
+            self.history.advance(handled);
+            self.cursors().advance(self.id, handled, self.history.first_kept(), None).unwrap();
         }
 
         fn step_back(&mut self, to: Option<u64>) {
-            self.ring.step_back(to);
-            self.cursors().step_back("there", to, self.ring.next()).unwrap();
+            self.history.step_back(to);
+            self.cursors().step_back("there", to, self.history.next()).unwrap();
         }
 
         /// What a start reads.
-        fn reopened(&mut self) -> Ring {
+        fn reopened(&mut self) -> DeliveryHistory {
             self.cursors = None;
             self.cursors = Some(Cursors::open(&self.folder.path().join("cursors.redb")).unwrap());
-            let (id, ring) = self.cursors().read("there").unwrap().unwrap();
+            let (id, history) = self.cursors().read("there").unwrap().unwrap();
             assert_eq!(id, self.id);
-            ring
+            history
         }
     }
 
     #[test]
     fn what_was_written_is_read_again() {
         let mut lane = Lane::begin(7);
-        assert_eq!(lane.reopened(), Ring::starting_at(7));
+        assert_eq!(lane.reopened(), DeliveryHistory::starting_at(7));
         lane.advance(&[delivered(7, 0), delivered(8, 0), delivered(9, 0)]);
         lane.step_back(Some(8));
         lane.advance(&[
             delivered(9, 1),
-            Passed { block: at(10, 0), how: How::HadAlready },
-            Passed {
+            HandledBlock { block: at(10, 0), disposition: Disposition::HadAlready },
+            HandledBlock {
                 block: at(11, 0),
-                how: How::Skipped { from: 11, why: Skip::BeforeDefinition },
+                disposition: Disposition::Skipped { from: 11, why: Skip::BeforeDefinition },
             },
         ]);
-        assert_eq!(lane.reopened(), lane.ring);
+        assert_eq!(lane.reopened(), lane.history);
         lane.step_back(None);
-        assert_eq!(lane.reopened(), lane.ring);
-        assert_eq!(lane.ring.next(), 7);
+        assert_eq!(lane.reopened(), lane.history);
+        assert_eq!(lane.history.next(), 7);
     }
 
     #[test]
@@ -319,12 +332,12 @@ mod tests {
         let mut lane = Lane::begin(7);
         lane.advance(&[delivered(7, 0), delivered(8, 0), delivered(9, 0)]);
         for kept in [8, 0] {
-            lane.ring.lose(Mark(kept));
-            lane.cursors().lose("there", Mark(kept), lane.ring.next()).unwrap();
+            lane.history.lose(StreamPosition(kept));
+            lane.cursors().lose("there", StreamPosition(kept), lane.history.next()).unwrap();
             let read = lane.reopened();
             assert_eq!(
-                (read.cursor(), read.next(), read.mark()),
-                (lane.ring.cursor(), lane.ring.next(), lane.ring.mark())
+                (read.cursor(), read.next(), read.position()),
+                (lane.history.cursor(), lane.history.next(), lane.history.position())
             );
         }
     }
@@ -334,13 +347,15 @@ mod tests {
         let mut lane = Lane::begin(7);
         let id = lane.id;
         assert_eq!(lane.cursors().acknowledged(id).unwrap(), None);
-        for (number, acknowledged) in [(7, Some(Mark(6))), (8, None), (9, Some(Mark(8)))] {
+        for (number, acknowledged) in
+            [(7, Some(StreamPosition(6))), (8, None), (9, Some(StreamPosition(8)))]
+        {
             lane.cursors().advance(id, &[delivered(number, 0)], 0, acknowledged).unwrap();
             lane.reopened();
-            let kept = acknowledged.unwrap_or(Mark(6));
+            let kept = acknowledged.unwrap_or(StreamPosition(6));
             assert_eq!(lane.cursors().acknowledged(id).unwrap(), Some(kept));
         }
-        lane.cursors().lose("there", Mark(8), 9).unwrap();
+        lane.cursors().lose("there", StreamPosition(8), 9).unwrap();
         assert_eq!(lane.cursors().acknowledged(id).unwrap(), None);
     }
 
@@ -351,7 +366,7 @@ mod tests {
         lane.advance(&[delivered(1, 0)]);
         lane.cursors().advance(other, &[delivered(5, 0)], 0, None).unwrap();
         lane.step_back(None);
-        assert_eq!(lane.reopened(), lane.ring);
+        assert_eq!(lane.reopened(), lane.history);
         let (_, elsewhere) = lane.cursors().read("elsewhere").unwrap().unwrap();
         assert_eq!(elsewhere.cursor(), Some(at(5, 0)));
     }
@@ -363,15 +378,18 @@ mod tests {
         for batch in blocks.chunks(1_000) {
             lane.advance(batch);
         }
-        let ring = lane.reopened();
-        assert_eq!(ring, lane.ring);
-        assert_eq!(ring.lowest(), Some(at(51, 0)));
+        let history = lane.reopened();
+        assert_eq!(history, lane.history);
+        assert_eq!(history.lowest(), Some(at(51, 0)));
     }
 
     #[test]
     fn adjoining_skipped_ranges_are_one() {
         let mut lane = Lane::begin(1);
-        let skip = |from, to, why| Passed { block: at(to, 0), how: How::Skipped { from, why } };
+        let skip = |from, to, why| HandledBlock {
+            block: at(to, 0),
+            disposition: Disposition::Skipped { from, why },
+        };
         lane.advance(&[skip(1, 1, Skip::BeforeDefinition), skip(2, 2, Skip::BeforeDefinition)]);
         lane.advance(&[skip(3, 90, Skip::Pruned)]);
         lane.advance(&[delivered(91, 0), skip(92, 93, Skip::Pruned)]);

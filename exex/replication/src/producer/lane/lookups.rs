@@ -3,11 +3,11 @@
 //! One takes about a tenth of a millisecond, so they need no threads of their own. But a database that does not answer must
 //! neither stop the other lanes nor the watchdog: they are asked from the runtime's blocking threads, with a deadline.
 
-use super::{
-    reconcile::{Decision, no_hash, reconcile},
-    ring::Ring,
+use super::reconcile::{Decision, no_hash, reconcile};
+use crate::{
+    chain::{Chain, ChainError, DeliverAt},
+    producer::cursors::history::DeliveryHistory,
 };
-use crate::{Chain, ChainError, DeliverAt};
 use alloy_eips::BlockNumHash;
 use std::{sync::Arc, time::Duration};
 
@@ -16,30 +16,30 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The chain, asked from async tasks.
 #[derive(Debug, Clone)]
-pub(super) struct Lookups {
+pub(crate) struct Lookups {
     chain: Arc<dyn Chain>,
     deliver: DeliverAt,
 }
 
 /// Blocks in a row that may be delivered.
 #[derive(Debug, Default)]
-pub(super) struct Upcoming {
-    pub(super) tip: Option<BlockNumHash>,
-    pub(super) blocks: Vec<BlockNumHash>,
+pub(crate) struct Upcoming {
+    pub(crate) tip: Option<BlockNumHash>,
+    pub(crate) blocks: Vec<BlockNumHash>,
 }
 
 impl Lookups {
-    pub(super) const fn new(chain: Arc<dyn Chain>, deliver: DeliverAt) -> Self {
+    pub(crate) const fn new(chain: Arc<dyn Chain>, deliver: DeliverAt) -> Self {
         Self { chain, deliver }
     }
 
     /// The highest block that may be delivered.
-    pub(super) async fn tip(&self) -> Result<Option<BlockNumHash>, ChainError> {
+    pub(crate) async fn tip(&self) -> Result<Option<BlockNumHash>, ChainError> {
         self.ask(<dyn Chain>::tip).await
     }
 
     /// The highest canonical block, and whether the node's sync has ended there.
-    pub(super) async fn head(&self) -> Result<(Option<BlockNumHash>, bool), ChainError> {
+    pub(crate) async fn head(&self) -> Result<(Option<BlockNumHash>, bool), ChainError> {
         self.ask(|chain, _| {
             // In this order: a head that is read afterwards is at the tip, too.
             let at_tip = chain.is_at_tip()?;
@@ -49,13 +49,13 @@ impl Lookups {
     }
 
     /// The lowest block for which a specimen is defined.
-    pub(super) async fn first_block(&self) -> Result<u64, ChainError> {
+    pub(crate) async fn first_block(&self) -> Result<u64, ChainError> {
         self.ask(|chain, _| chain.first_block()).await
     }
 
     /// The last of the blocks from a height on for which no specimen is defined, as far as the
     /// chain goes; `None` if one is defined for the first of them.
-    pub(super) async fn last_undefined(
+    pub(crate) async fn last_undefined(
         &self,
         from: u64,
     ) -> Result<Option<BlockNumHash>, ChainError> {
@@ -73,18 +73,18 @@ impl Lookups {
     }
 
     /// Where a lane stands, and the tip.
-    pub(super) async fn reconcile(
+    pub(crate) async fn reconcile(
         &self,
-        ring: &Arc<Ring>,
+        history: &Arc<DeliveryHistory>,
     ) -> Result<(Option<BlockNumHash>, Decision), ChainError> {
-        let ring = Arc::clone(ring);
-        self.ask(move |chain, deliver| reconcile(chain, deliver, &ring)).await
+        let history = Arc::clone(history);
+        self.ask(move |chain, deliver| reconcile(chain, deliver, &history)).await
     }
 
     /// The blocks from a height on, up to the tip, and not more than `most`.
     ///
     /// A reorg between two lookups can mix branches. The parents tell.
-    pub(super) async fn blocks(&self, from: u64, most: usize) -> Result<Upcoming, ChainError> {
+    pub(crate) async fn blocks(&self, from: u64, most: usize) -> Result<Upcoming, ChainError> {
         self.ask(move |chain, deliver| {
             let Some(tip) = chain.tip(deliver)? else { return Ok(Upcoming::default()) };
             let numbers = (from..=tip.number).take(most);
@@ -98,7 +98,7 @@ impl Lookups {
     }
 
     /// Whether a block is canonical, and may be delivered.
-    pub(super) async fn is_canonical(&self, block: BlockNumHash) -> Result<bool, ChainError> {
+    pub(crate) async fn is_canonical(&self, block: BlockNumHash) -> Result<bool, ChainError> {
         self.ask(move |chain, deliver| {
             let below = chain.tip(deliver)?.is_some_and(|tip| block.number <= tip.number);
             Ok(below && chain.hash_at(block.number)? == Some(block.hash))
