@@ -51,13 +51,11 @@ impl<'a> Outage<'a> {
         if self.pauses.is_power_of_two() {
             let pauses = self.pauses;
             tracing::warn!(
-                target_url = target,
-                failures,
-                pauses,
+                target: "exex::bsp", target, failures, pauses,
                 "Delivery waits {pause:.1?}: {reason}"
             );
         } else {
-            tracing::debug!(target_url = target, failures, "Delivery waits {pause:.1?}: {reason}");
+            tracing::debug!(target: "exex::bsp", target, failures, "Delivery waits {pause:.1?}: {reason}");
         }
         tokio::select! {
             () = self.stop.cancelled() => Err(self.stopped()),
@@ -69,7 +67,7 @@ impl<'a> Outage<'a> {
     pub(crate) fn end(&mut self) {
         self.health.recovered();
         if self.pauses > 0 {
-            tracing::info!(target_url = self.target, failures = self.failures, "Delivery goes on");
+            tracing::info!(target: "exex::bsp", target = self.target, failures = self.failures, "Delivery resumed");
             (self.failures, self.pauses) = (0, 0);
         }
     }

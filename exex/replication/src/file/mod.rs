@@ -79,7 +79,7 @@ impl FileTarget {
     pub fn open_or_wait(folder: &Path, stop: CancellationToken) -> Self {
         let target = Self::unopened(folder, stop);
         if let Err(error) = target.folder().open() {
-            tracing::warn!(target_url = target.name, "can't be opened yet: {error}");
+            tracing::warn!(target: "exex::bsp", target = target.name, %error, "The folder can't be opened yet; the target retries");
             target.health.waits_for(&error);
         }
         target

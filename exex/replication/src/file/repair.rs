@@ -42,7 +42,7 @@ pub(super) fn cut_torn_tail(path: &Path) -> io::Result<()> {
     let Err(error) = read(&mut file)?.end else { return Ok(()) };
     let chunk = path.display();
     if !error.is_torn() {
-        tracing::warn!("{chunk} is damaged, its readers will stop there: {error}");
+        tracing::warn!(target: "exex::bsp", %chunk, %error, "The chunk is damaged: its readers will stop there");
         return Ok(());
     }
     let kept = path.with_extension("rlp.torn");
@@ -53,8 +53,8 @@ pub(super) fn cut_torn_tail(path: &Path) -> io::Result<()> {
     file.set_len(error.offset)?;
     file.sync_all()?;
     tracing::warn!(
-        "{chunk} ended in {torn} bytes of a record, as after a crash: cut off, and kept in {}",
-        kept.display()
+        target: "exex::bsp", %chunk, bytes = torn, kept = %kept.display(),
+        "The chunk ended in a part of a record, as after a crash; the part was cut off and kept"
     );
     Ok(())
 }

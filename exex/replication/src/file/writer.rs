@@ -105,7 +105,8 @@ impl ChunkWriter {
         let is_new = |entry: &&Entry| !self.written_last.contains(&entry.hash);
         let new: Vec<_> = batch.iter().filter(is_new).collect();
         if new.len() < batch.len() {
-            tracing::info!("{} records are in the folder already", batch.len() - new.len());
+            let present = batch.len() - new.len();
+            tracing::info!(target: "exex::bsp", blocks = present, "The folder has these blocks already");
         }
         if !new.is_empty() {
             self.append_new(&new)?;
@@ -130,7 +131,7 @@ impl ChunkWriter {
             // A reader knows by it that the last one is complete. The batch is on disk whether this works or not.
             self.chunk = self
                 .make_chunk()
-                .inspect_err(|error| tracing::warn!("cannot make the next chunk: {error}"))
+                .inspect_err(|error| tracing::warn!(target: "exex::bsp", %error, "The next chunk can't be made yet; the target retries"))
                 .ok();
         }
         Ok(())
@@ -197,7 +198,8 @@ impl OpenChunk {
         if let Err(error) = cut {
             let path = self.path.display();
             tracing::warn!(
-                "{path} may end in a part of a record that could not be removed: {error}"
+                target: "exex::bsp", chunk = %path, %error,
+                "The chunk may end in a part of a record: it could not be removed"
             );
         }
     }

@@ -75,7 +75,9 @@ impl Watchdog {
             tokio::time::sleep(every).await;
             match lookups.tip().await {
                 Ok(tip) => board.set_tip(tip),
-                Err(error) => tracing::warn!(target: "exex::bsp", "the tip can't be read: {error}"),
+                Err(error) => {
+                    tracing::warn!(target: "exex::bsp", %error, "The node's tip can't be read; the watchdog retries")
+                }
             }
             let status = board.read();
             for (index, change) in self.look(Instant::now(), &status) {
@@ -103,11 +105,11 @@ fn log(target: &TargetStatus, change: Change, tip: Option<BlockNumHash>) {
     };
     match change {
         Change::Stalled => tracing::warn!(
-            target: "exex::bsp", name, ?tip, ?cursor, lag = target.lag, state = ?target.state,
-            "the target gets no nearer to the tip: {why}"
+            target: "exex::bsp", target = name, ?tip, ?cursor, lag = target.lag, state = ?target.state,
+            "The target does not get nearer to the tip: {why}"
         ),
         Change::Moving => {
-            tracing::info!(target: "exex::bsp", name, ?tip, ?cursor, "the target moves again");
+            tracing::info!(target: "exex::bsp", target = name, ?tip, ?cursor, "The target moves again");
         }
     }
 }

@@ -106,7 +106,7 @@ pub(super) async fn stream_state(
         }
         Err(error) if error.to_string().contains("no such key") => Ok(Some(StreamState::NONE)),
         Err(error) if is_unavailable(&error) => {
-            tracing::debug!("XINFO STREAM fails, so it is not known what the stream has: {error}");
+            tracing::debug!(target: "exex::bsp", %error, "XINFO STREAM fails, so lost entries would not be noticed");
             Ok(None)
         }
         Err(error) => Err(error),

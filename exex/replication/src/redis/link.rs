@@ -110,7 +110,7 @@ impl Link {
             let mut kill = redis::cmd("CLIENT");
             kill.arg("KILL").arg("ID").arg(before.client_id);
             let killed = kill.query_async::<u64>(&mut connection).await;
-            tracing::debug!("the connection before was ended: {killed:?}");
+            tracing::debug!(target: "exex::bsp", ?killed, "The former connection was closed");
         }
         self.given_up = None;
         Ok(open)

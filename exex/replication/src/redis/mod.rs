@@ -148,7 +148,7 @@ impl RedisTarget {
         if self.warned_of != open.risks {
             self.warned_of.clone_from(&open.risks);
             for risk in &open.risks {
-                tracing::warn!(target_url = self.name, "The Redis server can lose blocks: {risk}");
+                tracing::warn!(target: "exex::bsp", target = self.name, "The Redis server can lose blocks: {risk}");
             }
         }
         let state = stream_state(&mut open.connection, &self.topic).await?;
@@ -166,14 +166,14 @@ impl RedisTarget {
             Ok(present) if present.is_empty() => {}
             Ok(present) => {
                 let (target, count) = (&self.name, present.len());
-                tracing::info!(target_url = target, "the stream has {count} entries already");
+                tracing::info!(target: "exex::bsp", target, blocks = count, "The stream has these blocks already");
                 rest.retain(|entry| !present.contains(&hash_text(&entry.hash)));
             }
             Err(error) if is_unavailable(&error) => {
                 let target = &self.name;
                 tracing::warn!(
-                    target_url = target,
-                    "entries may be added twice, XREVRANGE fails: {error}"
+                    target: "exex::bsp", target, %error,
+                    "XREVRANGE fails, so some blocks may be added twice"
                 );
             }
             Err(error) => return Err(error.into()),
@@ -196,7 +196,7 @@ impl RedisTarget {
         match self.budget.check(&mut open.connection, &self.topic).await {
             Err(error) if is_unavailable(&error) => {
                 let target = &self.name;
-                tracing::warn!(target_url = target, "no byte budget, MEMORY USAGE fails: {error}");
+                tracing::warn!(target: "exex::bsp", target, %error, "MEMORY USAGE fails, so the stream has no limit in bytes");
                 self.budget.lift();
                 Ok(Ok(()))
             }
@@ -227,7 +227,7 @@ impl RedisTarget {
         }
         match trim(&mut open.connection, &self.topic, needed).await {
             Ok(removed) => {
-                tracing::debug!(target_url = self.name, removed, "removed acknowledged entries");
+                tracing::debug!(target: "exex::bsp", target = self.name, removed, "The target removed acknowledged entries");
                 Ok(())
             }
             Err(error) => self.not_trimmed(error),
@@ -237,12 +237,12 @@ impl RedisTarget {
     fn not_trimmed(&mut self, error: RedisError) -> Result<(), Setback> {
         if error.code() == Some("NOPERM") {
             let target = &self.name;
-            tracing::warn!(target_url = target, "nothing is trimmed any more: {error}");
+            tracing::warn!(target: "exex::bsp", target, %error, "The server refuses trimming, so acknowledged entries stay");
             self.retention.end();
         } else if outcome_is_unknown(&error) {
             return Err(error.into());
         } else {
-            tracing::debug!(target_url = self.name, "not trimmed: {error}");
+            tracing::debug!(target: "exex::bsp", target = self.name, %error, "Trimming failed; it is tried again later");
         }
         Ok(())
     }
@@ -311,7 +311,7 @@ impl Target for RedisTarget {
             Err(Setback::Lost(kept)) => Err(TargetError::Lost { target: name, kept }),
             // What the trouble is shows with the next delivery.
             Err(setback) => {
-                tracing::debug!(target_url = name, "not trimmed: {setback}");
+                tracing::debug!(target: "exex::bsp", target = name, "Trimming failed; it is tried again later: {setback}");
                 self.disconnect();
                 Ok(())
             }

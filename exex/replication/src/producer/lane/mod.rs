@@ -91,7 +91,7 @@ impl Lane {
                 break;
             }
         }
-        tracing::debug!(target: "exex::bsp", name = self.report.name, "lane ends");
+        tracing::debug!(target: "exex::bsp", target = self.report.name, "The delivery to the target ends");
     }
 
     async fn work(&mut self) -> Result<Infallible, Stopped> {

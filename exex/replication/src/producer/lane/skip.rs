@@ -57,7 +57,7 @@ impl Lane {
         }
         let disposition = Disposition::Skipped { from: first.number, why: Skip::Pruned };
         tracing::warn!(
-            target: "exex::bsp", name = self.report.name, from = first.number, to = pruned.number,
+            target: "exex::bsp", target = self.report.name, from = first.number, to = pruned.number,
             "Skipping blocks permanently: the node has pruned their state"
         );
         let handled = vec![HandledBlock { block: pruned, disposition }];

@@ -30,7 +30,7 @@ impl Lane {
                 let name = self.report.name.clone();
                 let begun = self.write(move |cursors| cursors.begin(&name, start)).await?;
                 failpoint::hit("after_start_block");
-                tracing::info!(target: "exex::bsp", name = self.report.name, start, "target begins");
+                tracing::info!(target: "exex::bsp", target = self.report.name, start, "The target begins");
                 begun
             }
         };
@@ -81,7 +81,7 @@ impl Lane {
         let left_out: Vec<_> = left_out.map(ToString::to_string).collect();
         if !left_out.is_empty() {
             tracing::warn!(
-                target: "exex::bsp", name = self.report.name,
+                target: "exex::bsp", target = self.report.name,
                 "The target lacks blocks that were left out: {}. A node that has their states delivers them with \
                  `bsp-reth bsp export`",
                 left_out.join(", ")
@@ -91,14 +91,14 @@ impl Lane {
 
     fn tell_start(&self, history: &DeliveryHistory) {
         let (name, next) = (&self.report.name, history.next());
-        tracing::info!(target: "exex::bsp", name, next, "target goes on");
+        tracing::info!(target: "exex::bsp", target = name, next, "The target goes on from its cursor");
         if let (StartBlock::Number(asked), None) =
             (self.common.config.start_block, history.cursor())
             && asked.max(1) != next
         {
             tracing::warn!(
-                target: "exex::bsp", name, next, asked,
-                "the start block of a target that has begun is not changed"
+                target: "exex::bsp", target = name, next, asked,
+                "The target has begun already, so the new start block is ignored"
             );
         }
     }

@@ -168,7 +168,7 @@ impl Window {
                     reason,
                     ..
                 })) => {
-                    tracing::debug!(target: "exex::bsp", number = block.number, "Passed over: {reason}");
+                    tracing::debug!(target: "exex::bsp", block = block.number, "Skipping a block: {reason}");
                     let disposition =
                         Disposition::Skipped { from: block.number, why: Skip::BeforeDefinition };
                     batch.handled.push(HandledBlock { block, disposition });

@@ -123,7 +123,7 @@ impl Pool {
                 state.lost.insert(job.id);
                 drop(state);
                 if let Err(error) = worker::start(&self.shared) {
-                    tracing::error!(target: "exex::bsp", "no thread could be started: {error}");
+                    tracing::error!(target: "exex::bsp", %error, "A thread for executions can't be started");
                 }
             }
         }

@@ -116,7 +116,7 @@ impl Report {
         self.show(TargetState::Starting, Some(reason.to_owned()));
         // Not each time, nor once and never again.
         if looks.is_power_of_two() {
-            tracing::info!(target: "exex::bsp", name, ?head, "The target {reason}");
+            tracing::info!(target: "exex::bsp", target = name, ?head, "The target {reason}");
         }
     }
 
@@ -168,19 +168,19 @@ impl Report {
             && (failures == 1 || trouble.state_after(failures - 1) != TargetState::Stuck);
         // Not each time, nor once and never again.
         if !failures.is_power_of_two() && !alarm_begins {
-            tracing::debug!(target: "exex::bsp", name, failures, "{message}");
+            tracing::debug!(target: "exex::bsp", target = name, failures, "{message}");
         } else if state == TargetState::Stuck {
-            tracing::error!(target: "exex::bsp", name, failures, "{message}");
+            tracing::error!(target: "exex::bsp", target = name, failures, "{message}");
         } else if failures > 2 || trouble.severity != Severity::Passing {
-            tracing::warn!(target: "exex::bsp", name, failures, "{message}; trying again");
+            tracing::warn!(target: "exex::bsp", target = name, failures, "{message}; trying again");
         } else {
-            tracing::debug!(target: "exex::bsp", name, failures, "{message}");
+            tracing::debug!(target: "exex::bsp", target = name, failures, "{message}");
         }
     }
 
     /// What had failed did not fail again.
     pub(super) fn recovered(&self) {
-        tracing::info!(target: "exex::bsp", name = self.name, "Delivery resumed");
+        tracing::info!(target: "exex::bsp", target = self.name, "Delivery resumed");
     }
 
     /// A target takes its time.
@@ -204,11 +204,12 @@ impl Report {
         let (name, from) = (&self.name, from.map(|block| block.number));
         match to {
             Some(to) => tracing::info!(
-                target: "exex::bsp", name, ?from, to = to.number, hash = %to.hash, depth, "reorg"
+                target: "exex::bsp", target = name, ?from, block = to.number, hash = %to.hash, depth,
+                "The chain was reorganised; the new branch follows"
             ),
             None => tracing::error!(
-                target: "exex::bsp", name, ?from, next = self.next, depth,
-                "none of the blocks that are remembered is canonical any longer: starting over from the lowest. If \
+                target: "exex::bsp", target = name, ?from, next = self.next, depth,
+                "None of the remembered blocks is canonical any longer; delivery starts over from the lowest. If \
                  the node's data folder was replaced, check that it is for the same chain"
             ),
         }
@@ -218,8 +219,8 @@ impl Report {
     pub(super) fn lost(&self, entries: usize, next: u64) {
         self.metrics.lost_entries_total.increment(entries as u64);
         tracing::error!(
-            target: "exex::bsp", name = self.name, entries, next,
-            "the target has lost entries that it had confirmed, and gets them again. If its server was restarted, check \
+            target: "exex::bsp", target = self.name, entries, next,
+            "The target has lost entries that it had confirmed, and gets them again. If its server was restarted, check \
              that it keeps its data on disk"
         );
     }
@@ -248,7 +249,8 @@ impl Report {
         for handled in &batch.handled {
             let (block, disposition) = (handled.block, handled.disposition);
             tracing::debug!(
-                target: "exex::bsp", name = self.name, number = block.number, hash = %block.hash, ?disposition, "passed"
+                target: "exex::bsp", target = self.name, block = block.number, hash = %block.hash, ?disposition,
+                "The target's cursor passed a block"
             );
             match handled.disposition {
                 Disposition::Delivered { .. } => {}
@@ -259,8 +261,8 @@ impl Report {
                         && !std::mem::replace(&mut self.told_undefined, true)
                     {
                         tracing::info!(
-                            target: "exex::bsp", name = self.name, from, to = block.number,
-                            "Blocks for which no specimen is defined are passed over"
+                            target: "exex::bsp", target = self.name, from, to = block.number,
+                            "Skipping blocks for which no specimen is defined"
                         );
                     }
                     metrics::skipped(&self.name, why, range);
@@ -299,16 +301,16 @@ impl Report {
         (self.told, self.told_blocks) = (now, self.progress.blocks());
         let (name, number) = (&self.name, self.next.saturating_sub(1));
         if lag <= NEAR {
-            tracing::info!(target: "exex::bsp", name, number, blocks, "following the tip");
+            tracing::info!(target: "exex::bsp", target = name, block = number, blocks, "The target follows the tip");
             return;
         }
         let speed = self.progress.speed(now);
         let left = self.progress.seconds_for(now, lag).unwrap_or_default();
         tracing::info!(
-            target: "exex::bsp", name, number, blocks, lag,
+            target: "exex::bsp", target = name, block = number, blocks, lag,
             blocks_per_second = format_args!("{:.1}", speed.blocks),
             mgas_per_second = format_args!("{:.1}", speed.gas / 1e6),
-            left = ?Duration::from_secs(left), "catching up"
+            left = ?Duration::from_secs(left), "The target is catching up"
         );
     }
 
