@@ -5,11 +5,12 @@
 //! first starts the producer. If neither does, the ticket is let go unused, which is the moment to say so.
 
 use crate::{
-    Bsp, NodeChain,
-    exex::{Host, run},
+    chain::NodeChain,
     handle::BspHandle,
+    host::exex::{Host, run},
     metrics::ExExMetrics,
     rpc::{BspRpc, MODULE},
+    targets::Bsp,
 };
 use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;
@@ -185,7 +186,7 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BspArgs, handle::NotRunning};
+    use crate::{args::BspArgs, handle::NotRunning};
 
     fn hook(is_extension: bool) -> (BspHook, BspHandle) {
         let handle = BspHandle::default();

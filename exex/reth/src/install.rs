@@ -1,12 +1,15 @@
 //! Puts the producer into a node.
 
 use crate::{
-    Bsp, Register,
-    exex::{Host, run},
+    args::Register,
     handle::BspHandle,
     hook::BspHook,
-    pruning::prunes,
-    wal::close_gaps,
+    host::{
+        exex::{Host, run},
+        pruning::prunes,
+        wal::close_gaps,
+    },
+    targets::Bsp,
 };
 use reth_chainspec::ChainSpec;
 use reth_ethereum_primitives::EthPrimitives;

@@ -100,48 +100,32 @@
 //! hashes. [`Deliver`] decides how long a block has to settle before.
 
 mod args;
-mod at_tip;
 mod chain;
-mod exex;
 mod failpoint;
-mod fault;
-mod finished;
-mod forks;
-mod forwarding;
 mod handle;
-mod history;
 mod hook;
-mod horizon;
+mod host;
 mod install;
-mod limits;
-mod listener;
 mod metrics;
-mod notices;
-mod parent;
-mod produce;
-mod provider;
-mod pruning;
 mod rpc;
-mod spec;
-mod start;
 mod targets;
-mod wal;
-mod without_end;
 
 pub use self::{
     args::{BspArgs, Deliver, Register, TargetList, TargetListError, TargetListParser, kind_of},
-    chain::NodeChain,
-    forks::{ForkBegin, UnknownFork, unknown_forks},
+    chain::{
+        NodeChain,
+        forks::{ForkBegin, UnknownFork, unknown_forks},
+        limits::{UnfitNetwork, check_network},
+        produce::ExecutedBlock,
+        provider::NodeProvider,
+        spec::NodeSpec,
+    },
     handle::{BspHandle, NotRunning},
     hook::BspHook,
     install::InstallBsp,
-    limits::{UnfitNetwork, check_network},
-    produce::ExecutedBlock,
-    provider::NodeProvider,
     rpc::{
         BlockReplica, BlockSelector, BspApiServer, BspRpc, BspRpcModuleValidator, MODULE,
         NodeStatus, ReadSet,
     },
-    spec::NodeSpec,
     targets::Bsp,
 };

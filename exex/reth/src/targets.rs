@@ -1,6 +1,6 @@
 //! Where replicas go: the targets of the command line, and those of one's own.
 
-use crate::{BspArgs, TargetList};
+use crate::args::{BspArgs, TargetList};
 use bsp_replication::{DeferredTarget, Target, TargetError, attach_target};
 use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;

@@ -1,6 +1,10 @@
 //! What the namespace answers.
 
-use crate::{Deliver, UnknownFork, handle::NotRunning, produce::ExecutedBlock};
+use crate::{
+    args::Deliver,
+    chain::{forks::UnknownFork, produce::ExecutedBlock},
+    handle::NotRunning,
+};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use bsp_capture::SizeOnlyCode;

@@ -1,6 +1,6 @@
 //! How a caller names a block.
 
-use crate::{NodeChain, fault::chain_error, provider::NodeProvider};
+use crate::chain::{NodeChain, fault::chain_error, provider::NodeProvider};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use bsp_replication::{Chain, ChainError, DeliverAt};

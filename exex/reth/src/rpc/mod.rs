@@ -13,7 +13,9 @@ pub use block_selector::BlockSelector;
 pub use validator::BspRpcModuleValidator;
 
 use crate::{
-    Deliver, NodeChain, handle::BspHandle, produce::ExecutedBlock, provider::NodeProvider,
+    args::Deliver,
+    chain::{NodeChain, produce::ExecutedBlock, provider::NodeProvider},
+    handle::BspHandle,
 };
 use alloy_eips::BlockNumHash;
 use alloy_primitives::U64;

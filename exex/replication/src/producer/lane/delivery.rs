@@ -39,7 +39,7 @@ impl Lane {
         match self.common.lookups.is_canonical(last).await {
             Ok(true) => {}
             Ok(false) => {
-                self.look_again(last).await?;
+                self.retry_lookup(last).await?;
                 return Ok(None);
             }
             Err(error) => {

@@ -197,7 +197,7 @@ impl Lane {
                     Some(advanced) => history = advanced,
                     None => return Ok(()),
                 },
-                Front::OffBranch(block) => return self.look_again(block).await,
+                Front::OffBranch(block) => return self.retry_lookup(block).await,
                 Front::Failed(block, error) => {
                     return self.not_produced(id, history, block, &error).await;
                 }
@@ -222,7 +222,7 @@ impl Lane {
         error: &JobError,
     ) -> Result<(), Stopped> {
         match error {
-            JobError::Produce(ProduceError::UnknownBlock(_)) => self.look_again(block).await,
+            JobError::Produce(ProduceError::UnknownBlock(_)) => self.retry_lookup(block).await,
             JobError::Produce(ProduceError::Pruned { .. }) if self.common.config.skip_pruned => {
                 self.skip_pruned(id, history, block).await
             }
@@ -231,7 +231,7 @@ impl Lane {
     }
 
     /// The chain has changed since it was looked at. That is no failure, unless it happens again and again.
-    async fn look_again(&mut self, block: BlockNumHash) -> Result<(), Stopped> {
+    async fn retry_lookup(&mut self, block: BlockNumHash) -> Result<(), Stopped> {
         let failure = Failure::off_branch(block.number, block.hash);
         match self.attempts.failed(failure.cause) {
             1 => Ok(()),

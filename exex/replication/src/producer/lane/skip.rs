@@ -51,7 +51,7 @@ impl Lane {
             match self.probe(number).await? {
                 Probe::Pruned(block) => pruned = block,
                 Probe::There(block) => there = Some(block),
-                Probe::Nothing => return self.look_again(first).await,
+                Probe::Nothing => return self.retry_lookup(first).await,
             }
             step = step.saturating_mul(2);
         }

@@ -30,7 +30,7 @@ pub(crate) trait EndlessWork: Send {
 }
 
 /// Works for as long as it is polled.
-pub(crate) async fn work_without_end(mut endless: impl EndlessWork, pauses: Pauses) -> Infallible {
+pub(crate) async fn supervise(mut endless: impl EndlessWork, pauses: Pauses) -> Infallible {
     let mut pause = pauses.first;
     loop {
         let begun = Instant::now();
@@ -80,11 +80,11 @@ mod tests {
 
     #[tokio::test]
     async fn it_goes_on_after_each_panic_with_what_it_has() {
-        let (begun, mut heard) = unbounded_channel();
+        let (begun, mut on_notification) = unbounded_channel();
         let at_once = Pauses { first: Duration::ZERO, ..Pauses::default() };
-        let work = tokio::spawn(work_without_end(Clumsy { panics: 3, begun }, at_once));
+        let work = tokio::spawn(supervise(Clumsy { panics: 3, begun }, at_once));
         for left in [3, 2, 1, 0] {
-            assert_eq!(heard.recv().await, Some(left));
+            assert_eq!(on_notification.recv().await, Some(left));
         }
         assert!(!work.is_finished());
         work.abort();

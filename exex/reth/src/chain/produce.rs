@@ -1,12 +1,12 @@
 //! Executes a block again, checks the outcome, and makes its replica.
 
-use crate::{
-    NodeSpec,
+use super::{
     fault::read_error,
     history::{check_history, check_stages},
     limits::too_large_in,
     parent::ParentView,
     provider::NodeProvider,
+    spec::NodeSpec,
 };
 use alloy_consensus::{
     Header,

@@ -1,6 +1,6 @@
 //! The node's chain specification, as capture wants it.
 
-use crate::forks::{UnknownFork, unknown_forks};
+use super::forks::{UnknownFork, unknown_forks};
 use alloy_eips::eip7840::BlobParams;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_primitives::Address;

@@ -1,6 +1,6 @@
 //! What an operator has to know before it stops the deliveries: told at the start, every day, and when it happens.
 
-use crate::{
+use crate::chain::{
     forks::{self, UnknownFork},
     limits::too_large_in,
 };
@@ -71,7 +71,7 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forks::ForkBegin;
+    use crate::chain::forks::ForkBegin;
 
     const FORK: u64 = 1_000;
 

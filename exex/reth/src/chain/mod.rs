@@ -1,18 +1,26 @@
 //! The node's chain, as a producer sees it.
 
-use crate::{
-    NodeSpec,
-    at_tip::{self, Follows},
-    fault::chain_error,
-    history::is_syncing_in_stages,
-    metrics::BlockMetrics,
-    produce::{ExecutedBlock, execute},
-    provider::NodeProvider,
-};
+pub(crate) mod at_tip;
+pub(crate) mod fault;
+pub(crate) mod forks;
+pub(crate) mod history;
+pub(crate) mod limits;
+pub(crate) mod parent;
+pub(crate) mod produce;
+pub(crate) mod provider;
+pub(crate) mod spec;
+
+use crate::metrics::BlockMetrics;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
+use at_tip::Follows;
 use bsp_codec::ReplicaKind;
 use bsp_replication::{Chain, ChainError, DeliverAt, Entry, ProduceError, ProducedBlock};
+use fault::chain_error;
+use history::is_syncing_in_stages;
+use produce::{ExecutedBlock, execute};
+use provider::NodeProvider;
+use spec::NodeSpec;
 use std::time::Instant;
 
 /// [`Chain`] on reth's provider: by hash wherever that is possible, because on reth v2.5.1 what a height

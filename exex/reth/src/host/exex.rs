@@ -1,15 +1,16 @@
 //! The producer's future in a node: it listens, wakes the producer, and tells the node what it may prune.
 
-use crate::{
-    Bsp, NodeChain,
-    forks::unknown_forks,
-    handle::BspHandle,
+use super::{
     horizon::{Horizon, confirmed_by_all},
-    limits::check_network,
     listener::Listener,
     pruning::kept,
     start::start_producer,
-    without_end::{EndlessWork, Pauses, work_without_end},
+    supervisor::{EndlessWork, Pauses, supervise},
+};
+use crate::{
+    chain::{NodeChain, forks::unknown_forks, limits::check_network},
+    handle::BspHandle,
+    targets::Bsp,
 };
 use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
@@ -77,7 +78,7 @@ where
     let is_extension = host.manager.is_some();
     info!(target: "exex::bsp", is_extension, "Starting the producer");
     let work = Work { host, bsp, handle, producer: None, listening: is_extension };
-    match work_without_end(work, Pauses::default()).await {}
+    match supervise(work, Pauses::default()).await {}
 }
 
 /// What outlives a panic: the node's end of the channels, whose loss would end the node, and the producer.
@@ -124,7 +125,7 @@ where
                     Event::News
                 }
                 notification = next_notification(manager), if *listening => {
-                    *listening = node.heard(notification);
+                    *listening = node.on_notification(notification);
                     Event::News
                 }
                 Some(_) = chain_changes.next() => {
@@ -147,7 +148,7 @@ where
             }
             let delivered = *producer.finished().borrow();
             if let Some(manager) = manager.as_ref() {
-                node.tell(provider, &manager.events, delivered);
+                node.send_finished_height(provider, &manager.events, delivered);
             }
             if let Some(head) = &head {
                 let status = producer.status();

@@ -1,6 +1,6 @@
 //! Opens the targets and starts the producer, however often that has to be tried.
 
-use crate::{Bsp, handle::BspHandle, limits::UnfitNetwork};
+use crate::{chain::limits::UnfitNetwork, handle::BspHandle, targets::Bsp};
 use bsp_replication::{Chain, Producer, ProducerConfig, ProducerError, TargetError};
 use std::{convert::Infallible, fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
@@ -92,7 +92,7 @@ fn start_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BspArgs, handle::NotRunning};
+    use crate::{args::BspArgs, handle::NotRunning};
     use alloy_eips::BlockNumHash;
     use alloy_primitives::B256;
     use bsp_replication::{ChainError, DeliverAt, ProduceError, ProducedBlock};

@@ -4,7 +4,7 @@
 //! after an end in the middle of pruning. A wrong balance changes neither gas nor receipts, so the check of a block's
 //! outcome would not find it.
 
-use crate::{
+use super::{
     fault::{chain_error, read_error},
     provider::NodeProvider,
 };

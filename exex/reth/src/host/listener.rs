@@ -1,14 +1,18 @@
 //! What the node says to the producer, and is told.
 
-use crate::{
-    at_tip::now,
-    failpoint,
+use super::{
     finished::FinishedHeight,
-    forks::{ForkBegin, UnknownFork},
     forwarding::{Change, Forwarding},
     horizon::{Change as HorizonChange, Head, Horizon},
-    metrics::ExExMetrics,
     notices::{Notice, Notices},
+};
+use crate::{
+    chain::{
+        at_tip::now,
+        forks::{ForkBegin, UnknownFork},
+    },
+    failpoint,
+    metrics::ExExMetrics,
 };
 use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
@@ -55,7 +59,7 @@ impl Listener {
     }
 
     /// A notification, or the end of them. Whether there may be more to hear.
-    pub(crate) fn heard(&mut self, notification: Option<eyre::Result<()>>) -> bool {
+    pub(crate) fn on_notification(&mut self, notification: Option<eyre::Result<()>>) -> bool {
         match notification {
             Some(Ok(())) => {
                 failpoint::hit("on_notification");
@@ -96,7 +100,7 @@ impl Listener {
     }
 
     /// Tells the node up to where it may prune, if that has changed.
-    pub(crate) fn tell(
+    pub(crate) fn send_finished_height(
         &mut self,
         provider: &impl BlockIdReader,
         events: &UnboundedSender<ExExEvent>,
@@ -107,7 +111,7 @@ impl Listener {
             return;
         };
         if let Some(height) = self.finished.next(finalized, delivered) {
-            debug!(target: "exex::bsp", number = height.number, hash = %height.hash, "Everything up to here may be pruned");
+            debug!(target: "exex::bsp", block = height.number, hash = %height.hash, "Everything up to here may be pruned");
             self.metrics.prunable_height.set(height.number as f64);
             // It fails only when the manager has ended, and the node with it.
             let _ = events.send(ExExEvent::FinishedHeight(height));
