@@ -50,6 +50,8 @@ pub mod segments;
 pub mod server;
 pub mod source;
 
-pub use agent::{Agent, AgentError, AgentStatus, Observed, StartError, start_checks};
-pub use block::{BlockId, SegmentName};
-pub use run::{RunError, run};
+pub use crate::{
+    agent::{Agent, AgentError, AgentStatus, Observed, StartError, start_checks},
+    block::{BlockId, SegmentName},
+    run::{RunError, run},
+};

@@ -47,7 +47,7 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> Result<(),
     let _stop_all = stop.clone().drop_guard();
     let agent = Agent::start(config, alarms.clone(), stop.clone()).await?;
     if let Some(metrics) = metrics {
-        let upkeep = keep_up(metrics.clone(), stop.clone());
+        let upkeep = run_upkeep(metrics.clone(), stop.clone());
         tokio::spawn(alarms.clone().guard("the upkeep of the metrics", upkeep));
         if let Some(server) = server {
             let status = Arc::new(agent.status());
@@ -67,7 +67,7 @@ fn watched_folders(config: &AgentConfig) -> Vec<(&'static str, PathBuf)> {
     folders
 }
 
-async fn keep_up(metrics: Metrics, stop: CancellationToken) {
+async fn run_upkeep(metrics: Metrics, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL)).await.is_some() {
         metrics.upkeep();
     }

@@ -11,7 +11,7 @@
 //!
 //! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are not there.
 
-use crate::{BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
+use crate::{block::BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
 use alloy_primitives::B256;
 use bsp_codec::digest;
 use bsp_common::files::{read_if_there, remove_if_there};
@@ -260,7 +260,7 @@ fn io_error(path: &Path, error: io::Error) -> SegmentError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SegmentName;
+    use crate::block::SegmentName;
     use bsp_codec::{ReplicaKind, dag};
     use tempfile::TempDir;
 

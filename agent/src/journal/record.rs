@@ -1,8 +1,8 @@
 //! The stages of a block, and what is known at each.
 
 use crate::{
-    BlockId, SegmentName,
     alarm::now_ms,
+    block::{BlockId, SegmentName},
     proof::{Attempt, Claim, Proof},
     source::EntryId,
 };

@@ -1,8 +1,7 @@
 use super::*;
-use crate::alarm::AlarmKind;
 use crate::{
-    SegmentName,
-    block::BlockId,
+    alarm::AlarmKind,
+    block::{BlockId, SegmentName},
     proof::{Attempt, Proof, SentTransaction},
     source::EntryId,
 };

@@ -53,7 +53,7 @@ impl RollingFile {
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         let today = day_of((self.clock)());
         if self.open.as_ref().is_some_and(|open| open.is_due(today, line.len(), self.max_len)) {
-            self.put_aside(today);
+            self.store_unselected(today);
         }
         let open = match &mut self.open {
             Some(open) => open,
@@ -65,7 +65,7 @@ impl RollingFile {
     }
 
     /// Where the file can't be renamed, it is written on, past its day and length.
-    fn put_aside(&mut self, today: NaiveDate) {
+    fn store_unselected(&mut self, today: NaiveDate) {
         let Some(open) = &mut self.open else { return };
         if self.archives.take(&self.path, open.day).is_ok() {
             self.open = None;

@@ -1,8 +1,8 @@
 //! The blocks that wait for the operator, and the alarms that name them.
 
 use crate::{
-    BlockId,
     alarm::{AlarmKind, Alarms},
+    block::BlockId,
     journal::BlockKey,
 };
 use std::{
@@ -31,7 +31,7 @@ impl HeldBlocks {
         let mut held = self.lock();
         for (other, blocks) in held.iter_mut().filter(|(other, _)| **other != alarm) {
             if blocks.remove(&key).is_some() {
-                self.tell(*other, blocks);
+                self.raise_alarm(*other, blocks);
             }
         }
         let blocks = held.entry(alarm).or_default();
@@ -50,7 +50,7 @@ impl HeldBlocks {
         let mut held = self.lock();
         for (alarm, blocks) in &mut *held {
             if blocks.remove(key).is_some() {
-                self.tell(*alarm, blocks);
+                self.raise_alarm(*alarm, blocks);
             }
         }
     }
@@ -61,7 +61,7 @@ impl HeldBlocks {
     }
 
     /// Says what is still held after a block no longer is. The reasons are in the log.
-    fn tell(&self, alarm: AlarmKind, blocks: &BTreeMap<BlockKey, BlockId>) {
+    fn raise_alarm(&self, alarm: AlarmKind, blocks: &BTreeMap<BlockKey, BlockId>) {
         match blocks.values().min_by_key(|block| block.number) {
             None => self.alarms.clear(alarm),
             Some(first) => {

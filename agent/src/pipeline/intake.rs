@@ -9,9 +9,9 @@ use super::{
     work::Begun,
 };
 use crate::{
-    BlockId,
     alarm::AlarmKind,
     args::Verify,
+    block::BlockId,
     failpoint,
     journal::{BlockKey, BlockRecord, JournalError, Stage},
     pin::Content,
@@ -137,7 +137,7 @@ impl Pipeline {
             Some(record) if self.can_go_on(&record).await => {
                 self.go_on(key, record, &delivery, room).await;
             }
-            _ => self.take_up(key, decoded, delivery, room).await,
+            _ => self.start_block(key, decoded, delivery, room).await,
         }
     }
 
@@ -205,9 +205,15 @@ impl Pipeline {
     }
 
     /// A block that nothing durable is known of.
-    async fn take_up(self, key: BlockKey, decoded: Decoded, delivery: Arc<Delivery>, room: Room) {
+    async fn start_block(
+        self,
+        key: BlockKey,
+        decoded: Decoded,
+        delivery: Arc<Delivery>,
+        room: Room,
+    ) {
         if decoded.block().number % self.options.block_divisor != 0 {
-            return self.put_aside(key, &decoded, &delivery).await;
+            return self.store_unselected(key, &decoded, &delivery).await;
         }
         if let Some(obstacle) = self.obstacle(&decoded) {
             return self.hold(key, &delivery, &obstacle);
@@ -280,7 +286,7 @@ impl Pipeline {
     }
 
     /// A block that the divisor does not select is kept aside, so that a smaller divisor can still select it.
-    async fn put_aside(self, key: BlockKey, decoded: &Decoded, delivery: &Delivery) {
+    async fn store_unselected(self, key: BlockKey, decoded: &Decoded, delivery: &Delivery) {
         let block = decoded.block();
         let divisor = self.options.block_divisor;
         tracing::info!(

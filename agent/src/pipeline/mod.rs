@@ -158,14 +158,14 @@ impl Pipeline {
             self.services.stop.cancel();
             resume.abort();
         }
-        self.come_to_rest().await;
+        self.drain().await;
         if !self.services.alarms.have_failed() {
             self.suspects.end();
         }
         outcome
     }
 
-    async fn come_to_rest(&self) {
+    async fn drain(&self) {
         self.tasks.close();
         let deadline = async {
             self.services.stop.cancelled().await;

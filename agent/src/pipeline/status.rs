@@ -2,8 +2,8 @@
 
 use super::{Left, Pipeline};
 use crate::{
-    BlockId,
     alarm::{Alarm, AlarmKind, now_ms},
+    block::BlockId,
     journal::{Stage, Verification},
     proof::Proof,
 };

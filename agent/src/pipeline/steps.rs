@@ -8,9 +8,9 @@ use super::{
     verification::{self, NotVerified},
 };
 use crate::{
-    BlockId,
     alarm::AlarmKind,
     args::Verify,
+    block::BlockId,
     failpoint,
     journal::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification},
     pin::Content,

@@ -5,7 +5,7 @@ mod unknown_fork;
 pub use unknown_fork::UnknownFork;
 
 use crate::{
-    BlockId, SegmentName,
+    block::{BlockId, SegmentName},
     journal::SegmentFacts,
     source::{Delivery, Payload},
 };

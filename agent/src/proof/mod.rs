@@ -20,7 +20,7 @@ pub use sender::{
     ChainProver, ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY, InvalidConfirmations,
 };
 
-use crate::{BlockId, SegmentName};
+use crate::block::{BlockId, SegmentName};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use bsp_agent::{
     alarm::AlarmKind,
     source::{
         DeadLetter, Delivery,
-        redis::dead::{DeadError, DeadLetters},
+        redis::dead_letters::{DeadError, DeadLetters},
     },
 };
 

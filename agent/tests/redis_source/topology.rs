@@ -8,7 +8,7 @@ use bsp_agent::{
     alarm::Alarms,
     source::{
         DeadLetter, Source, SourceError,
-        redis::{RedisSourceConfig, dead::DeadLetters, open, overview},
+        redis::{RedisSourceConfig, dead_letters::DeadLetters, open, overview},
     },
 };
 use bsp_stream::RedisUrl;

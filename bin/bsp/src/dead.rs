@@ -5,7 +5,7 @@ mod folder;
 use crate::{output, stream};
 use bsp_agent::{
     alarm::now_ms,
-    source::redis::dead::{DeadLetters, Letter},
+    source::redis::dead_letters::{DeadLetters, Letter},
 };
 use bsp_stream::RedisUrl;
 use clap::{Args, Subcommand};

@@ -1,6 +1,8 @@
 //! Stand-ins for everything around the pipeline, which note what is asked of them, in order.
 
 use crate::{
+    alarm::Alarms,
+    args::Verify,
     journal::Journal,
     pin::{Content, PinError, Pinner},
     pipeline::{Pipeline, PipelineOptions, Services},
@@ -13,7 +15,6 @@ use crate::{
         Backlog, DeadLetter, Deliveries, Delivery, EntryId, Payload, Settlement, SourceError,
         UnselectedFolder,
     },
-    {alarm::Alarms, args::Verify},
 };
 use alloy_primitives::{B256, Bytes as RawBytes};
 use async_trait::async_trait;

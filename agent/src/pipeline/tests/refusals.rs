@@ -1,8 +1,7 @@
 //! What becomes of messages that can't be taken: one by one, many in a row, and of a fork or network that is not known.
 
 use super::{
-    World, delivery,
-    fakes::{Answer, proof_of},
+    fakes::{Answer, World, delivery, proof_of},
     replicas, stage,
 };
 use crate::{

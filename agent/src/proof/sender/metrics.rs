@@ -1,6 +1,6 @@
 //! What is counted of proofs on the chain.
 
-use super::flight::{Landing, Purpose};
+use super::submission::{Purpose, SubmissionOutcome};
 use crate::proof::outcome::{Speaker, TABLE};
 use alloy_primitives::U256;
 use metrics::{counter, gauge, histogram};
@@ -26,8 +26,8 @@ pub(super) fn waiting(claims: usize) {
     gauge!("agent_proof_waiting").set(u32::try_from(claims).unwrap_or(u32::MAX));
 }
 
-pub(super) fn in_flight(flights: usize) {
-    gauge!("agent_proof_in_flight").set(u32::try_from(flights).unwrap_or(u32::MAX));
+pub(super) fn in_flight(pending_nonces: usize) {
+    gauge!("agent_proof_in_flight").set(u32::try_from(pending_nonces).unwrap_or(u32::MAX));
 }
 
 /// In wei. A double's 53 bits are precise enough for a gauge.
@@ -35,13 +35,13 @@ pub(super) fn balance(wei: U256) {
     gauge!("agent_proof_balance_wei").set(f64::from(wei));
 }
 
-pub(super) fn landed(landing: &Landing, age: Duration) {
-    match landing {
-        Landing::Proved(_) => {
+pub(super) fn landed(outcome: &SubmissionOutcome, age: Duration) {
+    match outcome {
+        SubmissionOutcome::Proved(_) => {
             counter!("agent_proof_confirmed_total").increment(1);
             histogram!("agent_proof_seconds").record(age.as_secs_f64());
         }
-        Landing::Reverted(_) => counter!("agent_proof_reverted_total").increment(1),
+        SubmissionOutcome::Reverted(_) => counter!("agent_proof_reverted_total").increment(1),
         _ => {}
     }
 }

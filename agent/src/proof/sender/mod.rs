@@ -10,7 +10,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `ask` | what the contract would do with a claim, and what is to be done then |
-//! | `flight` | what to do about transactions under way: pure decisions |
+//! | `pending` | what to do about transactions under way: pure decisions |
 //! | `task` | the loop that owns the nonces |
 //! | `dispatch`, `resubmit`, `resume` | what it does: sends, sends again, takes up an earlier run's |
 //! | `nonces` | which nonces are free, and which are missing |
@@ -20,28 +20,15 @@
 //! | `moment`, `pace` | time that no clock moves, and how often the chain is looked at |
 //! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
 
-mod ask;
-mod broadcast;
+mod claims;
 mod config;
-mod dispatch;
-mod flight;
-mod funds;
-mod gate;
-mod look;
 mod metrics;
-mod moment;
-mod nonces;
-mod pace;
-mod patience;
-mod resubmit;
-mod resume;
-mod search;
-mod sign;
+mod submission;
 mod task;
 
 pub use config::{ChainProverConfig, Confirmations, DEPTH_WITHOUT_FINALITY, InvalidConfirmations};
 
-pub(super) use funds::proofs_in;
+pub(super) use task::funds::proofs_in;
 
 use super::{
     Attempt, AttemptLog, Claim, Outlook, Parked, ProofOutcome, Prover,
@@ -50,18 +37,19 @@ use super::{
 use crate::alarm::Alarms;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
-use ask::{Asked, Desk};
 use async_trait::async_trait;
 use bsp_common::backoff::pause_after;
-use flight::Landing;
-use gate::Gate;
-use patience::{Patience, Turn, Waiting};
-use sign::Account;
+use claims::{
+    Asked, ProofContract,
+    gate::Gate,
+    patience::{Patience, Turn, Waiting},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use task::{Case, Order, Task};
+use submission::{SubmissionOutcome, sign::Account};
+use task::{PendingClaim, SubmitRequest, Task};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -80,12 +68,12 @@ const MOST_REVERTS: u32 = 3;
 /// noticed, and its claim gets another.
 #[derive(Debug)]
 pub struct ChainProver {
-    desk: Arc<Desk>,
+    contract: Arc<ProofContract>,
     health: Health,
     gate: Gate,
     waiting: Waiting,
     permits: Semaphore,
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<SubmitRequest>,
     stop: CancellationToken,
 }
 
@@ -105,41 +93,46 @@ impl ChainProver {
         let permits = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
         let account = Account { signer, contract: config.contract };
         let guarding = alarms.clone();
-        let desk = Arc::new(Desk::new(rpc, account, config, alarms));
-        let (orders, received) = mpsc::channel(64);
-        let task = Task::new(Arc::clone(&desk), health.clone()).run(received);
+        let contract = Arc::new(ProofContract::new(rpc, account, config, alarms));
+        let (requests, received) = mpsc::channel(64);
+        let task = Task::new(Arc::clone(&contract), health.clone()).run(received);
         let task = stop.clone().run_until_cancelled_owned(task);
         tokio::spawn(guarding.guard("the task that sends proofs", task));
-        Ok(Self { desk, health, gate, waiting, permits, orders, stop })
+        Ok(Self { contract, health, gate, waiting, permits, requests, stop })
     }
 
     /// The operator: who sends.
     pub fn operator(&self) -> Address {
-        self.desk.account.address()
+        self.contract.account.address()
     }
 
-    async fn see_through(&self, mut case: Case) -> Result<ProofOutcome, Parked> {
+    async fn submit_until_final(
+        &self,
+        mut pending_claim: PendingClaim,
+    ) -> Result<ProofOutcome, Parked> {
         let mut reverts = 0;
         let mut unrecorded = 0;
         let mut again = 0;
-        let most_attempts = case.attempts.len().saturating_add(MOST_ATTEMPTS);
+        let most_attempts = pending_claim.attempts.len().saturating_add(MOST_ATTEMPTS);
         // An earlier run's transactions come first: they may be mined, or still use their nonce up.
-        let mut next = if case.attempts.is_empty() { None } else { Some(None) };
+        let mut next = if pending_claim.attempts.is_empty() { None } else { Some(None) };
         loop {
             let gas_or_last = match next.take() {
-                Some(order) => order,
-                None => match self.ask(&case).await {
+                Some(request) => request,
+                None => match self.ask(&pending_claim).await {
                     Ok(gas) => Some(gas),
                     Err(outcome) => return Ok(outcome),
                 },
             };
-            let landing;
-            (landing, case) = self.send(case, gas_or_last).await?;
-            match landing {
-                Landing::Proved(proof) => return Ok(self.proved(&case.claim, proof)),
-                Landing::Reverted(hash) => {
+            let outcome;
+            (outcome, pending_claim) = self.send(pending_claim, gas_or_last).await?;
+            match outcome {
+                SubmissionOutcome::Proved(proof) => {
+                    return Ok(self.proved(&pending_claim.claim, proof));
+                }
+                SubmissionOutcome::Reverted(hash) => {
                     reverts += 1;
-                    tracing::warn!(segment = %case.claim.segment, tx = %hash, reverts, "a proof reverted on chain");
+                    tracing::warn!(segment = %pending_claim.claim.segment, tx = %hash, reverts, "a proof reverted on chain");
                     if reverts >= MOST_REVERTS {
                         return Ok(held(format!(
                             "{reverts} transactions reverted on chain although the contract takes the claim when asked, \
@@ -147,29 +140,29 @@ impl ChainProver {
                         )));
                     }
                 }
-                Landing::NoEvent(hash) => {
+                SubmissionOutcome::NoEvent(hash) => {
                     return Ok(held(format!(
                         "transaction {hash} succeeded without the event of the contract {}: check \
                          --proof-chain-address and the RPC",
-                        self.desk.config.contract
+                        self.contract.config.contract
                     )));
                 }
-                Landing::Refused(reason) => {
+                SubmissionOutcome::Refused(reason) => {
                     return Ok(held(format!("the transaction is refused: {reason}")));
                 }
-                Landing::AskAgain if case.attempts.len() >= most_attempts => {
+                SubmissionOutcome::AskAgain if pending_claim.attempts.len() >= most_attempts => {
                     return Ok(held(format!(
                         "{MOST_ATTEMPTS} nonces went to other transactions of {}: see who else sends with this key",
                         self.operator()
                     )));
                 }
-                Landing::AskAgain => {
+                SubmissionOutcome::AskAgain => {
                     again += 1;
                     tokio::time::sleep(pause_after(again)).await;
                 }
-                Landing::Unrecorded(reason) => {
+                SubmissionOutcome::Unrecorded(reason) => {
                     unrecorded += 1;
-                    tracing::warn!(segment = %case.claim.segment, "not sent: {reason}");
+                    tracing::warn!(segment = %pending_claim.claim.segment, "not sent: {reason}");
                     tokio::time::sleep(pause_after(unrecorded)).await;
                 }
             }
@@ -177,13 +170,13 @@ impl ChainProver {
     }
 
     /// Asks until the contract takes the claim, or it has its outcome.
-    async fn ask(&self, case: &Case) -> Result<u64, ProofOutcome> {
-        let claim = &case.claim;
+    async fn ask(&self, pending_claim: &PendingClaim) -> Result<u64, ProofOutcome> {
+        let claim = &pending_claim.claim;
         let mut patience = Patience::default();
         let mut waits_long = None;
         loop {
             self.gate.pass().await;
-            let (least, reason) = match self.desk.ask(claim, &case.attempts).await {
+            let (least, reason) = match self.contract.ask(claim, &pending_claim.attempts).await {
                 Ok(asked) => {
                     self.health.good(PART);
                     match self.settle(claim, asked, &mut patience) {
@@ -200,7 +193,7 @@ impl ChainProver {
                     (Duration::ZERO, error.to_string())
                 }
             };
-            let longest = self.desk.config.longest_ask_pause;
+            let longest = self.contract.config.longest_ask_pause;
             match patience.in_vain(self.waiting.progress(), longest) {
                 Turn::Over => {
                     return Err(held(format!(
@@ -211,7 +204,9 @@ impl ChainProver {
                 Turn::Again { pause, long } => {
                     tracing::debug!(segment = %claim.segment, ?pause, "the proof waits: {reason}");
                     if long {
-                        waits_long.get_or_insert_with(|| self.waiting.tell(claim)).say(&reason);
+                        waits_long
+                            .get_or_insert_with(|| self.waiting.raise_alarm(claim))
+                            .say(&reason);
                     }
                     tokio::time::sleep(pause.max(least)).await;
                 }
@@ -230,7 +225,7 @@ impl ChainProver {
             Asked::Skip(reason) => Asking::Over(Err(skipped(claim, reason))),
             Asked::Hold(reason) => Asking::Over(Err(held(reason))),
             Asked::Missing(reason) => {
-                let long = self.desk.config.search_again_for;
+                let long = self.contract.config.search_again_for;
                 match patience.is_missing_for_good(long, Instant::now()) {
                     true => Asking::Over(Err(skipped(claim, reason))),
                     false => {
@@ -249,16 +244,23 @@ impl ChainProver {
     }
 
     /// Lets the task send a claim, or see what became of its last attempt.
-    async fn send(&self, case: Case, gas: Option<u64>) -> Result<(Landing, Case), Parked> {
+    async fn send(
+        &self,
+        pending_claim: PendingClaim,
+        gas: Option<u64>,
+    ) -> Result<(SubmissionOutcome, PendingClaim), Parked> {
         let asked = Instant::now();
         // What an earlier run has sent is under way already.
         let _permit = match gas {
             Some(_) => Some(self.permits.acquire().await.map_err(|_| ended())?),
             None => None,
         };
-        let (reply, landing) = oneshot::channel();
-        self.orders.send(Order { case, gas, asked, reply }).await.map_err(|_| ended())?;
-        landing.await.map_err(|_| ended())
+        let (reply, outcome) = oneshot::channel();
+        self.requests
+            .send(SubmitRequest { pending_claim, gas, asked, reply })
+            .await
+            .map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())
     }
 
     fn proved(&self, claim: &Claim, proof: super::Proof) -> ProofOutcome {
@@ -298,11 +300,11 @@ fn ended() -> Parked {
 #[async_trait]
 impl Prover for ChainProver {
     fn name(&self) -> String {
-        format!("contract {} at {}", self.desk.config.contract, self.desk.config.endpoint)
+        format!("contract {} at {}", self.contract.config.contract, self.contract.config.endpoint)
     }
 
     async fn outlook(&self, claim: &Claim) -> Outlook {
-        let asking = self.desk.ask_if_doubtful(claim);
+        let asking = self.contract.ask_if_doubtful(claim);
         match self.stop.run_until_cancelled(asking).await {
             Some(Ok(Some(Asked::Skip(reason)))) => {
                 metrics::skipped(&reason);
@@ -323,8 +325,8 @@ impl Prover for ChainProver {
         attempts: Vec<Attempt>,
         log: Arc<dyn AttemptLog>,
     ) -> Result<ProofOutcome, Parked> {
-        let case = Case { claim, attempts, log };
-        match self.stop.run_until_cancelled(self.see_through(case)).await {
+        let pending_claim = PendingClaim { claim, attempts, log };
+        match self.stop.run_until_cancelled(self.submit_until_final(pending_claim)).await {
             Some(outcome) => outcome,
             None => Err(Parked("the agent stops".to_owned())),
         }

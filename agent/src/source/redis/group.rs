@@ -49,7 +49,7 @@ pub(super) async fn recreate(mut connection: Connection, url: RedisUrl) -> Redis
     // The stream counts from zero again, and so must what is compared with its count.
     cmd("ZREM")
         .arg(url.lost_topic())
-        .arg(super::members::undelivered_member(&url.group))
+        .arg(super::losses::members::undelivered_member(&url.group))
         .exec_async(&mut connection)
         .await?;
     create(connection, &url).await

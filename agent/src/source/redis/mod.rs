@@ -24,21 +24,16 @@
 //! user needs `+@stream +@transaction +@sortedset +@connection` on the keys `TOPIC` and `TOPIC.*`. In a cluster, a dead letter
 //! and its acknowledgement are two steps, in this order.
 
-pub mod dead;
+pub mod dead_letters;
 mod group;
-mod hand;
-mod keeper;
 mod link;
-mod lost;
-mod members;
-mod overflow;
+mod losses;
 mod overview;
 mod reader;
 mod refusal;
 mod reply;
-mod settle;
-mod trim;
-mod twin;
+mod settlement;
+mod upkeep;
 
 pub use overview::{
     ConsumerOverview, GroupOverview, LostEntry, Overview, Unread, check_writes, overview,
@@ -94,8 +89,8 @@ pub async fn open(
     let link = |role, deadline| {
         Link::new(role, connector.clone(), deadline, Arc::clone(&outages), stop.clone())
     };
-    let settling = Arc::new(link(settle::ROLE, REPLY_DEADLINE));
-    settle::check(&settling, &connector).await?;
+    let settling = Arc::new(link(settlement::ROLE, REPLY_DEADLINE));
+    settlement::check(&settling, &connector).await?;
     // Operators look for this line of bsp-agent v1.9.2.
     tracing::info!(
         "Initializing Consumer: {consumer} | Redis Stream: {} | Consumer Group: {}",
@@ -103,38 +98,39 @@ pub async fn open(
         url.group
     );
 
-    let hand = Arc::new(hand::Hand::default());
+    let in_flight = Arc::new(reader::in_flight::InFlightEntries::default());
     for id in in_work.iter().filter_map(|entry| entry.0.parse().ok()) {
-        hand.take(id);
+        in_flight.take(id);
     }
-    let overflow = overflow::Overflow::new(url.clone(), &data_dir, alarms.clone(), stop.clone());
+    let overflow =
+        losses::overflow::Overflow::new(url.clone(), &data_dir, alarms.clone(), stop.clone());
     let overflow = Arc::new(overflow);
-    let losses = lost::Losses::new(url.clone(), alarms.clone(), Arc::clone(&overflow));
+    let losses = losses::Losses::new(url.clone(), alarms.clone(), Arc::clone(&overflow));
     let losses = Arc::new(losses);
-    let trimmer = Arc::new(trim::Trimmer::default());
+    let trimmer = Arc::new(settlement::trim::Trimmer::default());
     let claimed: Arc<AtomicBool> = Arc::default();
-    let keeper = keeper::Keeper {
+    let reclaimer = upkeep::PendingReclaimer {
         url: url.clone(),
         consumer: consumer.clone(),
         claim_idle,
-        hand: Arc::clone(&hand),
+        in_flight: Arc::clone(&in_flight),
         losses: Arc::clone(&losses),
         link: Arc::clone(&settling),
         claimed: Arc::clone(&claimed),
         trimmer: Arc::clone(&trimmer),
         alarms: alarms.clone(),
-        memory: keeper::Memory::default(),
+        memory: upkeep::Memory::default(),
     };
     let keeper_stop = stop.child_token();
-    let keeping = keeper.run(keeper_stop.clone());
+    let keeping = reclaimer.run(keeper_stop.clone());
     tokio::spawn(alarms.clone().guard("what keeps the stream's entries", keeping));
-    let settlement = settle::RedisSettlement {
+    let settlement = settlement::RedisSettlement {
         url: url.clone(),
-        hand: Arc::clone(&hand),
+        in_flight: Arc::clone(&in_flight),
         link: settling,
         alarms,
         claimed: Arc::clone(&claimed),
-        sole_group: settle::SoleGroup::default(),
+        sole_group: settlement::SoleGroup::default(),
         trimmer,
         overflow,
         _keeper: keeper_stop.drop_guard(),
@@ -143,7 +139,7 @@ pub async fn open(
         url,
         consumer,
         claim_idle,
-        hand,
+        in_flight,
         losses,
         link: link("read", reader::BLOCK + REPLY_DEADLINE),
         claimed,

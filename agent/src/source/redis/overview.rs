@@ -1,6 +1,12 @@
 //! The state of a stream, for `/status` and `bsp status`.
 
-use super::{dead, group, members::undelivered_member, refusal::cannot_store, reply, settle, trim};
+use super::{
+    dead_letters, group,
+    losses::members::undelivered_member,
+    refusal::cannot_store,
+    reply,
+    settlement::{self, trim},
+};
 use crate::{
     alarm::now_ms,
     source::{Backlog, SourceError},
@@ -87,7 +93,7 @@ pub async fn overview(url: &RedisUrl, ca_file: Option<&Path>) -> Result<Overview
         let mut connection = connector.connect(REPLY_DEADLINE).await?;
         look(&mut connection, url).await
     };
-    look.await.map_err(|error| dead::explain(url, &error))
+    look.await.map_err(|error| dead_letters::explain(url, &error))
 }
 
 /// As [`overview`], but `None` for a stream that does not exist.
@@ -103,7 +109,7 @@ pub async fn overview_if_there(
             false => Ok(None),
         }
     };
-    look.await.map_err(|error| dead::explain(url, &error))
+    look.await.map_err(|error| dead_letters::explain(url, &error))
 }
 
 /// Tries, without changing anything, whether an agent could start on this server and settle entries there: it may answer
@@ -128,12 +134,12 @@ pub async fn check_writes(
             Err(error) => Err(error),
         }
     };
-    match look.await.map_err(|error| dead::explain(url, &error))? {
+    match look.await.map_err(|error| dead_letters::explain(url, &error))? {
         None => Ok(None),
         Some((true, error)) => Ok(Some(with_advice(&error))),
         Some((false, error)) => Err(SourceError::Refused {
             source_name: url.to_string(),
-            reason: settle::full_without_group(url, &error),
+            reason: settlement::full_without_group(url, &error),
         }),
     }
 }

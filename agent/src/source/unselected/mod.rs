@@ -13,8 +13,8 @@ use super::{
     Backlog, DeadLetter, Deliveries, Delivery, EntryId, Payload, Settlement, Source, SourceError,
 };
 use crate::{
-    BlockId,
     alarm::{AlarmKind, Alarms},
+    block::BlockId,
     retry::{Retry, join},
 };
 use async_trait::async_trait;

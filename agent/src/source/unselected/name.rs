@@ -1,6 +1,6 @@
 //! The names of files of blocks that are not selected.
 
-use crate::BlockId;
+use crate::block::BlockId;
 use bsp_codec::ReplicaKind;
 use std::{fmt, str::FromStr};
 

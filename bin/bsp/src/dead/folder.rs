@@ -1,7 +1,7 @@
 //! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the same name, its payload
 //! and its supplement: those of an agent that reads files, and those that Redis could not take.
 
-use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead::Letter};
+use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead_letters::Letter};
 use bsp_common::files::{read_if_there, remove_if_there};
 use eyre::{Context, bail, ensure};
 use serde::Deserialize;

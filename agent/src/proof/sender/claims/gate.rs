@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Open, or closed until some time.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     pause: Duration,
     alarms: Alarms,
     closed_until: Mutex<Option<Instant>>,
@@ -17,12 +17,12 @@ pub(super) struct Gate {
 
 impl Gate {
     /// An open gate that closes for so long.
-    pub(super) fn new(pause: Duration, alarms: Alarms) -> Self {
+    pub(crate) fn new(pause: Duration, alarms: Alarms) -> Self {
         Self { pause, alarms, closed_until: Mutex::default() }
     }
 
     /// Waits while it is closed.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         loop {
             let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
             match until {
@@ -33,7 +33,7 @@ impl Gate {
     }
 
     /// The contract refuses this operator.
-    pub(super) fn close(&self, reason: &str) {
+    pub(crate) fn close(&self, reason: &str) {
         let until = Instant::now() + self.pause;
         *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         let seconds = self.pause.as_secs();
@@ -43,7 +43,7 @@ impl Gate {
     }
 
     /// The contract takes something of this operator again.
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         let closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner).take();
         if closed.is_some() {
             self.alarms.clear(AlarmKind::ProofsStopped);

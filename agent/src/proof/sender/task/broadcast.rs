@@ -1,11 +1,13 @@
 //! Hands transactions to the node, and reads its answer.
 
-use super::{ask::Desk, flight::Signed};
-use crate::proof::outcome::{Refusal, Verdict};
+use crate::proof::{
+    outcome::{Refusal, Verdict},
+    sender::{claims::ProofContract, submission::Signed},
+};
 
 /// What a node's answer to a broadcast means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reaction {
+pub(crate) enum Reaction {
     /// It is in the pool.
     Taken,
     /// It may be in the pool or not: the next look tells.
@@ -18,8 +20,8 @@ pub(super) enum Reaction {
     Never(String),
 }
 
-impl Desk {
-    pub(super) async fn hand_over(&self, signed: &Signed) -> Reaction {
+impl ProofContract {
+    pub(crate) async fn hand_over(&self, signed: &Signed) -> Reaction {
         match self.rpc.broadcast(&signed.raw, signed.hash).await {
             Ok(()) => Reaction::Taken,
             Err(error) => reaction(Refusal::of(&error)),

@@ -1,43 +1,45 @@
-//! A look at the chain: the head, our nonces, and what became of each flight's transactions.
+//! A look at the chain: the head, our nonces, and what became of each pending nonce's transactions.
 
-use super::{
-    ask::Desk,
-    flight::{Effect, Flight, Mined, Purpose},
-    search::{canonical, is_canonical},
-};
 use crate::proof::{
     Claim,
     contract::records,
     fees::Market,
     rpc::{Answer, Call, Head, Receipt, RpcError, answers},
+    sender::{
+        claims::{
+            ProofContract,
+            search::{canonical, is_canonical},
+        },
+        submission::{Effect, Mined, PendingNonce, Purpose},
+    },
 };
 use alloy_primitives::B256;
 
 /// What the chain is like now.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
-    pub(super) head: Head,
+pub(crate) struct Look {
+    pub(crate) head: Head,
     /// The number of the latest block that is as deep as a proof has to be.
-    pub(super) settled: Option<u64>,
+    pub(crate) settled: Option<u64>,
     /// Our nonce at the head: all below are used.
-    pub(super) nonce: u64,
+    pub(crate) nonce: u64,
     /// The same with what is in the pool.
-    pub(super) pending: u64,
-    pub(super) market: Market,
+    pub(crate) pending: u64,
+    pub(crate) market: Market,
 }
 
-/// What became of a flight's transactions.
+/// What became of a pending nonce's transactions.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sighting {
+pub(crate) struct Sighting {
     /// In a canonical block.
-    pub(super) mined: Option<Mined>,
+    pub(crate) mined: Option<Mined>,
     /// Whether the node knows the newest one.
-    pub(super) in_pool: bool,
+    pub(crate) in_pool: bool,
 }
 
-impl Desk {
+impl ProofContract {
     /// Looks at the chain.
-    pub(super) async fn look(&self) -> Result<Look, RpcError> {
+    pub(crate) async fn look(&self) -> Result<Look, RpcError> {
         let me = self.account.address();
         let mut calls = vec![
             Call::latest_block(),
@@ -68,7 +70,7 @@ impl Desk {
     }
 
     /// The latest block that is as deep as a proof has to be now.
-    pub(super) async fn settled_now(&self) -> Result<Option<u64>, RpcError> {
+    pub(crate) async fn settled_now(&self) -> Result<Option<u64>, RpcError> {
         let mut calls = vec![Call::latest_block()];
         calls.extend(self.config.confirmations.question());
         let answers = self.rpc.batch(&calls).await?;
@@ -89,12 +91,13 @@ impl Desk {
         self.config.confirmations.settled(head, finalized)
     }
 
-    /// Looks for the transactions of flights. A flight without a claim only uses its nonce up.
-    pub(super) async fn sight(
+    /// Looks for the transactions of pending nonces. A pending nonce without a claim only uses its nonce up.
+    pub(crate) async fn sight(
         &self,
-        flights: &[(&Flight, Option<&Claim>)],
+        pending_nonces: &[(&PendingNonce, Option<&Claim>)],
     ) -> Result<Vec<Sighting>, RpcError> {
-        let questions: Vec<_> = flights.iter().flat_map(|(flight, _)| questions(flight)).collect();
+        let questions: Vec<_> =
+            pending_nonces.iter().flat_map(|(pending, _)| questions(pending)).collect();
         let calls: Vec<_> = questions
             .iter()
             .map(|question| match question {
@@ -120,20 +123,25 @@ impl Desk {
             canonical(&self.rpc, receipts.iter().map(|receipt| receipt.block.0)).await?;
         receipts.retain(|receipt| is_canonical(&canonical, receipt.block));
 
-        let sighting = |(flight, claim): &(&Flight, Option<&Claim>)| Sighting {
-            mined: self.mined(flight, *claim, &receipts),
-            in_pool: in_pool.contains(&flight.newest.hash),
+        let sighting = |(pending, claim): &(&PendingNonce, Option<&Claim>)| Sighting {
+            mined: self.mined(pending, *claim, &receipts),
+            in_pool: in_pool.contains(&pending.newest.hash),
         };
-        Ok(flights.iter().map(sighting).collect())
+        Ok(pending_nonces.iter().map(sighting).collect())
     }
 
-    /// Of a flight's mined transactions the one that counts: one that is on record, otherwise that of its nonce. What became
+    /// Of a pending nonce's mined transactions the one that counts: one that is on record, otherwise that of its nonce. What became
     /// of earlier nonces otherwise was dealt with when they ended.
-    fn mined(&self, flight: &Flight, claim: Option<&Claim>, receipts: &[Receipt]) -> Option<Mined> {
+    fn mined(
+        &self,
+        pending: &PendingNonce,
+        claim: Option<&Claim>,
+        receipts: &[Receipt],
+    ) -> Option<Mined> {
         let mut of_nonce = None;
         for receipt in receipts {
-            let purpose = flight.purpose_of(receipt.transaction);
-            if purpose.is_none() && !flight.earlier.contains(&receipt.transaction) {
+            let purpose = pending.purpose_of(receipt.transaction);
+            if purpose.is_none() && !pending.earlier.contains(&receipt.transaction) {
                 continue;
             }
             let effect = self.effect(receipt, purpose, claim);
@@ -169,7 +177,7 @@ enum Question {
     Pool(B256),
 }
 
-fn questions(flight: &Flight) -> impl Iterator<Item = Question> + '_ {
-    let hashes = flight.signed().map(|signed| signed.hash).chain(flight.earlier.iter().copied());
-    hashes.map(Question::Receipt).chain([Question::Pool(flight.newest.hash)])
+fn questions(pending: &PendingNonce) -> impl Iterator<Item = Question> + '_ {
+    let hashes = pending.signed().map(|signed| signed.hash).chain(pending.earlier.iter().copied());
+    hashes.map(Question::Receipt).chain([Question::Pool(pending.newest.hash)])
 }

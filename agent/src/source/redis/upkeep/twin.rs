@@ -4,7 +4,7 @@
 //! consumer, that this process does not hold, and whose idle time was set back since the last look although it was not
 //! delivered again, is held by somebody else.
 
-use super::reply::PendingEntry;
+use crate::source::redis::reply::PendingEntry;
 use bsp_stream::StreamId;
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ const CALM_LOOKS: u32 = 4;
 
 /// What was seen at the last look.
 #[derive(Debug, Default)]
-pub(super) struct TwinWatch {
+pub(crate) struct TwinWatch {
     last: Option<Look>,
     /// What this process has refreshed since.
     touched: HashSet<StreamId>,
@@ -37,7 +37,7 @@ struct Look {
 impl TwinWatch {
     /// Looks at the entries that are pending to this consumer and not held here, which Redis was asked for at that time. Whether
     /// another process holds some.
-    pub(super) fn look<'a>(
+    pub(crate) fn look<'a>(
         &mut self,
         free: impl Iterator<Item = &'a PendingEntry>,
         asked: Instant,
@@ -60,12 +60,12 @@ impl TwinWatch {
     }
 
     /// This process has set back the idle time of these since the last look.
-    pub(super) fn touched(&mut self, ids: impl Iterator<Item = StreamId>) {
+    pub(crate) fn touched(&mut self, ids: impl Iterator<Item = StreamId>) {
         self.touched.extend(ids);
     }
 
     /// Whether there has been no sign for a while.
-    pub(super) const fn is_gone(&self) -> bool {
+    pub(crate) const fn is_gone(&self) -> bool {
         self.calm >= CALM_LOOKS
     }
 }

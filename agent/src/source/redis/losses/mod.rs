@@ -7,10 +7,11 @@
 //! A server that can't take that keeps nobody from going on: the loss is told, noted in the data folder, and remembered in
 //! Redis when it has room again.
 
+pub(crate) mod members;
+pub(crate) mod overflow;
+
 use super::{
     link::Link,
-    members::{entry_member, undelivered_member},
-    overflow::{Lost, Overflow},
     refusal::cannot_store,
     reply::{Group, Stream},
 };
@@ -19,6 +20,8 @@ use crate::{
     source::SourceError,
 };
 use bsp_stream::{Connection, RedisUrl, StreamId};
+use members::{entry_member, undelivered_member};
+use overflow::{Lost, Overflow};
 use redis::{cmd, pipe};
 use std::{
     collections::BTreeMap,
@@ -59,7 +62,7 @@ impl Losses {
                 Err(_) => self.keep_waiting(&member, now_ms(), Lost::Entry(&id.to_string())).await,
             };
             if is_new {
-                self.tell(
+                self.raise_alarm(
                     1,
                     &format!("entry {id} was delivered, and trimmed before it was handled"),
                 );
@@ -95,7 +98,7 @@ impl Losses {
         };
         let new = lost_in_all.saturating_sub(known);
         if new > 0 {
-            self.tell(
+            self.raise_alarm(
                 new,
                 &format!("{new} entries were trimmed before they were delivered to anybody"),
             );
@@ -140,7 +143,7 @@ impl Losses {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, count: u64, what: &str) {
+    fn raise_alarm(&self, count: u64, what: &str) {
         metrics::counter!("agent_stream_lost_total").increment(count);
         tracing::error!(topic = self.url.topic, group = self.url.group, "Data loss: {what}");
         self.alarms.raise(

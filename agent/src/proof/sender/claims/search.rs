@@ -1,10 +1,10 @@
 //! Finds this operator's own proof of a block on the chain.
 
-use super::sign::hashes;
 use crate::proof::{
     Attempt, Claim, Proof,
     contract::{BlockSpecimenProductionProofSubmitted, records, submitted},
     rpc::{Call, FoundLog, Receipt, Rpc, RpcError, answers},
+    sender::submission::sign::hashes,
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolEvent;
@@ -21,7 +21,7 @@ const MOST_QUESTIONS: u64 = 600;
 
 /// How many blocks the RPC takes in one question for logs, as far as is known.
 #[derive(Debug)]
-pub(super) struct LogLimit(AtomicU64);
+pub(crate) struct LogLimit(AtomicU64);
 
 impl Default for LogLimit {
     fn default() -> Self {
@@ -43,26 +43,26 @@ impl LogLimit {
 
 /// Finds proofs that a sender sent to a contract.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Search<'a> {
-    pub(super) rpc: &'a Rpc,
-    pub(super) sender: Address,
-    pub(super) contract: Address,
-    pub(super) limit: &'a LogLimit,
+pub(crate) struct Search<'a> {
+    pub(crate) rpc: &'a Rpc,
+    pub(crate) sender: Address,
+    pub(crate) contract: Address,
+    pub(crate) limit: &'a LogLimit,
 }
 
 /// What became of the transactions that were signed for a claim.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// The claim's proof.
-    pub(super) proof: Option<Proof>,
+    pub(crate) proof: Option<Proof>,
     /// Nonces of which no transaction of ours is seen in a canonical block. Each may have been used by another transaction,
     /// or by ours in a block that the node does not know yet.
-    pub(super) unaccounted: usize,
+    pub(crate) unaccounted: usize,
 }
 
 /// What was found of a block.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// A proof of the claim's specimen, and the URL that it names.
     Proof { proof: Proof, url: String },
     /// The sender has proved another specimen for the block.
@@ -75,7 +75,7 @@ pub(super) enum Found {
 
 impl Search<'_> {
     /// Looks at the transactions that were signed for the claim.
-    pub(super) async fn attempts(
+    pub(crate) async fn attempts(
         &self,
         claim: &Claim,
         known: &[Attempt],
@@ -106,7 +106,7 @@ impl Search<'_> {
     }
 
     /// Looks through the contract's events, newest first, at most so many blocks back.
-    pub(super) async fn events(&self, claim: &Claim, back: u64) -> Result<Found, RpcError> {
+    pub(crate) async fn events(&self, claim: &Claim, back: u64) -> Result<Found, RpcError> {
         let head = self.rpc.head().await?.number;
         let oldest = head.saturating_sub(back);
         let (mut end, mut chunk) = (head, self.limit.first());
@@ -177,7 +177,7 @@ const fn is_about_the_question(error: &RpcError) -> bool {
 }
 
 /// The hashes of canonical blocks by their numbers. A number without a block is left out.
-pub(super) async fn canonical(
+pub(crate) async fn canonical(
     rpc: &Rpc,
     numbers: impl Iterator<Item = u64>,
 ) -> Result<BTreeMap<u64, B256>, RpcError> {
@@ -196,6 +196,6 @@ pub(super) async fn canonical(
 }
 
 /// Whether a block is the canonical one of its number.
-pub(super) fn is_canonical(canonical: &BTreeMap<u64, B256>, block: (u64, B256)) -> bool {
+pub(crate) fn is_canonical(canonical: &BTreeMap<u64, B256>, block: (u64, B256)) -> bool {
     canonical.get(&block.0) == Some(&block.1)
 }

@@ -1,14 +1,16 @@
 //! The reading half: first what is pending to this consumer, then new entries, one at a time.
 
+pub(crate) mod in_flight;
+
 use super::{
-    hand::Hand,
     link::{Failures, Link},
-    lost::Losses,
+    losses::Losses,
     reply::{self, Entry, PendingEntry},
 };
 use crate::source::{Deliveries, Delivery, EntryId, Payload, SourceError};
 use async_trait::async_trait;
 use bsp_stream::{Connection, RedisUrl, StreamId};
+use in_flight::InFlightEntries;
 use redis::{RedisResult, Value, cmd};
 use std::{
     collections::VecDeque,
@@ -30,7 +32,7 @@ pub(super) struct Reader {
     pub(super) url: RedisUrl,
     pub(super) consumer: String,
     pub(super) claim_idle: Duration,
-    pub(super) hand: Arc<Hand>,
+    pub(super) in_flight: Arc<InFlightEntries>,
     pub(super) losses: Arc<Losses>,
     /// Its connection is blocked while Redis has nothing, so it has one of its own.
     pub(super) link: Link,
@@ -117,7 +119,7 @@ impl Reader {
     async fn next_own(&self, own: &mut OwnPending) -> RedisResult<Option<PendingEntry>> {
         loop {
             while let Some(row) = own.rows.pop_front() {
-                if self.hand.may_take(row.id, self.claim_idle) {
+                if self.in_flight.may_take(row.id, self.claim_idle) {
                     return Ok(Some(row));
                 }
             }
@@ -169,7 +171,7 @@ impl Reader {
             self.losses.report_entries(&self.link, &[entry.id]).await?;
             return Ok(None);
         };
-        if !self.hand.take(entry.id) {
+        if !self.in_flight.take(entry.id) {
             return Ok(None);
         }
         if deliveries > 1 {

@@ -1,6 +1,6 @@
 //! Transactions: signed, and read back from the journal.
 
-use super::flight::{Purpose, Signed};
+use super::{Purpose, Signed};
 use crate::proof::{Attempt, Claim, SentTransaction, contract::submission, fees::Fees};
 use alloy_consensus::{
     SignableTransaction, Transaction, TxEip1559, TxEnvelope, TxLegacy,
@@ -12,22 +12,22 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 
 /// The gas of a transaction that does nothing (yellow paper: G_transaction).
-pub(super) const EMPTY_TRANSACTION_GAS: u64 = 21_000;
+pub(crate) const EMPTY_TRANSACTION_GAS: u64 = 21_000;
 
 /// Who sends, and to where.
 #[derive(Clone, Debug)]
-pub(super) struct Account {
-    pub(super) signer: PrivateKeySigner,
-    pub(super) contract: Address,
+pub(crate) struct Account {
+    pub(crate) signer: PrivateKeySigner,
+    pub(crate) contract: Address,
 }
 
 impl Account {
-    pub(super) const fn address(&self) -> Address {
+    pub(crate) const fn address(&self) -> Address {
         self.signer.address()
     }
 
     /// Signs a call of the contract.
-    pub(super) fn sign_proof(
+    pub(crate) fn sign_proof(
         &self,
         chain_id: u64,
         nonce: u64,
@@ -40,7 +40,7 @@ impl Account {
     }
 
     /// Signs a transaction that uses a nonce up: nothing, to ourselves.
-    pub(super) fn sign_cancel(
+    pub(crate) fn sign_cancel(
         &self,
         chain_id: u64,
         nonce: u64,
@@ -97,7 +97,7 @@ impl Account {
 
     /// Reads an attempt of an earlier run. `None` if it is not for this account, contract and chain: then it can
     /// neither be replaced nor be a proof here.
-    pub(super) fn read(&self, attempt: &Attempt, chain_id: u64) -> Option<(u64, Vec<Signed>)> {
+    pub(crate) fn read(&self, attempt: &Attempt, chain_id: u64) -> Option<(u64, Vec<Signed>)> {
         let read: Option<Vec<_>> = attempt
             .transactions
             .iter()
@@ -131,7 +131,7 @@ impl Account {
 
 impl Signed {
     /// As the journal keeps it.
-    pub(super) fn record(&self, signed_ms: u64) -> SentTransaction {
+    pub(crate) fn record(&self, signed_ms: u64) -> SentTransaction {
         SentTransaction {
             hash: self.hash,
             max_fee_per_gas: self.fees.max_fee,
@@ -143,7 +143,7 @@ impl Signed {
 }
 
 /// All hashes of some attempts.
-pub(super) fn hashes(attempts: &[Attempt]) -> impl Iterator<Item = B256> + '_ {
+pub(crate) fn hashes(attempts: &[Attempt]) -> impl Iterator<Item = B256> + '_ {
     attempts.iter().flat_map(|attempt| &attempt.transactions).map(|sent| sent.hash)
 }
 

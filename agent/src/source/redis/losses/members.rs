@@ -3,17 +3,17 @@
 use bsp_stream::StreamId;
 
 /// The member that counts the group's entries that were trimmed before any delivery.
-pub(super) fn undelivered_member(group: &str) -> String {
+pub(crate) fn undelivered_member(group: &str) -> String {
     format!("{group}/undelivered")
 }
 
 /// The member of an entry that was trimmed after it was delivered.
-pub(super) fn entry_member(group: &str, id: StreamId) -> String {
+pub(crate) fn entry_member(group: &str, id: StreamId) -> String {
     format!("{group}/{id}")
 }
 
 /// The member that says that the group was given every entry from the stream's first one on. While it is not there,
 /// entries may lie before the group's beginning that nobody has read.
-pub(super) fn complete_member(group: &str) -> String {
+pub(crate) fn complete_member(group: &str) -> String {
     format!("{group}/complete")
 }

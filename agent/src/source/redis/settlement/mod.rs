@@ -1,8 +1,10 @@
 //! The settling half: acknowledges, buries, releases.
 
+pub(crate) mod trim;
+
 use super::{
-    group, hand::Hand, link::Link, overflow::Overflow, overview, refusal::cannot_store,
-    trim::Trimmer,
+    group, link::Link, losses::overflow::Overflow, overview, reader::in_flight::InFlightEntries,
+    refusal::cannot_store,
 };
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
@@ -20,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::DropGuard;
+use trim::Trimmer;
 
 /// How long an answer about the stream's groups is good.
 const GROUPS_ARE_KNOWN_FOR: Duration = Duration::from_secs(10);
@@ -27,7 +30,7 @@ const GROUPS_ARE_KNOWN_FOR: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct RedisSettlement {
     pub(super) url: RedisUrl,
-    pub(super) hand: Arc<Hand>,
+    pub(super) in_flight: Arc<InFlightEntries>,
     pub(super) link: Arc<Link>,
     pub(super) alarms: Alarms,
     /// Tells the reader to look at what is pending to this consumer.
@@ -87,7 +90,7 @@ impl Settlement for RedisSettlement {
             }
             Ok(Buried::Before) => {
                 tracing::info!("Entry {id} is settled already, there is nothing to bury");
-                self.hand.settle(id);
+                self.in_flight.settle(id);
                 return Ok(());
             }
             Err(error) => {
@@ -99,7 +102,7 @@ impl Settlement for RedisSettlement {
                 (folder, " --data-dir")
             }
         };
-        self.hand.settle(id);
+        self.in_flight.settle(id);
         metrics::counter!("agent_stream_dead_total").increment(1);
         self.alarms.raise(
             AlarmKind::DeadLetter,
@@ -114,14 +117,14 @@ impl Settlement for RedisSettlement {
 
     fn release(&self, entry: &EntryId) {
         if let Ok(id) = entry.0.parse() {
-            self.hand.release(id);
+            self.in_flight.release(id);
         }
     }
 
     fn redeliver(&self, entry: &EntryId) {
         if let Ok(id) = entry.0.parse() {
-            self.hand.release(id);
-            self.hand.forget_release(id);
+            self.in_flight.release(id);
+            self.in_flight.forget_release(id);
             self.claimed.store(true, Ordering::Release);
         }
     }
@@ -143,7 +146,7 @@ impl RedisSettlement {
         let sole = self.sole_group.ask(&self.link, &self.url).await?;
         let done =
             self.link.run(|connection, _| acknowledge(connection, &self.url, id, sole)).await?;
-        self.hand.settle(id);
+        self.in_flight.settle(id);
         self.trim_with_others(sole).await?;
         Ok(done)
     }

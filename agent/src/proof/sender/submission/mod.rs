@@ -1,8 +1,11 @@
 //! A claim's transactions under way, and what to do about them: decisions only, no I/O.
 
-use super::moment::Moment;
+pub(crate) mod moment;
+pub(crate) mod sign;
+
 use crate::proof::{Proof, fees::Fees};
 use alloy_primitives::{B256, Bytes};
+use moment::Moment;
 use std::time::{Duration, Instant};
 
 /// Looks in a row that find the nonce used and none of our transactions mined, before that is believed: receipts may come
@@ -18,7 +21,7 @@ pub(super) enum Purpose {
     Cancel,
 }
 
-/// A signed transaction of a flight.
+/// A signed transaction of a pending nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Signed {
     pub(super) hash: B256,
@@ -29,7 +32,7 @@ pub(super) struct Signed {
 
 /// A nonce under way: all transactions signed with it, and those of the claim's earlier nonces.
 #[derive(Debug, Clone)]
-pub(super) struct Flight {
+pub(super) struct PendingNonce {
     pub(super) nonce: u64,
     /// Gas limit of each.
     pub(super) gas: u64,
@@ -59,9 +62,9 @@ struct Taken {
     looks: u32,
 }
 
-/// What a look at the chain shows of a flight.
+/// What a look at the chain shows of a pending nonce.
 #[derive(Debug, Clone)]
-pub(super) struct View {
+pub(super) struct ChainView {
     pub(super) now: Instant,
     /// The latest block's number.
     pub(super) head: u64,
@@ -69,11 +72,11 @@ pub(super) struct View {
     pub(super) settled: Option<u64>,
     /// The account's nonce at the latest block: all below are used.
     pub(super) nonce: u64,
-    /// One of the flight's transactions, in a canonical block.
+    /// One of the pending nonce's transactions, in a canonical block.
     pub(super) mined: Option<Mined>,
     /// Whether the node knows the newest transaction.
     pub(super) in_pool: bool,
-    /// Whether an older flight of ours has the same nonce.
+    /// Whether an older pending nonce of ours has the same nonce.
     pub(super) contested: bool,
 }
 
@@ -106,7 +109,7 @@ pub(super) struct Policy {
     pub(super) rebroadcast_after: Duration,
 }
 
-/// What to do about a flight.
+/// What to do about a pending nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Nothing, until the next look.
@@ -115,13 +118,13 @@ pub(super) enum Action {
     Rebroadcast,
     /// Replace the newest transaction by one that pays more, if the claim still has a chance.
     Resubmit,
-    /// The flight is over.
-    Land(Landing),
+    /// The pending nonce is over.
+    Land(SubmissionOutcome),
 }
 
-/// How a flight ends.
+/// How a pending nonce ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Landing {
+pub(super) enum SubmissionOutcome {
     /// The claim is on record, as deep as was asked for.
     Proved(Proof),
     /// The contract refused on chain.
@@ -136,7 +139,7 @@ pub(super) enum Landing {
     Unrecorded(String),
 }
 
-impl Flight {
+impl PendingNonce {
     /// A nonce with its first transaction.
     pub(super) const fn new(nonce: u64, gas: u64, newest: Signed, now: Instant) -> Self {
         Self {
@@ -164,13 +167,13 @@ impl Flight {
         self.replaced.iter().chain([&self.newest])
     }
 
-    /// What became of the nonce with that hash, if it is one of this flight's.
+    /// What became of the nonce with that hash, if it is one of this pending nonce's.
     pub(super) fn purpose_of(&self, hash: B256) -> Option<Purpose> {
         self.signed().find(|signed| signed.hash == hash).map(|signed| signed.purpose)
     }
 
     /// Takes a look into account.
-    pub(super) fn observe(&mut self, view: &View) {
+    pub(super) fn observe(&mut self, view: &ChainView) {
         self.is_mined = view.mined.is_some();
         self.taken = match self.taken {
             _ if view.mined.is_some() || view.nonce <= self.nonce => None,
@@ -180,16 +183,16 @@ impl Flight {
     }
 
     /// What to do, after [`observe`](Self::observe) of the same view.
-    pub(super) fn decide(&self, view: &View, policy: &Policy) -> Action {
+    pub(super) fn decide(&self, view: &ChainView, policy: &Policy) -> Action {
         if let Some(mined) = &view.mined {
             return match view.is_settled(mined.block.0) {
-                true => Action::Land(Self::landing(mined)),
+                true => Action::Land(Self::outcome(mined)),
                 false => Action::Wait,
             };
         }
         if view.nonce > self.nonce {
             return match self.taken {
-                Some(taken) if taken.is_certain(view) => Action::Land(Landing::AskAgain),
+                Some(taken) if taken.is_certain(view) => Action::Land(SubmissionOutcome::AskAgain),
                 _ => Action::Wait,
             };
         }
@@ -206,19 +209,19 @@ impl Flight {
         Action::Wait
     }
 
-    fn landing(mined: &Mined) -> Landing {
+    fn outcome(mined: &Mined) -> SubmissionOutcome {
         match mined.effect {
             Effect::Recorded => {
-                Landing::Proved(Proof { id: mined.hash, mined_in: Some(mined.block) })
+                SubmissionOutcome::Proved(Proof { id: mined.hash, mined_in: Some(mined.block) })
             }
-            Effect::NoEvent => Landing::NoEvent(mined.hash),
-            Effect::Reverted => Landing::Reverted(mined.hash),
-            Effect::Cancelled => Landing::AskAgain,
+            Effect::NoEvent => SubmissionOutcome::NoEvent(mined.hash),
+            Effect::Reverted => SubmissionOutcome::Reverted(mined.hash),
+            Effect::Cancelled => SubmissionOutcome::AskAgain,
         }
     }
 }
 
-impl View {
+impl ChainView {
     /// Whether a block is as deep as a proof has to be. One beyond the head is from a node that is ahead of the one that
     /// told the head.
     fn is_settled(&self, block: u64) -> bool {
@@ -228,7 +231,7 @@ impl View {
 
 impl Taken {
     /// As deep as a proof has to be: a reorg may give the nonce back.
-    fn is_certain(self, view: &View) -> bool {
+    fn is_certain(self, view: &ChainView) -> bool {
         self.looks >= LOOKS_BEFORE_TAKEN && view.is_settled(self.since_head)
     }
 }

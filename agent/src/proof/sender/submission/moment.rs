@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// A point in time of this run, or so long before one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     at: Instant,
     /// The age it had then.
     before: Duration,
@@ -13,23 +13,23 @@ pub(super) struct Moment {
 
 impl Moment {
     /// This very moment.
-    pub(super) const fn at(now: Instant) -> Self {
+    pub(crate) const fn at(now: Instant) -> Self {
         Self { at: now, before: Duration::ZERO }
     }
 
     /// So long before now. What lies before the machine's start has no [`Instant`].
-    pub(super) const fn ago(now: Instant, before: Duration) -> Self {
+    pub(crate) const fn ago(now: Instant, before: Duration) -> Self {
         Self { at: now, before }
     }
 
     /// A moment that an earlier run wrote down, in milliseconds since 1970. Only the wall clock can tell how long ago that is,
     /// and it tells it once; a moment in the future is now.
-    pub(super) fn of_earlier_run(now: Instant, since_1970_ms: u64) -> Self {
+    pub(crate) fn of_earlier_run(now: Instant, since_1970_ms: u64) -> Self {
         Self::ago(now, Duration::from_millis(now_ms().saturating_sub(since_1970_ms)))
     }
 
     /// How long ago it is.
-    pub(super) fn age(self, now: Instant) -> Duration {
+    pub(crate) fn age(self, now: Instant) -> Duration {
         now.saturating_duration_since(self.at).saturating_add(self.before)
     }
 }

@@ -1,9 +1,12 @@
 //! Asks the contract before anything is spent: a claim without hope costs nothing and gets its reason.
 
+pub(crate) mod gate;
+pub(crate) mod patience;
+pub(crate) mod search;
+
 use super::{
     config::{ChainProverConfig, DEPTH_WITHOUT_FINALITY},
-    search::{Found, LogLimit, Search},
-    sign::Account,
+    submission::sign::Account,
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -21,6 +24,7 @@ use crate::{
     },
 };
 use alloy_sol_types::SolCall;
+use search::{Found, LogLimit, Search};
 use std::{
     collections::HashMap,
     sync::{
@@ -68,7 +72,7 @@ enum Sure {
 
 /// Asks. Shared by all claims.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct ProofContract {
     pub(super) rpc: Rpc,
     pub(super) account: Account,
     pub(super) config: ChainProverConfig,
@@ -80,7 +84,7 @@ pub(super) struct Desk {
     divisor: Option<Comparison>,
 }
 
-impl Desk {
+impl ProofContract {
     pub(super) fn new(
         rpc: Rpc,
         account: Account,
@@ -149,7 +153,7 @@ impl Desk {
     pub(super) fn note_no_finality(&self, reason: &str) {
         if !self.told_no_finality.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the RPC does not tell which block is finalized ({reason}): a proof counts when it is \
+                "the RPC does not raise_alarm which block is finalized ({reason}): a proof counts when it is \
                  {DEPTH_WITHOUT_FINALITY} blocks deep; see --proof-confirmations"
             );
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Follows the time from block to block.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     shortest: Duration,
     longest: Duration,
     last: Option<(u64, Instant)>,
@@ -12,12 +12,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(shortest: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(shortest: Duration, longest: Duration) -> Self {
         Self { shortest, longest: longest.max(shortest), last: None, block_time: None }
     }
 
     /// A look showed that head.
-    pub(super) fn saw(&mut self, head: u64, now: Instant) {
+    pub(crate) fn saw(&mut self, head: u64, now: Instant) {
         let Some((before, since)) = self.last else {
             self.last = Some((head, now));
             return;
@@ -35,7 +35,7 @@ impl Pace {
     }
 
     /// The time until the next look.
-    pub(super) fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         let half = self.block_time.unwrap_or_default() / 2;
         half.clamp(self.shortest, self.longest)
     }

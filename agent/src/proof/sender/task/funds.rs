@@ -1,9 +1,12 @@
 //! Whether the balance pays for the proofs to come.
 
-use super::{ask::Desk, config::ChainProverConfig, metrics};
 use crate::{
     alarm::AlarmKind,
-    proof::{fees::Fees, rpc::RpcError},
+    proof::{
+        fees::Fees,
+        rpc::RpcError,
+        sender::{claims::ProofContract, config::ChainProverConfig, metrics},
+    },
 };
 use alloy_primitives::U256;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ const WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// The balance, in proofs.
 #[derive(Debug)]
-pub(super) struct Funds {
+pub(crate) struct Funds {
     interval: Duration,
     checked: Option<Instant>,
     gas: u64,
@@ -27,13 +30,13 @@ pub(super) struct Funds {
 }
 
 impl Funds {
-    pub(super) fn new(config: &ChainProverConfig) -> Self {
+    pub(crate) fn new(config: &ChainProverConfig) -> Self {
         let interval = config.check_interval;
         Self { interval, checked: None, gas: TYPICAL_GAS, price: None, proofs: 0, short: false }
     }
 
     /// How many more proofs can be paid for, with so many under way.
-    pub(super) fn left(&self, in_flight: usize) -> usize {
+    pub(crate) fn left(&self, in_flight: usize) -> usize {
         if self.short {
             return 0;
         }
@@ -41,7 +44,7 @@ impl Funds {
     }
 
     /// The node took a transaction.
-    pub(super) fn suffice(&mut self) {
+    pub(crate) fn suffice(&mut self) {
         if self.short {
             self.short = false;
             self.checked = None;
@@ -49,49 +52,51 @@ impl Funds {
     }
 
     /// The node refused a transaction for lack of funds.
-    pub(super) fn run_out(&mut self, desk: &Desk, reason: &str) {
+    pub(crate) fn run_out(&mut self, contract: &ProofContract, reason: &str) {
         self.short = true;
         self.checked = None;
-        let operator = desk.account.address();
+        let operator = contract.account.address();
         let message = format!("{operator} can't pay for a proof, send funds to it: {reason}");
-        desk.alarms.raise(AlarmKind::Balance, message);
+        contract.alarms.raise(AlarmKind::Balance, message);
     }
 
     /// What the next proof may cost at most.
-    pub(super) const fn expect(&mut self, gas: u64, price: u128) {
+    pub(crate) const fn expect(&mut self, gas: u64, price: u128) {
         self.gas = gas;
         self.price = Some(price);
     }
 
     /// Looks at the balance, if it is time.
-    pub(super) async fn check(&mut self, desk: &Desk) -> Result<(), RpcError> {
+    pub(crate) async fn check(&mut self, contract: &ProofContract) -> Result<(), RpcError> {
         let interval = if self.short { self.interval.min(WHEN_SHORT) } else { self.interval };
         if self.checked.is_some_and(|at| at.elapsed() < interval) {
             return Ok(());
         }
-        let balance = desk.rpc.balance(desk.account.address()).await?;
+        let balance = contract.rpc.balance(contract.account.address()).await?;
         let price = match self.price {
             Some(price) => price,
-            None => Fees::suggest(desk.rpc.market().await?, desk.config.max_fee_per_gas).max_fee,
+            None => {
+                Fees::suggest(contract.rpc.market().await?, contract.config.max_fee_per_gas).max_fee
+            }
         };
         self.checked = Some(Instant::now());
-        self.note(desk, balance, price);
+        self.note(contract, balance, price);
         Ok(())
     }
 
-    fn note(&mut self, desk: &Desk, balance: U256, price: u128) {
+    fn note(&mut self, contract: &ProofContract, balance: U256, price: u128) {
         metrics::balance(balance);
         let proofs = proofs_in(balance, self.gas, price);
         self.proofs = proofs;
         self.short = proofs == 0;
-        if proofs >= desk.config.balance_alarm {
-            desk.alarms.clear(AlarmKind::Balance);
+        if proofs >= contract.config.balance_alarm {
+            contract.alarms.clear(AlarmKind::Balance);
             return;
         }
-        let operator = desk.account.address();
+        let operator = contract.account.address();
         let message =
             format!("{operator} has {balance} wei, enough for {proofs} proofs: send funds to it");
-        desk.alarms.raise(AlarmKind::Balance, message);
+        contract.alarms.raise(AlarmKind::Balance, message);
     }
 }
 

@@ -5,15 +5,15 @@
 //! drops every pending entry that is trimmed, also those a living consumer has in hand, and nobody learns of the loss if
 //! its reply is lost.
 
+pub(crate) mod twin;
+
 use super::{
     group,
-    hand::Hand,
     link::Link,
-    lost::{Losses, lost_undelivered},
-    reader::pending_page,
+    losses::{Losses, lost_undelivered},
+    reader::{in_flight::InFlightEntries, pending_page},
     reply::{self, Group, PendingEntry, Stream},
-    trim::Trimmer,
-    twin::TwinWatch,
+    settlement::trim::Trimmer,
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -31,6 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
+use twin::TwinWatch;
 
 /// Entries taken over in one round, so that one agent does not take all.
 const CLAIMS: usize = 64;
@@ -45,11 +46,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const REST_AFTER_OUTAGE: Duration = Duration::from_secs(75);
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct PendingReclaimer {
     pub(super) url: RedisUrl,
     pub(super) consumer: String,
     pub(super) claim_idle: Duration,
-    pub(super) hand: Arc<Hand>,
+    pub(super) in_flight: Arc<InFlightEntries>,
     pub(super) losses: Arc<Losses>,
     pub(super) link: Arc<Link>,
     pub(super) claimed: Arc<AtomicBool>,
@@ -77,7 +78,7 @@ struct State {
     is_of_one_moment: bool,
 }
 
-impl Keeper {
+impl PendingReclaimer {
     /// Goes round until the stop, four times in the idle time after which entries are claimed, or more often.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let pause = (self.claim_idle / 4).min(LONGEST_PAUSE);
@@ -132,9 +133,9 @@ impl Keeper {
     /// Sets back the idle time of what is in hand, so that nobody claims it, and has Redis count the deliveries of what was
     /// released anew.
     async fn keep(&mut self, oldest: Option<StreamId>) -> Result<(), SourceError> {
-        let held: HashSet<_> = self.hand.held().into_iter().collect();
+        let held: HashSet<_> = self.in_flight.held().into_iter().collect();
         // Before what is pending is asked for: what is released later has other idle times than it will have told.
-        let released = self.hand.to_recount();
+        let released = self.in_flight.to_recount();
         let asked = Instant::now();
         let ours = self.all_pending().await?;
         self.watch_for_twin(&held, &ours, asked);
@@ -145,7 +146,7 @@ impl Keeper {
         for row in ours.iter().filter(|row| released.contains(&row.id) && is_there(row.id)) {
             let recount = |connection| recount(connection, &self.url, &self.consumer, row);
             if self.link.run(|connection, _| recount(connection)).await? {
-                self.hand.recounted(row.id);
+                self.in_flight.recounted(row.id);
                 recounted.push(row.id);
             }
         }
@@ -167,7 +168,8 @@ impl Keeper {
     }
 
     fn watch_for_twin(&mut self, held: &HashSet<StreamId>, ours: &[PendingEntry], asked: Instant) {
-        let free = ours.iter().filter(|row| !held.contains(&row.id) && !self.hand.holds(row.id));
+        let free =
+            ours.iter().filter(|row| !held.contains(&row.id) && !self.in_flight.holds(row.id));
         if self.memory.twin.look(free, asked) {
             self.alarms.raise(
                 AlarmKind::ConsumerShared,
@@ -211,7 +213,7 @@ impl Keeper {
             |connection| claim(connection, &self.url, &self.consumer, self.claim_idle, &stale);
         let claims = self.link.run(|connection, _| claim(connection)).await?;
         for &id in &claims.claimed {
-            self.hand.forget_release(id);
+            self.in_flight.forget_release(id);
         }
         self.memory.twin.touched(claims.claimed.iter().copied());
         self.losses.report_entries(&self.link, &claims.deleted).await?;
@@ -237,7 +239,7 @@ impl Keeper {
             let page = self.link.run(|connection, _| ask(connection)).await?;
             let Some(last) = page.last() else { return Ok(idle) };
             start = format!("({}", last.id);
-            idle.extend(page.into_iter().filter(|row| !self.hand.holds(row.id)));
+            idle.extend(page.into_iter().filter(|row| !self.in_flight.holds(row.id)));
             if idle.len() >= CLAIMS {
                 idle.truncate(CLAIMS);
                 return Ok(idle);

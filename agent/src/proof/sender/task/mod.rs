@@ -1,14 +1,19 @@
 //! The one task that owns a key's nonces: at each turn it looks at the chain, settles what is under way, and sends
 //! what is waiting.
 
+pub(crate) mod broadcast;
+pub(crate) mod dispatch;
+pub(crate) mod funds;
+pub(crate) mod look;
+pub(crate) mod nonces;
+pub(crate) mod pace;
+pub(crate) mod resubmit;
+pub(crate) mod resume;
+
 use super::{
-    ask::Desk,
-    flight::{Action, Flight, Landing, Mined, Policy, View},
-    funds::Funds,
-    look::{Look, Sighting},
+    claims::ProofContract,
     metrics,
-    nonces::Nonces,
-    pace::Pace,
+    submission::{Action, ChainView, Mined, PendingNonce, Policy, SubmissionOutcome},
 };
 use crate::{
     alarm::AlarmKind,
@@ -18,6 +23,10 @@ use crate::{
         rpc::{Health, RpcError},
     },
 };
+use funds::Funds;
+use look::{Look, Sighting};
+use nonces::Nonces;
+use pace::Pace;
 use std::{
     collections::VecDeque,
     fmt,
@@ -30,38 +39,38 @@ use tokio::sync::{mpsc, oneshot};
 const PART: &str = "watch";
 
 /// A claim with all that was signed for it, on its way through the task and back.
-pub(super) struct Case {
+pub(super) struct PendingClaim {
     pub(super) claim: Claim,
     pub(super) attempts: Vec<Attempt>,
     pub(super) log: Arc<dyn AttemptLog>,
 }
 
-impl fmt::Debug for Case {
+impl fmt::Debug for PendingClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case").field("claim", &self.claim).finish_non_exhaustive()
+        f.debug_struct("PendingClaim").field("claim", &self.claim).finish_non_exhaustive()
     }
 }
 
 /// What a claim wants of the task.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) case: Case,
+pub(super) struct SubmitRequest {
+    pub(super) pending_claim: PendingClaim,
     /// The gas limit of a new transaction. `None`: see what became of the last attempt.
     pub(super) gas: Option<u64>,
     pub(super) asked: Instant,
-    pub(super) reply: oneshot::Sender<(Landing, Case)>,
+    pub(super) reply: oneshot::Sender<(SubmissionOutcome, PendingClaim)>,
 }
 
-/// A flight with whose it is. Without: it fills a hole.
+/// A pending nonce with whose it is. Without: it fills a hole.
 #[derive(Debug)]
-pub(super) struct Leg {
-    pub(super) flight: Flight,
-    pub(super) owner: Option<(Case, oneshot::Sender<(Landing, Case)>)>,
+pub(super) struct TrackedSubmission {
+    pub(super) pending: PendingNonce,
+    pub(super) owner: Option<(PendingClaim, oneshot::Sender<(SubmissionOutcome, PendingClaim)>)>,
 }
 
-impl Leg {
+impl TrackedSubmission {
     pub(super) fn claim(&self) -> Option<&Claim> {
-        self.owner.as_ref().map(|(case, _)| &case.claim)
+        self.owner.as_ref().map(|(pending_claim, _)| &pending_claim.claim)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -72,11 +81,11 @@ impl Leg {
 /// The task.
 #[derive(Debug)]
 pub(super) struct Task {
-    pub(super) desk: Arc<Desk>,
+    pub(super) contract: Arc<ProofContract>,
     pub(super) health: Health,
     pub(super) funds: Funds,
-    pub(super) legs: Vec<Leg>,
-    pub(super) queue: VecDeque<Order>,
+    pub(super) submissions: Vec<TrackedSubmission>,
+    pub(super) queue: VecDeque<SubmitRequest>,
     pub(super) chain_id: Option<u64>,
     chain_checked: Option<Instant>,
     pub(super) nonces: Nonces,
@@ -84,14 +93,14 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(desk: Arc<Desk>, health: Health) -> Self {
-        let funds = Funds::new(&desk.config);
-        let pace = Pace::new(desk.config.poll_interval, desk.config.longest_poll_interval);
+    pub(super) fn new(contract: Arc<ProofContract>, health: Health) -> Self {
+        let funds = Funds::new(&contract.config);
+        let pace = Pace::new(contract.config.poll_interval, contract.config.longest_poll_interval);
         Self {
-            desk,
+            contract,
             health,
             funds,
-            legs: Vec::new(),
+            submissions: Vec::new(),
             queue: VecDeque::new(),
             chain_id: None,
             chain_checked: None,
@@ -101,23 +110,23 @@ impl Task {
     }
 
     /// Runs until all that could give orders are gone. May be dropped at any point, as in a crash.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<SubmitRequest>) {
         loop {
-            let pause = if self.legs.is_empty() && self.queue.is_empty() {
+            let pause = if self.submissions.is_empty() && self.queue.is_empty() {
                 // Nothing to watch but the balance.
                 self.idle().await
             } else {
                 self.turn().await
             };
             tokio::select! {
-                order = orders.recv() => match order {
-                    Some(order) => self.queue.push_back(order),
+                request = requests.recv() => match request {
+                    Some(request) => self.queue.push_back(request),
                     None => return,
                 },
                 () = tokio::time::sleep(pause) => {}
             }
-            while let Ok(order) = orders.try_recv() {
-                self.queue.push_back(order);
+            while let Ok(request) = requests.try_recv() {
+                self.queue.push_back(request);
             }
         }
     }
@@ -126,7 +135,7 @@ impl Task {
         match self.check().await {
             Ok(()) => {
                 self.health.good(PART);
-                self.desk.config.check_interval
+                self.contract.config.check_interval
             }
             Err(error) => self.health.bad(PART, &error),
         }
@@ -138,7 +147,7 @@ impl Task {
             Ok(sent) => {
                 self.health.good(PART);
                 // A chain that mines on demand has it at once.
-                if sent { self.desk.config.poll_interval } else { self.pace.pause() }
+                if sent { self.contract.config.poll_interval } else { self.pace.pause() }
             }
             Err(error) => self.health.bad(PART, &error),
         }
@@ -149,25 +158,25 @@ impl Task {
         self.check().await?;
         let Some(chain_id) = self.chain_id else { return Ok(false) };
         self.adopt(chain_id);
-        let look = self.desk.look().await?;
+        let look = self.contract.look().await?;
         self.pace.saw(look.head.number, Instant::now());
         let sightings = self.sightings().await?;
         self.note_nonces(&look, &sightings);
         self.settle(chain_id, &look, sightings).await;
-        let settled = self.legs.len();
+        let settled = self.submissions.len();
         self.send_waiting(chain_id, &look).await;
-        let sent = self.legs.len() > settled;
+        let sent = self.submissions.len() > settled;
         self.fill_hole(chain_id, &look).await;
         self.note_stuck(&look);
-        metrics::in_flight(self.legs.len());
+        metrics::in_flight(self.submissions.len());
         Ok(sent)
     }
 
     /// What changes rarely: that it is still the same chain, and the balance.
     async fn check(&mut self) -> Result<(), RpcError> {
-        let interval = self.desk.config.check_interval;
+        let interval = self.contract.config.check_interval;
         if self.chain_checked.is_none_or(|at| at.elapsed() >= interval) {
-            let id = self.desk.rpc.chain_id().await?;
+            let id = self.contract.rpc.chain_id().await?;
             if self.chain_id.is_some_and(|known| known != id) {
                 let reason = format!("the chain id was {:?} and is {id}", self.chain_id);
                 return Err(RpcError::Implausible { method: "eth_chainId", reason });
@@ -175,39 +184,42 @@ impl Task {
             self.chain_id = Some(id);
             self.chain_checked = Some(Instant::now());
         }
-        self.funds.check(&self.desk).await
+        self.funds.check(&self.contract).await
     }
 
     async fn sightings(&self) -> Result<Vec<Sighting>, RpcError> {
-        let flights: Vec<_> = self.legs.iter().map(|leg| (&leg.flight, leg.claim())).collect();
-        self.desk.sight(&flights).await
+        let pending_nonces: Vec<_> =
+            self.submissions.iter().map(|tracked| (&tracked.pending, tracked.claim())).collect();
+        self.contract.sight(&pending_nonces).await
     }
 
     fn note_nonces(&mut self, look: &Look, sightings: &[Sighting]) {
-        for (leg, sighting) in self.legs.iter().zip(sightings) {
-            let of_its_nonce = |mined: &Mined| leg.flight.purpose_of(mined.hash).is_some();
+        for (tracked, sighting) in self.submissions.iter().zip(sightings) {
+            let of_its_nonce = |mined: &Mined| tracked.pending.purpose_of(mined.hash).is_some();
             if sighting.mined.as_ref().is_some_and(of_its_nonce) {
-                self.nonces.spend(leg.flight.nonce);
+                self.nonces.spend(tracked.pending.nonce);
             }
         }
         self.nonces.observe(look.nonce, look.pending, &self.our_nonces());
     }
 
     pub(super) fn our_nonces(&self) -> Vec<u64> {
-        self.legs.iter().map(|leg| leg.flight.nonce).collect()
+        self.submissions.iter().map(|tracked| tracked.pending.nonce).collect()
     }
 
-    /// Does for each flight what its sighting asks for.
+    /// Does for each pending nonce what its sighting asks for.
     async fn settle(&mut self, chain_id: u64, look: &Look, sightings: Vec<Sighting>) {
         let policy = self.policy();
         let now = Instant::now();
-        let mut nonces = Vec::with_capacity(self.legs.len());
-        let mut kept = Vec::with_capacity(self.legs.len());
-        for (mut leg, sighting) in std::mem::take(&mut self.legs).into_iter().zip(sightings) {
-            let contested = nonces.contains(&leg.flight.nonce);
-            nonces.push(leg.flight.nonce);
+        let mut nonces = Vec::with_capacity(self.submissions.len());
+        let mut kept = Vec::with_capacity(self.submissions.len());
+        for (mut tracked, sighting) in
+            std::mem::take(&mut self.submissions).into_iter().zip(sightings)
+        {
+            let contested = nonces.contains(&tracked.pending.nonce);
+            nonces.push(tracked.pending.nonce);
             let Sighting { mined, in_pool } = sighting;
-            let view = View {
+            let view = ChainView {
                 now,
                 head: look.head.number,
                 settled: look.settled,
@@ -216,59 +228,59 @@ impl Task {
                 in_pool,
                 contested,
             };
-            leg.flight.observe(&view);
-            let landing = match leg.flight.decide(&view, &policy) {
+            tracked.pending.observe(&view);
+            let outcome = match tracked.pending.decide(&view, &policy) {
                 Action::Wait => None,
-                Action::Rebroadcast => self.rebroadcast(&mut leg, now).await,
-                Action::Resubmit => self.resubmit(&mut leg, chain_id, look, now).await,
-                Action::Land(landing) => Some(landing),
+                Action::Rebroadcast => self.rebroadcast(&mut tracked, now).await,
+                Action::Resubmit => self.resubmit(&mut tracked, chain_id, look, now).await,
+                Action::Land(outcome) => Some(outcome),
             };
-            match landing {
-                None => kept.push(leg),
-                Some(landing) => self.end(leg, landing),
+            match outcome {
+                None => kept.push(tracked),
+                Some(outcome) => self.end(tracked, outcome),
             }
         }
-        self.legs = kept;
+        self.submissions = kept;
     }
 
     fn policy(&self) -> Policy {
-        let config = &self.desk.config;
+        let config = &self.contract.config;
         Policy {
             resubmit_after: config.resubmit_after,
             rebroadcast_after: config.rebroadcast_after,
         }
     }
 
-    pub(super) fn end(&self, leg: Leg, landing: Landing) {
-        if let Landing::Proved(_) = landing {
+    pub(super) fn end(&self, tracked: TrackedSubmission, outcome: SubmissionOutcome) {
+        if let SubmissionOutcome::Proved(_) = outcome {
             failpoint::hit("after_receipt");
         }
-        metrics::landed(&landing, leg.flight.begun.age(Instant::now()));
-        if let Some((case, reply)) = leg.owner {
-            land(reply, landing, case);
+        metrics::landed(&outcome, tracked.pending.begun.age(Instant::now()));
+        if let Some((pending_claim, reply)) = tracked.owner {
+            land(reply, outcome, pending_claim);
         }
     }
 
     /// Tells of proofs that are not done for too long, or can't be made more attractive.
     fn note_stuck(&self, look: &Look) {
-        let config = &self.desk.config;
+        let config = &self.contract.config;
         let now = Instant::now();
-        let late = |leg: &&Leg| {
-            let at_ceiling = leg.flight.at_ceiling && !leg.flight.is_mined;
-            at_ceiling || leg.flight.begun.age(now) >= config.deadline
+        let late = |tracked: &&TrackedSubmission| {
+            let at_ceiling = tracked.pending.at_ceiling && !tracked.pending.is_mined;
+            at_ceiling || tracked.pending.begun.age(now) >= config.deadline
         };
-        let stuck: Vec<_> = self.legs.iter().filter(late).collect();
-        let Some(leg) = stuck.iter().min_by_key(|leg| leg.flight.nonce) else {
-            return self.desk.alarms.clear(AlarmKind::ProofStuck);
+        let stuck: Vec<_> = self.submissions.iter().filter(late).collect();
+        let Some(tracked) = stuck.iter().min_by_key(|tracked| tracked.pending.nonce) else {
+            return self.contract.alarms.clear(AlarmKind::ProofStuck);
         };
-        let (count, flight) = (stuck.len(), &leg.flight);
+        let (count, pending) = (stuck.len(), &tracked.pending);
         let which = format!(
             "{} with nonce {} since {} s",
-            leg.name(),
-            flight.nonce,
-            flight.begun.age(now).as_secs()
+            tracked.name(),
+            pending.nonce,
+            pending.begun.age(now).as_secs()
         );
-        let message = if flight.is_mined {
+        let message = if pending.is_mined {
             format!(
                 "{count} proofs are not done in time, the first is {which}: it is mined, and not deep enough; the head is \
                  {}, what counts as deep is {}: see whether the proof chain finalizes, or give --proof-confirmations \
@@ -280,14 +292,18 @@ impl Task {
             format!(
                 "{count} proofs are not mined in time, the first is {which}, at {} wei of at most {}: raise \
                  --proof-max-fee-gwei or see what the chain takes",
-                flight.newest.fees.max_fee, config.max_fee_per_gas,
+                pending.newest.fees.max_fee, config.max_fee_per_gas,
             )
         };
-        self.desk.alarms.raise(AlarmKind::ProofStuck, message);
+        self.contract.alarms.raise(AlarmKind::ProofStuck, message);
     }
 }
 
 /// Gives a case back. Whoever no longer waits for it has it in the journal.
-pub(super) fn land(reply: oneshot::Sender<(Landing, Case)>, landing: Landing, case: Case) {
-    let _ = reply.send((landing, case));
+pub(super) fn land(
+    reply: oneshot::Sender<(SubmissionOutcome, PendingClaim)>,
+    outcome: SubmissionOutcome,
+    pending_claim: PendingClaim,
+) {
+    let _ = reply.send((outcome, pending_claim));
 }

@@ -5,7 +5,7 @@
 //! that our group was given all there is: it once had nothing before its position, and has read on from there.
 //! That is remembered in Redis, beside the losses, because it goes with the stream.
 
-use super::{group, members::complete_member, refusal::cannot_store, reply};
+use crate::source::redis::{group, losses::members::complete_member, refusal::cannot_store, reply};
 use bsp_stream::RedisUrl;
 use bsp_stream::{Connection, StreamId};
 use redis::{RedisResult, Value, cmd};
@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Removes the beginning of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Trimmer {
+pub(crate) struct Trimmer {
     is_complete: AtomicBool,
     has_warned: AtomicBool,
 }
 
 impl Trimmer {
     /// Removes the stream's beginning as far as every group has acknowledged it.
-    pub(super) async fn trim(
+    pub(crate) async fn trim(
         &self,
         connection: &mut Connection,
         url: &RedisUrl,
@@ -69,7 +69,7 @@ impl Trimmer {
 }
 
 /// The oldest entry that a group needs, if others lie before it of which it is not known that our group was ever given them.
-pub(super) async fn unread_before(
+pub(crate) async fn unread_before(
     connection: &mut Connection,
     url: &RedisUrl,
     needed: StreamId,

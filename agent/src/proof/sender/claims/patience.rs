@@ -3,11 +3,10 @@
 //! What all claims wait for (an RPC that is down, a contract that stands still) is waited for. A claim that waits alone,
 //! while others get on, is held after some time: it would occupy one of the open blocks for ever.
 
-use super::metrics;
 use crate::{
-    SegmentName,
     alarm::{AlarmKind, Alarms},
-    proof::Claim,
+    block::SegmentName,
+    proof::{Claim, sender::metrics},
 };
 use alloy_primitives::B256;
 use bsp_common::backoff::pause_after;
@@ -31,7 +30,7 @@ const LEAST_LOOKS: u32 = 3;
 
 /// How often one claim was asked about in vain.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     asks: u32,
     alone: u32,
     /// How many claims had got on when this one was last asked about.
@@ -42,7 +41,7 @@ pub(super) struct Patience {
 
 /// What becomes of a claim after a question in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// It is asked again after that pause. `long`: it has waited long enough for an alarm.
     Again { pause: Duration, long: bool },
     /// It waits alone, for too long.
@@ -51,7 +50,7 @@ pub(super) enum Turn {
 
 impl Patience {
     /// A question in vain. `others` counts the claims that got on so far. Pauses grow to 30 s, or to the longest.
-    pub(super) fn in_vain(&mut self, others: u64, longest_pause: Duration) -> Turn {
+    pub(crate) fn in_vain(&mut self, others: u64, longest_pause: Duration) -> Turn {
         self.asks = self.asks.saturating_add(1);
         if self.others.replace(others).is_some_and(|before| before != others) {
             self.alone = self.alone.saturating_add(1);
@@ -64,21 +63,21 @@ impl Patience {
     }
 
     /// Our own proof has to be there, and is not found. Whether that is final: it was looked for again for so long.
-    pub(super) fn is_missing_for_good(&mut self, long: Duration, now: Instant) -> bool {
+    pub(crate) fn is_missing_for_good(&mut self, long: Duration, now: Instant) -> bool {
         let (since, looks) = self.missing.get_or_insert((now, 0));
         *looks = looks.saturating_add(1);
         *looks >= LEAST_LOOKS && now.saturating_duration_since(*since) >= long
     }
 
     /// How many questions were in vain.
-    pub(super) const fn asks(&self) -> u32 {
+    pub(crate) const fn asks(&self) -> u32 {
         self.asks
     }
 }
 
 /// The claims that wait for long, and how many claims get on.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     alarms: Alarms,
     got_on: AtomicU64,
     claims: Mutex<BTreeMap<Key, String>>,
@@ -88,22 +87,22 @@ pub(super) struct Waiting {
 type Key = (SegmentName, B256);
 
 impl Waiting {
-    pub(super) fn new(alarms: Alarms) -> Self {
+    pub(crate) fn new(alarms: Alarms) -> Self {
         Self { alarms, got_on: AtomicU64::new(0), claims: Mutex::default() }
     }
 
     /// A claim has got its answer.
-    pub(super) fn got_on(&self) {
+    pub(crate) fn got_on(&self) {
         self.got_on.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many claims have got their answer.
-    pub(super) fn progress(&self) -> u64 {
+    pub(crate) fn progress(&self) -> u64 {
         self.got_on.load(Ordering::Relaxed)
     }
 
     /// A claim has waited for long, from what this guard [says](WaitsLong::say) until it goes.
-    pub(super) fn tell(&self, claim: &Claim) -> WaitsLong<'_> {
+    pub(crate) fn raise_alarm(&self, claim: &Claim) -> WaitsLong<'_> {
         WaitsLong { waiting: self, claim: (claim.segment.clone(), claim.block.hash) }
     }
 
@@ -133,14 +132,14 @@ fn message(count: usize, named: &SegmentName, reason: &str) -> String {
 
 /// A claim that the alarm tells of, for as long as this is kept.
 #[derive(Debug)]
-pub(super) struct WaitsLong<'a> {
+pub(crate) struct WaitsLong<'a> {
     waiting: &'a Waiting,
     claim: Key,
 }
 
 impl WaitsLong<'_> {
     /// It waits for that reason now.
-    pub(super) fn say(&self, reason: &str) {
+    pub(crate) fn say(&self, reason: &str) {
         let mut claims = self.waiting.lock();
         claims.insert(self.claim.clone(), reason.to_owned());
         metrics::waiting(claims.len());
@@ -204,14 +203,14 @@ mod tests {
         let waiting = Waiting::new(alarms.clone());
         let message = || alarms.raised().remove(&AlarmKind::ProofWaits).map(|alarm| alarm.message);
         let (one, two) = (claim(1), claim(2));
-        let first = waiting.tell(&one);
+        let first = waiting.raise_alarm(&one);
         first.say("too new");
         first.say("still too new");
         assert_eq!(
             message().unwrap(),
             format!("the proof of {} waits: still too new", one.segment)
         );
-        let second = waiting.tell(&two);
+        let second = waiting.raise_alarm(&two);
         second.say("not found");
         assert!(message().unwrap().starts_with("2 proofs wait"), "{:?}", message());
         drop(first);

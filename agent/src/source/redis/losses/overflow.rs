@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The data folder, for a stream.
 #[derive(Debug)]
-pub(super) struct Overflow {
+pub(crate) struct Overflow {
     url: RedisUrl,
     dead: DeadLetterFolder,
     /// The file of losses, one JSON object a line.
@@ -34,7 +34,7 @@ pub(super) struct Overflow {
 /// What was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Lost<'a> {
+pub(crate) enum Lost<'a> {
     /// An entry that had been delivered.
     Entry(&'a str),
     /// So many in all the group's time before any delivery.
@@ -53,7 +53,7 @@ struct LossLine<'a> {
 
 impl Overflow {
     /// In the folders `dead` and the file `lost.jsonl` of that data folder.
-    pub(super) fn new(
+    pub(crate) fn new(
         url: RedisUrl,
         data_dir: &Path,
         alarms: Alarms,
@@ -64,7 +64,7 @@ impl Overflow {
     }
 
     /// Keeps a dead letter. On return it is on disk. Waits, with an alarm, for a disk that can't take it.
-    pub(super) async fn keep(&self, letter: &DeadLetter) -> Result<PathBuf, SourceError> {
+    pub(crate) async fn keep(&self, letter: &DeadLetter) -> Result<PathBuf, SourceError> {
         let origin = StreamOrigin { topic: self.url.topic.clone(), group: self.url.group.clone() };
         let what = format!("writing the dead letter of entry {}", letter.entry);
         let (alarm, alarms) = (AlarmKind::StoreFailing, self.alarms.clone());
@@ -81,13 +81,13 @@ impl Overflow {
     }
 
     /// How many dead letters there are, if the folder can be read.
-    pub(super) async fn count(&self) -> Option<u64> {
+    pub(crate) async fn count(&self) -> Option<u64> {
         let dead = self.dead.clone();
         blocking(move || dead.count()).await.ok()
     }
 
     /// Notes a loss. A disk that can't take it is told in the log, and not waited for: the loss itself is in the log too.
-    pub(super) async fn note_loss(&self, lost: Lost<'_>) {
+    pub(crate) async fn note_loss(&self, lost: Lost<'_>) {
         let RedisUrl { topic, group, .. } = &self.url;
         let line = LossLine { topic, group, lost, found_ms: now_ms() };
         let Ok(mut line) = serde_json::to_vec(&line) else { return };

@@ -23,13 +23,13 @@ fn signed(byte: u8, purpose: Purpose) -> Signed {
     }
 }
 
-fn flight() -> Flight {
-    Flight::new(7, 100_000, signed(1, Purpose::Proof), at(0))
+fn nonce_in_flight() -> PendingNonce {
+    PendingNonce::new(7, 100_000, signed(1, Purpose::Proof), at(0))
 }
 
-fn pending(ms: u64) -> View {
+fn pending(ms: u64) -> ChainView {
     let (now, head) = (at(ms), 100);
-    View {
+    ChainView {
         now,
         head,
         settled: settled(head),
@@ -44,9 +44,9 @@ fn settled(head: u64) -> Option<u64> {
     head.checked_sub(CONFIRMATIONS - 1)
 }
 
-fn mined(effect: Effect, head: u64) -> View {
+fn mined(effect: Effect, head: u64) -> ChainView {
     let mined = Mined { hash: B256::repeat_byte(1), block: BLOCK, effect };
-    View {
+    ChainView {
         head,
         settled: settled(head),
         nonce: 8,
@@ -57,17 +57,17 @@ fn mined(effect: Effect, head: u64) -> View {
 }
 
 /// Plays looks one after another, and returns what was decided at each.
-fn play(flight: &mut Flight, views: &[View]) -> Vec<Action> {
+fn play(nonce_in_flight: &mut PendingNonce, views: &[ChainView]) -> Vec<Action> {
     let each = views.iter().map(|view| {
-        flight.observe(view);
-        flight.decide(view, &POLICY)
+        nonce_in_flight.observe(view);
+        nonce_in_flight.decide(view, &POLICY)
     });
     each.collect()
 }
 
 fn proved() -> Action {
     let proof = Proof { id: B256::repeat_byte(1), mined_in: Some(BLOCK) };
-    Action::Land(Landing::Proved(proof))
+    Action::Land(SubmissionOutcome::Proved(proof))
 }
 
 #[test]
@@ -78,49 +78,52 @@ fn a_proof_counts_from_its_confirmations_on() {
         mined(Effect::Recorded, 101),
         mined(Effect::Recorded, 102),
     ];
-    assert_eq!(play(&mut flight(), &views), [Action::Wait, Action::Wait, Action::Wait, proved()]);
+    assert_eq!(
+        play(&mut nonce_in_flight(), &views),
+        [Action::Wait, Action::Wait, Action::Wait, proved()]
+    );
 }
 
 #[test]
 fn a_receipt_beyond_the_head_is_not_counted() {
-    assert_eq!(play(&mut flight(), &[mined(Effect::Recorded, 99)]), [Action::Wait]);
-    let none_yet = View { settled: None, ..mined(Effect::Recorded, 100) };
-    assert_eq!(play(&mut flight(), &[none_yet]), [Action::Wait]);
+    assert_eq!(play(&mut nonce_in_flight(), &[mined(Effect::Recorded, 99)]), [Action::Wait]);
+    let none_yet = ChainView { settled: None, ..mined(Effect::Recorded, 100) };
+    assert_eq!(play(&mut nonce_in_flight(), &[none_yet]), [Action::Wait]);
 }
 
 #[test]
 fn never_mined_is_resubmitted_when_due() {
     let views = [pending(29_999), pending(30_000)];
-    assert_eq!(play(&mut flight(), &views), [Action::Wait, Action::Resubmit]);
+    assert_eq!(play(&mut nonce_in_flight(), &views), [Action::Wait, Action::Resubmit]);
 }
 
 #[test]
 fn the_first_of_two_transactions_may_still_be_the_one_that_is_mined() {
-    let mut flight = flight();
-    flight.replace(signed(2, Purpose::Proof));
-    assert_eq!(play(&mut flight, &[mined(Effect::Recorded, 102)]), [proved()]);
-    assert_eq!(flight.purpose_of(B256::repeat_byte(1)), Some(Purpose::Proof));
-    assert_eq!(flight.purpose_of(B256::repeat_byte(9)), None);
+    let mut nonce_in_flight = nonce_in_flight();
+    nonce_in_flight.replace(signed(2, Purpose::Proof));
+    assert_eq!(play(&mut nonce_in_flight, &[mined(Effect::Recorded, 102)]), [proved()]);
+    assert_eq!(nonce_in_flight.purpose_of(B256::repeat_byte(1)), Some(Purpose::Proof));
+    assert_eq!(nonce_in_flight.purpose_of(B256::repeat_byte(9)), None);
 }
 
 #[test]
 fn a_dropped_transaction_is_sent_again_at_once_but_not_at_every_look() {
-    let dropped = |ms| View { in_pool: false, ..pending(ms) };
-    let mut flight = flight();
+    let dropped = |ms| ChainView { in_pool: false, ..pending(ms) };
+    let mut nonce_in_flight = nonce_in_flight();
     assert_eq!(
-        play(&mut flight, &[dropped(2_999), dropped(3_000)]),
+        play(&mut nonce_in_flight, &[dropped(2_999), dropped(3_000)]),
         [Action::Wait, Action::Rebroadcast]
     );
-    flight.broadcast = Moment::at(at(3_000));
+    nonce_in_flight.broadcast = Moment::at(at(3_000));
     assert_eq!(
-        play(&mut flight, &[dropped(4_000), dropped(6_000)]),
+        play(&mut nonce_in_flight, &[dropped(4_000), dropped(6_000)]),
         [Action::Wait, Action::Rebroadcast]
     );
 }
 
 #[test]
 fn a_reorg_resets_confirmations() {
-    let gone = View { in_pool: false, ..pending(10_000) };
+    let gone = ChainView { in_pool: false, ..pending(10_000) };
     let again = |head| {
         let mut view = mined(Effect::Recorded, head);
         view.mined.as_mut().unwrap().block = (102, B256::repeat_byte(0xcc));
@@ -128,62 +131,75 @@ fn a_reorg_resets_confirmations() {
     };
     let views = [mined(Effect::Recorded, 101), gone, again(102), again(103)];
     assert_eq!(
-        play(&mut flight(), &views),
+        play(&mut nonce_in_flight(), &views),
         [Action::Wait, Action::Rebroadcast, Action::Wait, Action::Wait]
     );
 }
 
 #[test]
 fn a_foreign_transaction_with_the_nonce_is_believed_when_deep_and_seen_often() {
-    let foreign =
-        |head| View { nonce: 8, head, settled: settled(head), in_pool: false, ..pending(60_000) };
-    let ask_again = Action::Land(Landing::AskAgain);
+    let foreign = |head| ChainView {
+        nonce: 8,
+        head,
+        settled: settled(head),
+        in_pool: false,
+        ..pending(60_000)
+    };
+    let ask_again = Action::Land(SubmissionOutcome::AskAgain);
     let deep_but_new = [foreign(100), foreign(200), foreign(200)];
-    assert_eq!(play(&mut flight(), &deep_but_new), [Action::Wait, Action::Wait, ask_again.clone()]);
+    assert_eq!(
+        play(&mut nonce_in_flight(), &deep_but_new),
+        [Action::Wait, Action::Wait, ask_again.clone()]
+    );
     let often_but_flat = [foreign(100), foreign(100), foreign(100), foreign(101), foreign(102)];
-    assert_eq!(play(&mut flight(), &often_but_flat).last(), Some(&ask_again));
-    assert_eq!(play(&mut flight(), &often_but_flat[..4]).last(), Some(&Action::Wait));
+    assert_eq!(play(&mut nonce_in_flight(), &often_but_flat).last(), Some(&ask_again));
+    assert_eq!(play(&mut nonce_in_flight(), &often_but_flat[..4]).last(), Some(&Action::Wait));
 }
 
 /// `nonce too low` may only mean that our own receipt comes late.
 #[test]
 fn a_late_receipt_ends_the_suspicion() {
-    let used =
-        |head| View { nonce: 8, head, settled: settled(head), in_pool: false, ..pending(60_000) };
+    let used = |head| ChainView {
+        nonce: 8,
+        head,
+        settled: settled(head),
+        in_pool: false,
+        ..pending(60_000)
+    };
     let views = [used(100), used(101), mined(Effect::Recorded, 102)];
-    assert_eq!(play(&mut flight(), &views), [Action::Wait, Action::Wait, proved()]);
+    assert_eq!(play(&mut nonce_in_flight(), &views), [Action::Wait, Action::Wait, proved()]);
     // A reorg gives the nonce back: the suspicion starts from zero.
-    let mut flight = flight();
+    let mut nonce_in_flight = nonce_in_flight();
     let views = [used(100), used(101), pending(1_000), used(103), used(109)];
-    assert!(play(&mut flight, &views).iter().all(|action| *action == Action::Wait));
+    assert!(play(&mut nonce_in_flight, &views).iter().all(|action| *action == Action::Wait));
 }
 
 #[test]
 fn reverted_cancelled_and_silent_transactions_land_as_such() {
     let hash = B256::repeat_byte(1);
     for (effect, landing) in [
-        (Effect::Reverted, Landing::Reverted(hash)),
-        (Effect::NoEvent, Landing::NoEvent(hash)),
-        (Effect::Cancelled, Landing::AskAgain),
+        (Effect::Reverted, SubmissionOutcome::Reverted(hash)),
+        (Effect::NoEvent, SubmissionOutcome::NoEvent(hash)),
+        (Effect::Cancelled, SubmissionOutcome::AskAgain),
     ] {
-        assert_eq!(play(&mut flight(), &[mined(effect, 101)]), [Action::Wait]);
-        assert_eq!(play(&mut flight(), &[mined(effect, 102)]), [Action::Land(landing)]);
+        assert_eq!(play(&mut nonce_in_flight(), &[mined(effect, 101)]), [Action::Wait]);
+        assert_eq!(play(&mut nonce_in_flight(), &[mined(effect, 102)]), [Action::Land(landing)]);
     }
 }
 
 #[test]
 fn of_two_flights_with_one_nonce_the_later_only_watches() {
-    let contested = View { contested: true, in_pool: false, ..pending(600_000) };
-    assert_eq!(play(&mut flight(), &[contested]), [Action::Wait]);
+    let contested = ChainView { contested: true, in_pool: false, ..pending(600_000) };
+    assert_eq!(play(&mut nonce_in_flight(), &[contested]), [Action::Wait]);
 }
 
 #[test]
 fn at_the_ceiling_the_clock_starts_again() {
-    let mut flight = flight();
-    flight.at_ceiling = true;
-    flight.resubmitted = Moment::at(at(30_000));
+    let mut nonce_in_flight = nonce_in_flight();
+    nonce_in_flight.at_ceiling = true;
+    nonce_in_flight.resubmitted = Moment::at(at(30_000));
     assert_eq!(
-        play(&mut flight, &[pending(31_000), pending(60_000)]),
+        play(&mut nonce_in_flight, &[pending(31_000), pending(60_000)]),
         [Action::Wait, Action::Resubmit]
     );
 }

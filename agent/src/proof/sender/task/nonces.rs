@@ -5,7 +5,7 @@ const LOOKS_BEFORE_BELIEVED: u32 = 3;
 
 /// What is known of the account's nonces.
 #[derive(Debug, Default)]
-pub(super) struct Nonces {
+pub(crate) struct Nonces {
     /// The account's nonce at the latest block: all below are used.
     latest: u64,
     /// The same with what is in the pool.
@@ -17,8 +17,8 @@ pub(super) struct Nonces {
 }
 
 impl Nonces {
-    /// Takes a look into account. `ours` are the nonces of flights.
-    pub(super) fn observe(&mut self, latest: u64, pending: u64, ours: &[u64]) {
+    /// Takes a look into account. `ours` are the nonces of pending nonces.
+    pub(crate) fn observe(&mut self, latest: u64, pending: u64, ours: &[u64]) {
         (self.latest, self.pending) = (latest, pending);
         let owned = ours.contains(&latest) || pending > latest;
         let above = self.spent > latest || ours.iter().any(|nonce| *nonce > latest);
@@ -30,18 +30,18 @@ impl Nonces {
     }
 
     /// A nonce is used, or with somebody else.
-    pub(super) fn spend(&mut self, nonce: u64) {
+    pub(crate) fn spend(&mut self, nonce: u64) {
         self.spent = self.spent.max(nonce.saturating_add(1));
     }
 
-    /// Nonces that neither the chain, nor the pool, nor a flight of ours has, lowest first.
-    pub(super) fn free(&self, ours: Vec<u64>) -> impl Iterator<Item = u64> + use<> {
+    /// Nonces that neither the chain, nor the pool, nor a pending nonce of ours has, lowest first.
+    pub(crate) fn free(&self, ours: Vec<u64>) -> impl Iterator<Item = u64> + use<> {
         let start = self.latest.max(self.pending).max(self.spent);
         (start..u64::MAX).filter(move |nonce| !ours.contains(nonce))
     }
 
     /// The nonce that has to be used up before any of ours is mined, if there is one.
-    pub(super) fn hole(&mut self, ours: &[u64]) -> Option<u64> {
+    pub(crate) fn hole(&mut self, ours: &[u64]) -> Option<u64> {
         let blocks_ours = ours.iter().any(|nonce| *nonce > self.latest);
         let believed = self.missing >= LOOKS_BEFORE_BELIEVED;
         if !believed || !blocks_ours || ours.contains(&self.latest) {
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(nonces.hole(&[6, 7]), None);
         nonces.observe(5, 5, &[6, 7]);
         assert_eq!(nonces.hole(&[6, 7]), Some(5));
-        // Once: it is a flight of ours then.
+        // Once: it is a pending nonce of ours then.
         assert_eq!(nonces.hole(&[6, 7]), None);
     }
 
