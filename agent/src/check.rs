@@ -26,7 +26,7 @@ pub struct Check {
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum CheckVerdict {
     Ok,
     Fail,
     Skipped,
@@ -56,16 +56,16 @@ impl Check {
         Self::new("pinner", async move { pinner.check().await.map_err(|error| error.to_string()) })
     }
 
-    async fn run(self, deadline: Duration) -> (&'static str, Verdict, String) {
+    async fn run(self, deadline: Duration) -> (&'static str, CheckVerdict, String) {
         let Some(work) = self.work else {
-            return (self.name, Verdict::Skipped, self.skipped_because);
+            return (self.name, CheckVerdict::Skipped, self.skipped_because);
         };
         match tokio::time::timeout(deadline, work).await {
-            Ok(Ok(detail)) => (self.name, Verdict::Ok, detail),
-            Ok(Err(detail)) => (self.name, Verdict::Fail, detail),
+            Ok(Ok(detail)) => (self.name, CheckVerdict::Ok, detail),
+            Ok(Err(detail)) => (self.name, CheckVerdict::Fail, detail),
             Err(_) => {
                 let detail = format!("no answer within {} s", deadline.as_secs());
-                (self.name, Verdict::Fail, detail)
+                (self.name, CheckVerdict::Fail, detail)
             }
         }
     }
@@ -109,15 +109,15 @@ async fn run_within(
         futures::future::join_all(checks.into_iter().map(|check| check.run(deadline))).await;
     for (name, verdict, detail) in &results {
         let verdict = match verdict {
-            Verdict::Ok => "ok",
-            Verdict::Fail => "FAIL",
-            Verdict::Skipped => "skipped",
+            CheckVerdict::Ok => "ok",
+            CheckVerdict::Fail => "FAIL",
+            CheckVerdict::Skipped => "skipped",
         };
         let detail = detail.replace(char::is_control, " ");
         writeln!(out, "{verdict:7}  {name:width$}  {detail}")?;
     }
     out.flush()?;
-    Ok(results.iter().all(|(_, verdict, _)| *verdict != Verdict::Fail))
+    Ok(results.iter().all(|(_, verdict, _)| *verdict != CheckVerdict::Fail))
 }
 
 #[cfg(test)]

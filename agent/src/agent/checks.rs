@@ -188,7 +188,7 @@ async fn proofs(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
         let late = format!("no answer within {} s; check MB_RPC_URL", DEADLINE.as_secs());
         return Ok(vec![told("proof chain RPC", Err(late))]);
     };
-    let as_finding = |check: &preflight::Check| -> Finding {
+    let as_finding = |check: &preflight::PreflightCheck| -> Finding {
         if check.ok { Ok(check.message.clone()) } else { Err(check.message.clone()) }
     };
     Ok(checks.iter().map(|check| told(check.name, as_finding(check))).collect())

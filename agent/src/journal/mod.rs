@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
 };
 use storage::Storage;
-use writer::{Change, Writer};
+use writer::{Change, JournalWriter};
 
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
 const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
@@ -56,7 +56,7 @@ impl Mark {
 #[derive(Debug, Clone)]
 pub struct Journal {
     // Before the storage: its thread ends first, and the file is closed then.
-    writer: Writer,
+    writer: JournalWriter,
     storage: Arc<Storage>,
 }
 
@@ -65,7 +65,7 @@ impl Journal {
     /// the block it concerns.
     pub fn open(path: &Path, alarms: Alarms) -> Result<Self, JournalError> {
         let storage = Arc::new(Storage::open(path)?);
-        let journal = Self { writer: Writer::start(Arc::clone(&storage), alarms), storage };
+        let journal = Self { writer: JournalWriter::start(Arc::clone(&storage), alarms), storage };
         journal.read_all()?;
         Ok(journal)
     }

@@ -60,7 +60,7 @@ type Waiter = Option<oneshot::Sender<()>>;
 
 /// Hands changes to the thread. The thread ends with the last writer, which waits for it.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(Arc<Thread>);
+pub(super) struct JournalWriter(Arc<Thread>);
 
 #[derive(Debug)]
 struct Thread {
@@ -69,7 +69,7 @@ struct Thread {
     handle: Option<thread::JoinHandle<()>>,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Starts the thread.
     pub(super) fn start(storage: Arc<Storage>, alarms: Alarms) -> Self {
         let (changes, queue) = mpsc::channel();

@@ -16,7 +16,7 @@ const MAX_QUOTE: usize = 200;
 
 /// What a reply says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum UploadReply {
     /// The content is kept under this name, in whatever form the server wrote it.
     Kept(String),
     /// It is not, or that can't be told; why in one line.
@@ -29,7 +29,7 @@ struct Fields {
     error: Option<Value>,
 }
 
-impl Reply {
+impl UploadReply {
     /// Reads a reply. `status` is the HTTP status.
     pub(super) fn parse(status: u16, body: &[u8]) -> Self {
         let said = match serde_json::from_slice(body) {
@@ -96,16 +96,16 @@ mod tests {
     const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 
     fn failure(status: u16, body: &str) -> String {
-        match Reply::parse(status, body.as_bytes()) {
-            Reply::Failed(reason) => reason,
-            kept @ Reply::Kept(_) => panic!("{kept:?}"),
+        match UploadReply::parse(status, body.as_bytes()) {
+            UploadReply::Failed(reason) => reason,
+            kept @ UploadReply::Kept(_) => panic!("{kept:?}"),
         }
     }
 
     #[test]
     fn a_cid_is_taken_from_an_object_alone() {
         let body = format!("{{\"cid\": \"{CID}\"}}");
-        assert_eq!(Reply::parse(200, body.as_bytes()), Reply::Kept(CID.to_owned()));
+        assert_eq!(UploadReply::parse(200, body.as_bytes()), UploadReply::Kept(CID.to_owned()));
         assert_eq!(failure(201, &body), "status 201");
         for (body, reason) in [
             ("", "the reply is empty"),
@@ -160,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_body_is_answered_in_a_line(status in any::<u16>(), body in any::<Vec<u8>>()) {
-            if let Reply::Failed(reason) = Reply::parse(status, &body) {
+            if let UploadReply::Failed(reason) = UploadReply::parse(status, &body) {
                 prop_assert!(!reason.contains(char::is_control));
             }
         }
@@ -168,7 +168,7 @@ mod tests {
         #[test]
         fn any_object_is_answered(error in "[\"{}:a \\\\]*") {
             let body = format!("{{\"error\": \"{error}\"}}");
-            prop_assert!(matches!(Reply::parse(200, body.as_bytes()), Reply::Failed(_)));
+            prop_assert!(matches!(UploadReply::parse(200, body.as_bytes()), UploadReply::Failed(_)));
         }
     }
 }

@@ -2,16 +2,26 @@
 //!
 //! Each step begins at the stage that the former one journalled, and is safe to repeat: that is all that a restart needs.
 
-use super::{Pipeline, suspects::Watched, verdicts::Judging, work::Ended};
+use super::{
+    Services,
+    held::HeldBlocks,
+    settle::Settler,
+    steps::Steps,
+    suspects::Watched,
+    verdicts::Judging,
+    work::{Ended, WorkList},
+};
 use crate::{
     alarm::AlarmKind,
     failpoint,
     journal::{BlockKey, BlockRecord, Stage},
+    metrics::CompletedBlocks,
     pin::Content,
     prepare::Defect,
     source::EntryId,
 };
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A block in work.
@@ -55,7 +65,18 @@ impl From<Defect> for Unfinished {
 
 pub(super) type Step<T> = Result<T, Unfinished>;
 
-impl Pipeline {
+/// Takes blocks from stage to stage.
+#[derive(Debug, Clone)]
+pub(super) struct BlockDriver {
+    pub(super) services: Services,
+    pub(super) works: Arc<WorkList>,
+    pub(super) held: Arc<HeldBlocks>,
+    pub(super) completed: Arc<CompletedBlocks>,
+    pub(super) steps: Steps,
+    pub(super) settler: Settler,
+}
+
+impl BlockDriver {
     /// Takes a block from the stage it is at to its end.
     pub(super) async fn finish(self, mut block: OpenBlock) {
         let outcome = loop {
@@ -81,23 +102,23 @@ impl Pipeline {
         let next = match block.record.stage.clone() {
             // Without its segment on disk a block begins at its source.
             Stage::Received => return Err(Unfinished::Stopped),
-            Stage::Encoded { segment } => self.store(block, segment).await?,
-            Stage::Stored { segment } => self.pin_if_it_counts(block, segment).await?,
-            Stage::Pinned { segment } => self.verify(block, segment).await?,
+            Stage::Encoded { segment } => self.steps.store(block, segment).await?,
+            Stage::Stored { segment } => self.steps.pin_if_it_counts(block, segment).await?,
+            Stage::Pinned { segment } => self.steps.verify(block, segment).await?,
             Stage::Verified { segment, verification } => {
-                self.prove(block, segment, verification, Vec::new()).await?
+                self.steps.prove(block, segment, verification, Vec::new()).await?
             }
             Stage::ProofSent { segment, verification, attempts } => {
-                self.prove(block, segment, verification, attempts).await?
+                self.steps.prove(block, segment, verification, attempts).await?
             }
             Stage::ProofConfirmed { segment, verification, proof } => {
-                self.settle_proved(block, segment, verification, proof).await?
+                self.settler.proved(block, segment, verification, proof).await?
             }
             Stage::Skipped { segment, reason, .. } => {
-                self.settle_skipped(block, segment, reason).await?
+                self.settler.skipped(block, segment, reason).await?
             }
             Stage::Refused { segment, reason, .. } => {
-                self.settle_refused(block, segment, reason).await?
+                self.settler.refused(block, segment, reason).await?
             }
             Stage::Acknowledged { .. } => return Ok(()),
         };
@@ -130,7 +151,7 @@ impl Pipeline {
                 // It came too late for the dead letters, and will be refused for itself.
                 self.services.settlement.release(&entry);
             } else {
-                self.acknowledge(&entry).await;
+                self.settler.acknowledge(&entry).await;
             }
         }
         self.held.finished(&key);

@@ -5,6 +5,7 @@ use super::{
     block::{InJudgement, OpenBlock},
     settle::Settled,
     suspects::Watched,
+    threads::on_disk,
     verdicts::{Checked, Sentence},
     work::Begun,
 };
@@ -69,10 +70,10 @@ impl Pipeline {
                 false => None,
             };
             let slot = self.slot().await;
-            if self.works.resume(key, &record.entries) {
+            if self.driver.works.resume(key, &record.entries) {
                 let block =
                     OpenBlock { key, record, slot, judging, content: None, supplement: None };
-                self.spawn(self.clone().finish(block));
+                self.spawn(self.driver.clone().finish(block));
             }
         }
     }
@@ -107,14 +108,14 @@ impl Pipeline {
         }
         let (decoding, limits) = (Arc::clone(&delivery), self.options.limits);
         let watched = Some(&room.judging.watched);
-        let read = self.compute_watched(watched, move || Decoded::read(&decoding, limits)).await;
+        let read = self.cpu.run_watched(watched, move || Decoded::read(&decoding, limits)).await;
         let decoded = match flatten(read) {
             Ok(decoded) => decoded,
             Err(rejection) => return self.turn_down(Checked::Bytes, &delivery, &rejection).await,
         };
         self.verdicts.passed(Checked::Bytes);
         let key = BlockKey { hash: decoded.block().hash, kind: decoded.kind() };
-        match self.works.begin(key, &delivery.entry, decoded.fingerprint()) {
+        match self.driver.works.begin(key, &delivery.entry, decoded.fingerprint()) {
             Begun::Now => {}
             Begun::Waits => return,
             Begun::Joined => {
@@ -125,7 +126,7 @@ impl Pipeline {
         }
         let Ok(known) = self.known(&key) else {
             // To begin anew could forget what was sent for it.
-            for entry in std::iter::once(&delivery.entry).chain(&self.end(&key)) {
+            for entry in std::iter::once(&delivery.entry).chain(&self.driver.end(&key)) {
                 self.services.settlement.release(entry);
             }
             return;
@@ -165,7 +166,7 @@ impl Pipeline {
             return true;
         };
         let (folder, facts, id) = (self.services.segments.clone(), segment.clone(), record.block);
-        match self.on_disk(move || folder.read(&id, &facts)).await {
+        match on_disk(move || folder.read(&id, &facts)).await {
             Err(error @ (SegmentError::Gone { .. } | SegmentError::Altered { .. })) => {
                 tracing::warn!("{error}; the segment is made again of the message");
                 false
@@ -182,7 +183,7 @@ impl Pipeline {
         drop(bytes);
         let judging = Some(judging);
         let (content, supplement) = (None, None);
-        self.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
+        self.driver.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }
 
     /// A block that was dealt with before.
@@ -190,9 +191,9 @@ impl Pipeline {
         tracing::info!("{} comes again and is {} already", record.block, record.stage.as_str());
         metrics::counter!("agent_duplicates_total").increment(1);
         self.verdicts.was_harmless();
-        let joined = self.end(&key);
+        let joined = self.driver.end(&key);
         for entry in std::iter::once(&delivery.entry).chain(&joined) {
-            self.acknowledge(entry).await;
+            self.driver.settler.acknowledge(entry).await;
         }
     }
 
@@ -228,7 +229,7 @@ impl Pipeline {
         let block = decoded.block();
         let Room { slot, mut bytes, judging } = room;
         let watched = Some(&judging.watched);
-        let prepared = self.compute_watched(watched, move || decoded.prepare(checks)).await;
+        let prepared = self.cpu.run_watched(watched, move || decoded.prepare(checks)).await;
         let prepared = match flatten(prepared) {
             Ok(prepared) => prepared,
             Err(rejection) => return self.reject(key, block, &delivery, &rejection).await,
@@ -243,10 +244,10 @@ impl Pipeline {
         tracing::info!("---> Processing {} <---", facts.name);
         let record = record.at(Stage::Encoded { segment: facts });
         self.services.journal.note(key, &record);
-        self.works.reached(&key, record.stage.as_str());
+        self.driver.works.reached(&key, record.stage.as_str());
         let content = Some((Content { bytes: segment, cid }, bytes));
         let judging = Some(judging);
-        self.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
+        self.driver.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }
 
     /// A message that turned out to contradict itself after work on it began.
@@ -261,7 +262,7 @@ impl Pipeline {
         self.turn_down(what, delivery, rejection).await;
         // Nothing durable was done: if this fails, the block only looks unfinished for longer.
         let _ = self.services.journal.remove(key).await;
-        for entry in self.end(&key) {
+        for entry in self.driver.end(&key) {
             self.services.settlement.release(&entry);
         }
     }
@@ -269,7 +270,7 @@ impl Pipeline {
     /// A block that can't be judged here stays in the source, with every entry of the same message.
     fn hold(&self, key: BlockKey, delivery: &Delivery, obstacle: &str) {
         let mut entries = vec![delivery.entry.clone()];
-        entries.extend(self.end(&key));
+        entries.extend(self.driver.end(&key));
         self.verdicts.held(&entries, obstacle);
     }
 
@@ -303,11 +304,11 @@ impl Pipeline {
         if let Err(error) = &kept {
             tracing::warn!("{block} is not kept aside, its entry stays: {error}");
         }
-        let joined = self.end(&key);
+        let joined = self.driver.end(&key);
         self.verdicts.was_harmless();
         for entry in std::iter::once(&delivery.entry).chain(&joined) {
             if kept.is_ok() {
-                self.acknowledge(entry).await;
+                self.driver.settler.acknowledge(entry).await;
             } else {
                 self.services.settlement.release(entry);
             }
@@ -327,7 +328,7 @@ impl Pipeline {
             payload,
             supplement: delivery.supplement.clone(),
         };
-        if self.send_to_dead_letters(&letter).await == Settled::Refused {
+        if self.driver.settler.send_to_dead_letters(&letter).await == Settled::Refused {
             self.services.settlement.release(&delivery.entry);
         }
     }

@@ -24,8 +24,7 @@ pub use verification::NotVerified;
 use crate::{
     alarm::{AlarmKind, Alarms},
     args::Verify,
-    journal::{BlockRecord, Journal},
-    metrics::CompletedBlocks,
+    journal::{BlockRecord, Journal, Stage},
     pin::Pinner,
     prepare::MessageLimits,
     proof::Prover,
@@ -33,16 +32,20 @@ use crate::{
     segments::SegmentFolder,
     source::{Deliveries, Settlement, SourceError, UnselectedFolder},
 };
+use block::BlockDriver;
 use bsp_capture::ChainSpec;
 use budget::ByteBudget;
 use held::HeldBlocks;
 use rules::Rules;
+use settle::Settler;
 use std::{
     num::NonZeroU64,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
+use steps::Steps;
 use suspects::Suspects;
+use threads::CpuTasks;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -95,13 +98,17 @@ pub struct Services {
     pub finished: Option<mpsc::UnboundedSender<BlockRecord>>,
 }
 
+impl Services {
+    fn retry(&self, alarm: AlarmKind) -> Retry {
+        Retry { alarm, alarms: self.alarms.clone(), stop: self.stop.clone() }
+    }
+}
+
 /// The pipeline. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     services: Services,
     options: Arc<PipelineOptions>,
-    works: Arc<WorkList>,
-    held: Arc<HeldBlocks>,
     rules: Arc<Rules>,
     verdicts: Arc<Verdicts>,
     suspects: Arc<Suspects>,
@@ -109,11 +116,9 @@ pub struct Pipeline {
     unreadable: Arc<AtomicBool>,
     bytes: ByteBudget,
     open: Arc<Semaphore>,
-    cpu: Arc<Semaphore>,
+    cpu: CpuTasks,
     tasks: TaskTracker,
-    last_proof: Arc<status::LastProofCell>,
-    proof_counts: Arc<status::ProofCounts>,
-    completed: Arc<CompletedBlocks>,
+    driver: BlockDriver,
 }
 
 impl Pipeline {
@@ -121,20 +126,46 @@ impl Pipeline {
     pub fn new(services: Services, options: PipelineOptions) -> Self {
         let Services { journal, settlement, alarms, .. } = &services;
         let verdicts = Verdicts::new(journal.clone(), Arc::clone(settlement), alarms.clone());
-        Self {
-            works: Arc::default(),
-            held: Arc::new(HeldBlocks::new(services.alarms.clone())),
-            rules: Arc::new(Rules::new(options.chain_spec.clone())),
-            verdicts: Arc::new(verdicts),
-            suspects: Arc::new(Suspects::new(journal.clone(), options.max_open_blocks)),
-            unreadable: Arc::default(),
-            bytes: ByteBudget::new(options.max_inflight_bytes),
-            open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
-            cpu: Arc::new(Semaphore::new(options.cpu_tasks.max(1))),
-            tasks: TaskTracker::new(),
+        let verdicts = Arc::new(verdicts);
+        let suspects = Suspects::new(journal.clone(), options.max_open_blocks);
+        let rules = Arc::new(Rules::new(options.chain_spec.clone()));
+        let bytes = ByteBudget::new(options.max_inflight_bytes);
+        let cpu = CpuTasks::new(options.cpu_tasks);
+        let works = Arc::new(WorkList::default());
+        let steps = Steps {
+            services: services.clone(),
+            verify: options.verify,
+            rules: Arc::clone(&rules),
+            verdicts: Arc::clone(&verdicts),
+            bytes: bytes.clone(),
+            cpu: cpu.clone(),
+            works: Arc::clone(&works),
+        };
+        let settler = Settler {
+            services: services.clone(),
+            cpu: cpu.clone(),
+            works: Arc::clone(&works),
             last_proof: Arc::default(),
             proof_counts: Arc::default(),
+        };
+        let driver = BlockDriver {
+            services: services.clone(),
+            works,
+            held: Arc::new(HeldBlocks::new(services.alarms.clone())),
             completed: Arc::default(),
+            steps,
+            settler,
+        };
+        Self {
+            rules,
+            verdicts,
+            suspects: Arc::new(suspects),
+            unreadable: Arc::default(),
+            bytes,
+            open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
+            cpu,
+            tasks: TaskTracker::new(),
+            driver,
             options: Arc::new(options),
             services,
         }
@@ -180,14 +211,37 @@ impl Pipeline {
         }
     }
 
+    /// Sets the gauges of what is in work.
+    pub(crate) fn record_gauges(&self) {
+        let stages = self.driver.works.stages();
+        for stage in Stage::NAMES {
+            let count = stages.get(stage).copied().unwrap_or(0);
+            metrics::gauge!("agent_blocks_in_flight", "stage" => stage).set(count as f64);
+        }
+        metrics::gauge!("agent_blocks_held").set(self.driver.held.count() as f64);
+        let left = self.verdicts.left();
+        metrics::gauge!("agent_messages_left", "why" => "held").set(left.held as f64);
+        metrics::gauge!("agent_messages_left", "why" => "in_doubt").set(left.in_doubt as f64);
+        metrics::gauge!("agent_taking_messages").set(f64::from(u8::from(left.taking)));
+        metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
+    }
+
+    /// What the pipeline is doing.
+    pub fn status(&self) -> PipelineStatus {
+        PipelineStatus {
+            stages: self.driver.works.stages(),
+            alarms: self.services.alarms.raised(),
+            last_proof: self.driver.settler.last_proof.get(),
+            proofs_executed: self.driver.settler.proof_counts.get(),
+            held: self.driver.held.count(),
+            left: self.verdicts.left(),
+            bytes_in_use: self.bytes.in_use(),
+        }
+    }
+
     /// Begins a task. One that panics ends the agent: its entries would be in work for ever otherwise.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<Option<()>> {
         self.tasks.spawn(self.services.alarms.clone().guard("the work on a block", task))
-    }
-
-    fn retry(&self, alarm: AlarmKind) -> Retry {
-        let Services { alarms, stop, .. } = &self.services;
-        Retry { alarm, alarms: alarms.clone(), stop: stop.clone() }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The end of a block: its file gets its last name, and its entries go.
 
 use super::{
-    Pipeline,
+    Services,
     block::{OpenBlock, Step, Unfinished},
+    status::{LastProofCell, ProofCounts},
     suspects,
+    threads::{CpuTasks, on_disk},
+    work::WorkList,
 };
 use crate::{
     alarm::AlarmKind,
@@ -16,10 +19,20 @@ use crate::{
 };
 use bsp_codec::{Profile, avro, rlp, snappy};
 use bytes::Bytes;
-use std::{future::Future, path::Path};
+use std::{future::Future, path::Path, sync::Arc};
 
-impl Pipeline {
-    pub(super) async fn settle_proved(
+/// Ends blocks, and lets their entries go.
+#[derive(Debug, Clone)]
+pub(super) struct Settler {
+    pub(super) services: Services,
+    pub(super) cpu: CpuTasks,
+    pub(super) works: Arc<WorkList>,
+    pub(super) last_proof: Arc<LastProofCell>,
+    pub(super) proof_counts: Arc<ProofCounts>,
+}
+
+impl Settler {
+    pub(super) async fn proved(
         &self,
         block: &mut OpenBlock,
         segment: SegmentFacts,
@@ -42,7 +55,7 @@ impl Pipeline {
         Ok(Stage::Acknowledged { segment, verification, proof })
     }
 
-    pub(super) async fn settle_skipped(
+    pub(super) async fn skipped(
         &self,
         block: &mut OpenBlock,
         segment: SegmentFacts,
@@ -54,7 +67,7 @@ impl Pipeline {
         Ok(Stage::Skipped { segment, reason, acknowledged: true })
     }
 
-    pub(super) async fn settle_refused(
+    pub(super) async fn refused(
         &self,
         block: &mut OpenBlock,
         segment: SegmentFacts,
@@ -90,20 +103,20 @@ impl Pipeline {
     async fn payload_again(&self, block: &OpenBlock, segment: &SegmentFacts) -> Option<Bytes> {
         let folder = self.services.segments.clone();
         let (id, facts) = (block.record.block, segment.clone());
-        let bytes = self.on_disk(move || folder.read_refused(&id, &facts)).await.ok()?;
+        let bytes = on_disk(move || folder.read_refused(&id, &facts)).await.ok()?;
         let run = move || -> Option<Bytes> {
             let replica = avro::decode_segment(&bytes).ok()?.replica;
             let rlp = rlp::encode_replica(&replica, Profile::Network).ok()?;
             Some(snappy::compress(&rlp).ok()?.into())
         };
-        self.compute(run).await.ok().flatten()
+        self.cpu.run(run).await.ok().flatten()
     }
 
     /// What came with the message, for the dead letters.
     async fn supplement_again(&self, block: &OpenBlock, segment: &SegmentFacts) -> Option<Bytes> {
         let folder = self.services.segments.clone();
         let (id, facts) = (block.record.block, segment.clone());
-        self.on_disk(move || folder.read_supplement(&id, &facts)).await.ok().flatten()
+        on_disk(move || folder.read_supplement(&id, &facts)).await.ok().flatten()
     }
 
     async fn rename_unproved(
@@ -125,8 +138,8 @@ impl Pipeline {
         rename: impl Fn() -> Result<T, SegmentError> + Clone + Send + 'static,
     ) -> Step<Option<T>> {
         let what = format!("naming the file of {}", segment.name);
-        let retry = self.retry(AlarmKind::StoreFailing);
-        match retry.until_done(&what, || self.on_disk(rename.clone())).await {
+        let retry = self.services.retry(AlarmKind::StoreFailing);
+        match retry.until_done(&what, || on_disk(rename.clone())).await {
             Ok(done) => Ok(Some(done)),
             Err(GivenUp::Stopped) => Err(Unfinished::Stopped),
             Err(GivenUp::Final(error)) => {
@@ -179,7 +192,7 @@ impl Pipeline {
     where
         F: Future<Output = Result<(), SourceError>>,
     {
-        let retry = self.retry(AlarmKind::SourceUnavailable);
+        let retry = self.services.retry(AlarmKind::SourceUnavailable);
         match retry.until_done(format!("settling entry {entry}"), settle).await {
             Ok(()) => Settled::Done,
             Err(GivenUp::Stopped) => Settled::Stopped,

@@ -1,10 +1,10 @@
 //! What the pipeline is doing, for `/status`.
 
-use super::{Left, Pipeline};
+use super::Left;
 use crate::{
     alarm::{Alarm, AlarmKind, now_ms},
     block::BlockId,
-    journal::{Stage, Verification},
+    journal::Verification,
     proof::Proof,
 };
 use serde::Serialize;
@@ -72,7 +72,7 @@ impl ProofCounts {
         metrics::counter!("agent_proof_executed_total", "extent" => extent).increment(1);
     }
 
-    fn get(&self) -> ProofsExecuted {
+    pub(super) fn get(&self) -> ProofsExecuted {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,37 +86,7 @@ impl LastProofCell {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
-    fn get(&self) -> Option<LastProof> {
+    pub(super) fn get(&self) -> Option<LastProof> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Pipeline {
-    /// Sets the gauges of what is in work.
-    pub(crate) fn record_gauges(&self) {
-        let stages = self.works.stages();
-        for stage in Stage::NAMES {
-            let count = stages.get(stage).copied().unwrap_or(0);
-            metrics::gauge!("agent_blocks_in_flight", "stage" => stage).set(count as f64);
-        }
-        metrics::gauge!("agent_blocks_held").set(self.held.count() as f64);
-        let left = self.verdicts.left();
-        metrics::gauge!("agent_messages_left", "why" => "held").set(left.held as f64);
-        metrics::gauge!("agent_messages_left", "why" => "in_doubt").set(left.in_doubt as f64);
-        metrics::gauge!("agent_taking_messages").set(f64::from(u8::from(left.taking)));
-        metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
-    }
-
-    /// What the pipeline is doing.
-    pub fn status(&self) -> PipelineStatus {
-        PipelineStatus {
-            stages: self.works.stages(),
-            alarms: self.services.alarms.raised(),
-            last_proof: self.last_proof.get(),
-            proofs_executed: self.proof_counts.get(),
-            held: self.held.count(),
-            left: self.verdicts.left(),
-            bytes_in_use: self.bytes.in_use(),
-        }
     }
 }

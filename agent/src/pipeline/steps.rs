@@ -1,11 +1,15 @@
 //! From a segment in memory to its proof: store, pin, verify, prove.
 
 use super::{
-    Pipeline,
+    Services,
     block::{OpenBlock, Step, Unfinished},
+    budget::ByteBudget,
+    rules::Rules,
     suspects::Watched,
-    verdicts::{Checked, Sentence},
+    threads::{CpuTasks, on_disk},
+    verdicts::{Checked, Sentence, Verdicts},
     verification::{self, NotVerified},
+    work::WorkList,
 };
 use crate::{
     alarm::AlarmKind,
@@ -24,18 +28,31 @@ use bytes::Bytes;
 use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
-impl Pipeline {
+/// The steps up to the proof.
+#[derive(Debug, Clone)]
+pub(super) struct Steps {
+    pub(super) services: Services,
+    pub(super) verify: Verify,
+    pub(super) rules: Arc<Rules>,
+    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) bytes: ByteBudget,
+    pub(super) cpu: CpuTasks,
+    pub(super) works: Arc<WorkList>,
+}
+
+impl Steps {
     /// Stores a segment, and before it what its format leaves out.
     pub(super) async fn store(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
         let supplement = block.supplement.take();
         let Some((content, _)) = &block.content else { return Err(Unfinished::Stopped) };
-        self.retry(AlarmKind::StoreFailing)
+        self.services
+            .retry(AlarmKind::StoreFailing)
             .until_done(format!("storing {}", segment.name), || {
                 let folder = self.services.segments.clone();
                 let (id, segment, bytes) =
                     (block.record.block, segment.clone(), content.bytes.clone());
                 let supplement = supplement.clone();
-                self.on_disk(move || {
+                on_disk(move || {
                     if let Some(supplement) = supplement {
                         folder.store_supplement(&id, &segment, &supplement)?;
                     }
@@ -72,6 +89,7 @@ impl Pipeline {
             None => self.read_again(block, &segment).await?,
         };
         let pinned = self
+            .services
             .retry(AlarmKind::PinnerFailing)
             .until_done(format!("pinning {}", segment.name), || {
                 self.services.pinner.pin(&content.0)
@@ -95,7 +113,7 @@ impl Pipeline {
         let room = self.bytes.take(length, 0).await;
         let bytes = self.read_stored(block, segment).await?;
         let content = bytes.clone();
-        let cid = self.compute(move || dag::cid_of(&content)).await?;
+        let cid = self.cpu.run(move || dag::cid_of(&content)).await?;
         Ok((Content { cid, bytes }, room))
     }
 
@@ -107,7 +125,7 @@ impl Pipeline {
     ) -> Step<Bytes> {
         let folder = self.services.segments.clone();
         let (id, facts) = (block.record.block, segment.clone());
-        let read = self.on_disk(move || folder.read(&id, &facts)).await;
+        let read = on_disk(move || folder.read(&id, &facts)).await;
         read.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
     }
 
@@ -116,7 +134,7 @@ impl Pipeline {
         if let Some(reason) = given_up {
             return Ok(Stage::Refused { segment, reason, acknowledged: false });
         }
-        let verification = match self.options.verify {
+        let verification = match self.verify {
             Verify::Off => Verification::Header,
             Verify::Roots => Verification::Roots,
             Verify::Execute => match self.execute(block, &segment).await? {
@@ -161,7 +179,7 @@ impl Pipeline {
             let supplement = folder.read_supplement(&id, &facts)?;
             Ok::<_, SegmentError>(verification::execute(&bytes, supplement.as_deref(), &rules))
         };
-        let executed = self.compute_watched(watched, run).await?;
+        let executed = self.cpu.run_watched(watched, run).await?;
         executed.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
     }
 
@@ -173,7 +191,8 @@ impl Pipeline {
         attempts: Vec<Attempt>,
     ) -> Step<Stage> {
         let log = Arc::new(JournalledAttempts {
-            pipeline: self.clone(),
+            services: self.services.clone(),
+            works: Arc::clone(&self.works),
             key: block.key,
             record: block.record.clone(),
             segment: segment.clone(),
@@ -210,7 +229,8 @@ fn not_done<E: fmt::Display>(alarm: AlarmKind, given_up: GivenUp<E>) -> Unfinish
 
 /// Records attempts as a stage of their block.
 struct JournalledAttempts {
-    pipeline: Pipeline,
+    services: Services,
+    works: Arc<WorkList>,
     key: BlockKey,
     record: BlockRecord,
     segment: SegmentFacts,
@@ -225,9 +245,9 @@ impl AttemptLog for JournalledAttempts {
             verification: self.verification,
             attempts: attempts.to_vec(),
         });
-        let written = self.pipeline.services.journal.put(self.key, &record).await;
+        let written = self.services.journal.put(self.key, &record).await;
         written.map_err(|error| AttemptLogError(error.to_string()))?;
-        self.pipeline.works.reached(&self.key, record.stage.as_str());
+        self.works.reached(&self.key, record.stage.as_str());
         Ok(())
     }
 }

@@ -1,28 +1,43 @@
 //! Work that would hold up the tasks, on threads that may block.
 
-use super::{Pipeline, suspects::Watched};
+use super::suspects::Watched;
 use crate::prepare::Defect;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-impl Pipeline {
+/// Bounds how many computations run at once. Clones share the bound.
+#[derive(Debug, Clone)]
+pub(super) struct CpuTasks {
+    permits: Arc<Semaphore>,
+    count: usize,
+}
+
+impl CpuTasks {
+    /// So many at once, and at least one.
+    pub(super) fn new(count: usize) -> Self {
+        let count = count.max(1);
+        Self { permits: Arc::new(Semaphore::new(count)), count }
+    }
+
     /// Runs something that takes processor time, on a thread that may block, as many at once as allowed. A panic in there
     /// concerns one message, and must not stop the others.
-    pub(super) async fn compute<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Defect> {
-        let _core = self.cpu.acquire().await;
+        let _core = self.permits.acquire().await;
         Self::computed(run).await
     }
 
     /// The same on a message's bytes, which may be what ends the process.
-    pub(super) async fn compute_watched<T: Send + 'static>(
+    pub(super) async fn run_watched<T: Send + 'static>(
         &self,
         watched: Option<&Watched>,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Defect> {
-        let Some(watched) = watched else { return self.compute(run).await };
-        let cores = if watched.is_alone() { self.options.cpu_tasks.max(1) } else { 1 };
-        let _cores = self.cpu.acquire_many(u32::try_from(cores).unwrap_or(u32::MAX)).await;
+        let Some(watched) = watched else { return self.run(run).await };
+        let cores = if watched.is_alone() { self.count } else { 1 };
+        let _cores = self.permits.acquire_many(u32::try_from(cores).unwrap_or(u32::MAX)).await;
         watched.begin().await;
         let computed = Self::computed(run).await;
         watched.end().await;
@@ -34,14 +49,11 @@ impl Pipeline {
     ) -> Result<T, Defect> {
         tokio::task::spawn_blocking(run).await.map_err(|error| Defect(error.to_string()))
     }
+}
 
-    /// Runs something that waits for a disk.
-    pub(super) async fn on_disk<T: Send + 'static>(
-        &self,
-        run: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        join(tokio::task::spawn_blocking(run).await)
-    }
+/// Runs something that waits for a disk.
+pub(super) async fn on_disk<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    join(tokio::task::spawn_blocking(run).await)
 }
 
 /// A panic in a thread goes on in the task that waits for it.

@@ -63,7 +63,7 @@ pub(super) enum Sentence {
 /// The verdicts so far.
 #[derive(Debug)]
 pub(super) struct Verdicts {
-    state: Mutex<State>,
+    state: Mutex<RefusalState>,
     changed: Notify,
     journal: Journal,
     settlement: Arc<dyn Settlement>,
@@ -71,7 +71,7 @@ pub(super) struct Verdicts {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RefusalState {
     bytes: Run,
     content: HashMap<u64, Run>,
     /// With what a run begins: an earlier process may have been in doubt.
@@ -122,11 +122,11 @@ impl Verdicts {
         let doubted = journal.fact(DOUBT).map_or(true, |fact| fact.as_deref() == Some("yes"));
         let begin_with = if doubted { REFUSALS_IN_ROW } else { 0 };
         let bytes = Run { refusals: begin_with, lowest: u64::MAX, ..Run::default() };
-        let state = Mutex::new(State { bytes, begin_with, ..State::default() });
+        let state = Mutex::new(RefusalState { bytes, begin_with, ..RefusalState::default() });
         Self { state, changed: Notify::new(), journal, settlement, alarms }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RefusalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -292,7 +292,7 @@ struct Again {
     doubt_is_over: bool,
 }
 
-impl State {
+impl RefusalState {
     fn run(&mut self, what: Checked) -> &mut Run {
         let Checked::Content { network, .. } = what else { return &mut self.bytes };
         let network = if self.content.len() < MOST_NETWORKS { network } else { 0 };

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was asked, and the answer in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct PreflightCheck {
     /// What was asked, for a table's first column.
     pub name: &'static str,
     /// Whether proofs can be sent, as far as this is concerned.
@@ -39,7 +39,7 @@ pub struct Check {
     pub message: String,
 }
 
-impl Check {
+impl PreflightCheck {
     fn new(name: &'static str, answer: Result<String, String>) -> Self {
         let ok = answer.is_ok();
         let (Ok(message) | Err(message)) = answer;
@@ -48,28 +48,31 @@ impl Check {
 }
 
 /// Asks everything, in the order in which things depend on each other. Ends at what makes the rest pointless.
-pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<Check> {
+pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<PreflightCheck> {
     let limits = RpcLimits { patience: PATIENCE, ..config.limits };
     let rpc = match Rpc::new(config.endpoint.clone(), limits) {
         Ok(rpc) => rpc,
-        Err(error) => return vec![Check::new(RPC, Err(error.to_string()))],
+        Err(error) => return vec![PreflightCheck::new(RPC, Err(error.to_string()))],
     };
-    let reachable = Check::new(RPC, reachable(&rpc).await);
+    let reachable = PreflightCheck::new(RPC, reachable(&rpc).await);
     if !reachable.ok {
         return vec![reachable];
     }
-    let contract = Check::new(CONTRACT, contract(&rpc, config, operator).await);
+    let contract = PreflightCheck::new(CONTRACT, contract(&rpc, config, operator).await);
     let mut checks = vec![reachable];
     if contract.ok {
         checks.push(contract);
         if let Some(selection) = &config.selection {
-            checks.push(Check::new(DIVISOR, selected(&rpc, config, operator, selection).await));
+            checks.push(PreflightCheck::new(
+                DIVISOR,
+                selected(&rpc, config, operator, selection).await,
+            ));
         }
-        checks.push(Check::new("operator", enabled(&rpc, config, operator).await));
+        checks.push(PreflightCheck::new("operator", enabled(&rpc, config, operator).await));
     } else {
         checks.push(contract);
     }
-    checks.push(Check::new("balance", balance(&rpc, config, operator).await));
+    checks.push(PreflightCheck::new("balance", balance(&rpc, config, operator).await));
     checks
 }
 

@@ -10,14 +10,14 @@ use bsp_agent::{
     proof::{
         ChainProverConfig,
         divisor::{BUILT_IN, Selection},
-        preflight::{Check, check},
+        preflight::{PreflightCheck, check},
     },
 };
 use std::{num::NonZeroU64, sync::Arc};
 
 const KEY: u8 = 0x55;
 
-fn failed(checks: &[Check]) -> Vec<(&str, &str)> {
+fn failed(checks: &[PreflightCheck]) -> Vec<(&str, &str)> {
     checks
         .iter()
         .filter(|check| !check.ok)

@@ -21,11 +21,11 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 #[derive(Debug, Args)]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DeadCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DeadCommand {
     /// List all, the oldest first.
     List {
         #[command(flatten)]
@@ -167,12 +167,12 @@ impl Letters {
 pub(crate) fn run(args: &DeadArgs) -> eyre::Result<ExitCode> {
     stream::run(async {
         match &args.command {
-            Command::List { place, json } => list(place, *json).await,
-            Command::Show { place, id, output, json } => {
+            DeadCommand::List { place, json } => list(place, *json).await,
+            DeadCommand::Show { place, id, output, json } => {
                 show(place, id, output.as_ref(), *json).await
             }
-            Command::Retry(chosen) => retry(chosen).await,
-            Command::Drop(chosen) => drop_letters(chosen).await,
+            DeadCommand::Retry(chosen) => retry(chosen).await,
+            DeadCommand::Drop(chosen) => drop_letters(chosen).await,
         }
     })??;
     Ok(ExitCode::SUCCESS)

@@ -151,13 +151,13 @@ type PbLink = (Cid, u64);
 
 /// The links and the `Data` of a `PBNode`.
 fn decode_pb_node(block: &[u8]) -> Result<(Vec<PbLink>, &[u8]), NodeError> {
-    let mut fields = Fields::new("PBNode", block);
+    let mut fields = ProtobufFields::new("PBNode", block);
     let mut links = Vec::new();
     while let Some(field) = fields.next()? {
         match (field.number, field.value) {
-            (2, Value::Bytes(link)) => links.push(decode_link(links.len(), link)?),
+            (2, ProtobufValue::Bytes(link)) => links.push(decode_link(links.len(), link)?),
             // `Data` ends the node.
-            (1, Value::Bytes(data)) if fields.rest.is_empty() => return Ok((links, data)),
+            (1, ProtobufValue::Bytes(data)) if fields.rest.is_empty() => return Ok((links, data)),
             _ => return Err(fields.malformed(field.offset)),
         }
     }
@@ -165,14 +165,14 @@ fn decode_pb_node(block: &[u8]) -> Result<(Vec<PbLink>, &[u8]), NodeError> {
 }
 
 fn decode_link(index: usize, link: &[u8]) -> Result<PbLink, NodeError> {
-    let mut fields = Fields::new("PBLink", link);
-    let Value::Bytes(hash) = fields.expect(1)? else { return Err(fields.malformed(0)) };
+    let mut fields = ProtobufFields::new("PBLink", link);
+    let ProtobufValue::Bytes(hash) = fields.expect(1)? else { return Err(fields.malformed(0)) };
     let cid = content_id::from_bytes(hash).map_err(|source| NodeError::Link { index, source })?;
     // A file's links have no names.
     let at_name = fields.offset();
-    let Value::Bytes([]) = fields.expect(2)? else { return Err(fields.malformed(at_name)) };
+    let ProtobufValue::Bytes([]) = fields.expect(2)? else { return Err(fields.malformed(at_name)) };
     let at_size = fields.offset();
-    let Value::Number(dag_len) = fields.expect(3)? else {
+    let ProtobufValue::Number(dag_len) = fields.expect(3)? else {
         return Err(fields.malformed(at_size));
     };
     if !fields.rest.is_empty() {
@@ -188,20 +188,20 @@ struct UnixFs<'a> {
 }
 
 fn decode_unixfs(message: &[u8]) -> Result<UnixFs<'_>, NodeError> {
-    let mut fields = Fields::new("UnixFS", message);
+    let mut fields = ProtobufFields::new("UnixFS", message);
     let mut unixfs = UnixFs { inline: &[], file_len: None, child_lens: Vec::new() };
     match fields.expect(1)? {
-        Value::Number(TYPE_RAW | TYPE_FILE) => {}
-        Value::Number(other) => return Err(NodeError::NotAFile(other)),
-        Value::Bytes(_) => return Err(fields.malformed(0)),
+        ProtobufValue::Number(TYPE_RAW | TYPE_FILE) => {}
+        ProtobufValue::Number(other) => return Err(NodeError::NotAFile(other)),
+        ProtobufValue::Bytes(_) => return Err(fields.malformed(0)),
     }
     while let Some(field) = fields.next()? {
         match (field.number, field.value) {
-            (2, Value::Bytes(data)) => unixfs.inline = data,
-            (3, Value::Number(len)) => unixfs.file_len = Some(len),
-            (4, Value::Number(len)) => unixfs.child_lens.push(len),
+            (2, ProtobufValue::Bytes(data)) => unixfs.inline = data,
+            (3, ProtobufValue::Number(len)) => unixfs.file_len = Some(len),
+            (4, ProtobufValue::Number(len)) => unixfs.child_lens.push(len),
             // Mode and modification time say nothing about the content.
-            (7, Value::Number(_)) | (8, Value::Bytes(_)) => {}
+            (7, ProtobufValue::Number(_)) | (8, ProtobufValue::Bytes(_)) => {}
             _ => return Err(fields.malformed(field.offset)),
         }
     }
@@ -209,7 +209,7 @@ fn decode_unixfs(message: &[u8]) -> Result<UnixFs<'_>, NodeError> {
 }
 
 /// Walks over the fields of one protobuf message.
-struct Fields<'a> {
+struct ProtobufFields<'a> {
     message: &'static str,
     len: usize,
     rest: &'a [u8],
@@ -217,16 +217,16 @@ struct Fields<'a> {
 
 struct Field<'a> {
     number: u64,
-    value: Value<'a>,
+    value: ProtobufValue<'a>,
     offset: usize,
 }
 
-enum Value<'a> {
+enum ProtobufValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ProtobufFields<'a> {
     const fn new(message: &'static str, bytes: &'a [u8]) -> Self {
         Self { message, len: bytes.len(), rest: bytes }
     }
@@ -250,7 +250,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of the next field, which must be the one with this number.
-    fn expect(&mut self, number: u64) -> Result<Value<'a>, NodeError> {
+    fn expect(&mut self, number: u64) -> Result<ProtobufValue<'a>, NodeError> {
         let offset = self.offset();
         match self.next()? {
             Some(field) if field.number == number => Ok(field.value),
@@ -258,15 +258,15 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn take(&mut self) -> Option<(u64, Value<'a>)> {
+    fn take(&mut self) -> Option<(u64, ProtobufValue<'a>)> {
         let key = uvarint::read(&mut self.rest)?;
         let value = match key & 7 {
-            VARINT => Value::Number(uvarint::read(&mut self.rest)?),
+            VARINT => ProtobufValue::Number(uvarint::read(&mut self.rest)?),
             BYTES => {
                 let len = usize::try_from(uvarint::read(&mut self.rest)?).ok()?;
                 let (bytes, rest) = self.rest.split_at_checked(len)?;
                 self.rest = rest;
-                Value::Bytes(bytes)
+                ProtobufValue::Bytes(bytes)
             }
             _ => return None,
         };

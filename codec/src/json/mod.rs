@@ -26,7 +26,7 @@ use crate::{
     limits::{DecodeLimits, RecordBudget},
     replica::{Replica, Segment},
 };
-use raw::Value;
+use raw::JsonValue;
 use read::JsonSource;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use std::io;
@@ -130,5 +130,5 @@ fn read<T>(
         return Err(JsonReadError::TooLarge { len, limit });
     }
     let budget = RecordBudget::new(limits.max_record_bytes);
-    JsonSource::object(Value::document(str::from_utf8(json)?), &budget, fields)
+    JsonSource::object(JsonValue::document(str::from_utf8(json)?), &budget, fields)
 }

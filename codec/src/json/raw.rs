@@ -17,9 +17,9 @@ const MAX_FIELDS: usize = 64;
 
 /// The text of one value, without blanks around it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a>(&'a str);
+pub(super) struct JsonValue<'a>(&'a str);
 
-impl<'a> Value<'a> {
+impl<'a> JsonValue<'a> {
     /// The value that a whole document consists of, its syntax not checked yet.
     pub(super) fn document(json: &'a str) -> Self {
         Self(json.trim_ascii())
@@ -78,7 +78,7 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<'a> From<&'a RawValue> for Value<'a> {
+impl<'a> From<&'a RawValue> for JsonValue<'a> {
     fn from(raw: &'a RawValue) -> Self {
         Self(raw.get())
     }
@@ -92,7 +92,7 @@ impl<'a> List<'a> {
     /// Hands each item to `each`, up to the first that it refuses.
     pub(super) fn for_each(
         self,
-        each: impl FnMut(Value<'a>) -> Result<(), JsonReadError>,
+        each: impl FnMut(JsonValue<'a>) -> Result<(), JsonReadError>,
     ) -> Result<(), JsonReadError> {
         serde_json::Deserializer::from_str(self.0).deserialize_seq(ItemVisitor(each))?
     }
@@ -100,7 +100,7 @@ impl<'a> List<'a> {
 
 struct ItemVisitor<F>(F);
 
-impl<'de, F: FnMut(Value<'de>) -> Result<(), JsonReadError>> Visitor<'de> for ItemVisitor<F> {
+impl<'de, F: FnMut(JsonValue<'de>) -> Result<(), JsonReadError>> Visitor<'de> for ItemVisitor<F> {
     /// The refusal of an item is no error of the parser, which has no room for one of ours.
     type Value = Result<(), JsonReadError>;
 
@@ -125,11 +125,11 @@ impl<'de, F: FnMut(Value<'de>) -> Result<(), JsonReadError>> Visitor<'de> for It
 pub(super) struct Object<'a>(&'a str);
 
 /// The names and values of an object's fields.
-pub(super) type Fields<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
+pub(super) type JsonFields<'a> = Vec<(Cow<'a, str>, JsonValue<'a>)>;
 
 impl<'a> Object<'a> {
     /// The fields, each of which is there once.
-    pub(super) fn fields(self) -> Result<Fields<'a>, JsonReadError> {
+    pub(super) fn fields(self) -> Result<JsonFields<'a>, JsonReadError> {
         let mut parser = serde_json::Deserializer::from_str(self.0);
         let members = parser.deserialize_map(MemberVisitor)?;
         parser.end()?;
@@ -137,7 +137,7 @@ impl<'a> Object<'a> {
             let fault = JsonFault::TooManyFields { max: MAX_FIELDS };
             return Err(JsonReadError::at(FieldPath::default(), fault));
         }
-        let mut fields = Fields::with_capacity(members.len());
+        let mut fields = JsonFields::with_capacity(members.len());
         for (name, value) in members {
             let name =
                 name.text().map_err(|fault| JsonReadError::at(FieldPath::default(), fault))?;
@@ -154,7 +154,7 @@ struct MemberVisitor;
 
 impl<'de> Visitor<'de> for MemberVisitor {
     /// Names and values, as many as there may be and one more.
-    type Value = Vec<(Value<'de>, Value<'de>)>;
+    type Value = Vec<(JsonValue<'de>, JsonValue<'de>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")

@@ -2,7 +2,7 @@
 
 use super::{
     error::{JsonFault, JsonReadError},
-    raw::{Fields, Value},
+    raw::{JsonFields, JsonValue},
 };
 use crate::{
     avro::label_of_profile,
@@ -18,7 +18,7 @@ use std::borrow::Cow;
 /// Takes fields out of an object until nothing is left.
 #[derive(Debug)]
 pub(super) struct JsonSource<'a> {
-    fields: Fields<'a>,
+    fields: JsonFields<'a>,
     /// What is left for the elements of lists, shared by the whole document.
     budget: &'a RecordBudget,
 }
@@ -26,7 +26,7 @@ pub(super) struct JsonSource<'a> {
 impl<'a> JsonSource<'a> {
     /// Reads the fields of an object, of which none may be left over. Errors are as seen from the object.
     pub(super) fn object<T>(
-        value: Value<'a>,
+        value: JsonValue<'a>,
         budget: &'a RecordBudget,
         read: impl FnOnce(&mut Self) -> Result<T, JsonReadError>,
     ) -> Result<T, JsonReadError> {
@@ -43,7 +43,7 @@ impl<'a> JsonSource<'a> {
         self.fields.iter().position(|(field, _)| field == name)
     }
 
-    fn take(&mut self, name: &str) -> Result<Value<'a>, JsonReadError> {
+    fn take(&mut self, name: &str) -> Result<JsonValue<'a>, JsonReadError> {
         let position = self.position(name);
         let position = position.ok_or_else(|| at(FieldPath::field(name), JsonFault::Missing))?;
         Ok(self.fields.swap_remove(position).1)
@@ -53,7 +53,7 @@ impl<'a> JsonSource<'a> {
     fn value<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(Value<'a>) -> Result<T, JsonFault>,
+        read: impl FnOnce(JsonValue<'a>) -> Result<T, JsonFault>,
     ) -> Result<T, JsonReadError> {
         read(self.take(name)?).map_err(|fault| at(FieldPath::field(name), fault))
     }
@@ -62,9 +62,9 @@ impl<'a> JsonSource<'a> {
     fn items<T>(
         &mut self,
         name: &str,
-        read: impl Fn(Value<'a>) -> Result<T, JsonReadError>,
+        read: impl Fn(JsonValue<'a>) -> Result<T, JsonReadError>,
     ) -> Result<Vec<T>, JsonReadError> {
-        let list = self.value(name, Value::list)?;
+        let list = self.value(name, JsonValue::list)?;
         let mut items = Vec::new();
         list.for_each(|item| {
             self.budget
@@ -81,7 +81,7 @@ impl<'a> JsonSource<'a> {
     fn values<T>(
         &mut self,
         name: &str,
-        read: impl Fn(Value<'a>) -> Result<T, JsonFault>,
+        read: impl Fn(JsonValue<'a>) -> Result<T, JsonFault>,
     ) -> Result<Vec<T>, JsonReadError> {
         self.items(name, |item| read(item).map_err(|fault| at(FieldPath::default(), fault)))
     }
@@ -91,16 +91,16 @@ fn at(path: FieldPath, fault: JsonFault) -> JsonReadError {
     JsonReadError::at(path, fault)
 }
 
-fn octet(value: Value<'_>) -> Result<u8, JsonFault> {
+fn octet(value: JsonValue<'_>) -> Result<u8, JsonFault> {
     let found = value.number()?;
     u8::try_from(found).map_err(|_| JsonFault::Range { found, max: u8::MAX.into() })
 }
 
-fn fixed_hex<const N: usize>(value: Value<'_>) -> Result<FixedBytes<N>, JsonFault> {
+fn fixed_hex<const N: usize>(value: JsonValue<'_>) -> Result<FixedBytes<N>, JsonFault> {
     Ok(parse_fixed(value.text()?.as_bytes())?)
 }
 
-fn narrow_number(value: Value<'_>) -> Result<u64, JsonFault> {
+fn narrow_number(value: JsonValue<'_>) -> Result<u64, JsonFault> {
     let number = parse_number(value.text()?.as_bytes())?;
     Ok(u64::try_from(number).map_err(|_| TextFault::NumberTooWide)?)
 }
@@ -129,19 +129,19 @@ impl FieldSource for JsonSource<'_> {
     }
 
     fn int(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, Value::number)
+        self.value(name, JsonValue::number)
     }
 
     fn long(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, Value::number)
+        self.value(name, JsonValue::number)
     }
 
     fn authorization_nonce(&mut self, name: &'static str) -> Result<u64, JsonReadError> {
-        self.value(name, Value::number)
+        self.value(name, JsonValue::number)
     }
 
     fn flag(&mut self, name: &'static str) -> Result<bool, JsonReadError> {
-        self.value(name, Value::flag)
+        self.value(name, JsonValue::flag)
     }
 
     fn text(&mut self, name: &'static str) -> Result<String, JsonReadError> {

@@ -2,7 +2,7 @@
 
 use super::{
     error::{RlpDecodeError, RlpErrorKind},
-    read::{Items, Record},
+    read::{Items, Record, Result},
 };
 use crate::{
     AccountRead, BlockhashRead, CodeRead, Replica, ReplicaAuthorization, ReplicaLog,
@@ -15,8 +15,6 @@ use alloy_eips::{
     eip4895::Withdrawal,
 };
 use alloy_primitives::{B64, Bloom, Bytes};
-
-type Result<T> = std::result::Result<T, RlpDecodeError>;
 
 /// Length of a blob: 4096 field elements of 32 bytes (EIP-4844).
 pub const BLOB_BYTES: usize = 131_072;

@@ -5,7 +5,7 @@ use crate::{limits::RecordBudget, path::FieldPath};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::ops::Range;
 
-type Result<T> = std::result::Result<T, RlpDecodeError>;
+pub(super) type Result<T> = std::result::Result<T, RlpDecodeError>;
 
 /// A record whose form is a list.
 pub(crate) trait Record: Sized {

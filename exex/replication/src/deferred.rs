@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-type Open = dyn Fn(&CancellationToken) -> Result<Box<dyn Target>, TargetError> + Send + Sync;
+type OpenTarget = dyn Fn(&CancellationToken) -> Result<Box<dyn Target>, TargetError> + Send + Sync;
 
 /// Opens a target at its first delivery. If that fails the delivery does, and the next one tries again: a target that can't
 /// be opened holds back nobody but itself.
 pub struct DeferredTarget {
     name: String,
-    open: Arc<Open>,
+    open: Arc<OpenTarget>,
     stop: CancellationToken,
     opened: Option<Box<dyn Target>>,
     /// Where the target is to resume once it is open…

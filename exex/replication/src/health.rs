@@ -10,10 +10,10 @@ use std::{
 
 /// A target's present trouble. All clones show the same, also while [`Target::deliver`](crate::Target::deliver) waits.
 #[derive(Debug, Clone, Default)]
-pub struct TargetHealth(Arc<Shared>);
+pub struct TargetHealth(Arc<HealthState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct HealthState {
     trouble: Mutex<Option<String>>,
     retries: AtomicU64,
     /// Another one whose troubles are this one's too.

@@ -2,7 +2,7 @@
 
 use super::{
     Content, PinError, Pinner,
-    reply::{self, Reply},
+    reply::{self, UploadReply},
 };
 use crate::{
     http_client::{builder_for, proxy_for, through},
@@ -83,14 +83,14 @@ impl IpfsPinner {
         let request =
             self.client.post(self.upload.clone()).multipart(Form::new().part("file", part));
         let (status, body) = self.answer(request.timeout(self.deadline)).await?;
-        match Reply::parse(status, &body) {
-            Reply::Kept(cid) if reply::names(&cid, &content.cid) => Ok(()),
-            Reply::Kept(cid) => Err(PinError::OtherCid {
+        match UploadReply::parse(status, &body) {
+            UploadReply::Kept(cid) if reply::names(&cid, &content.cid) => Ok(()),
+            UploadReply::Kept(cid) => Err(PinError::OtherCid {
                 pinner: self.name(),
                 computed: Box::new(content.cid),
                 returned: reply::quote(&cid),
             }),
-            Reply::Failed(reason) => Err(self.temporary(reason)),
+            UploadReply::Failed(reason) => Err(self.temporary(reason)),
         }
     }
 

@@ -55,12 +55,12 @@ pub enum LedgerError {
 #[derive(Debug)]
 pub struct LedgerProver {
     path: PathBuf,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<AppendRequest>,
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Request {
+struct AppendRequest {
     claim: Claim,
     reply: oneshot::Sender<ProofOutcome>,
 }
@@ -75,7 +75,7 @@ impl LedgerProver {
     ) -> Result<Self, LedgerError> {
         let file = LedgerFile::open(path)?;
         let (requests, waiting) = mpsc::channel(MAX_BATCH);
-        let writer = Writer { file: Some(file), alarms: alarms.clone(), stop: stop.clone() };
+        let writer = LedgerWriter { file: Some(file), alarms: alarms.clone(), stop: stop.clone() };
         let writer = stop.clone().run_until_cancelled_owned(writer.run(waiting));
         tokio::spawn(alarms.guard("the ledger's writer", writer));
         Ok(Self { path: path.to_owned(), requests, stop })
@@ -89,7 +89,7 @@ impl LedgerProver {
     async fn record(&self, claim: Claim) -> Result<ProofOutcome, Parked> {
         let ended = || Parked("the ledger's writer has ended".to_owned());
         let (reply, outcome) = oneshot::channel();
-        self.requests.send(Request { claim, reply }).await.map_err(|_| ended())?;
+        self.requests.send(AppendRequest { claim, reply }).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())
     }
 }
@@ -118,15 +118,15 @@ impl Prover for LedgerProver {
 }
 
 /// Writes the ledger: what waits while a sync is under way goes into the next.
-struct Writer {
+struct LedgerWriter {
     /// Lent to a blocking thread while it is written.
     file: Option<LedgerFile>,
     alarms: Alarms,
     stop: CancellationToken,
 }
 
-impl Writer {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+impl LedgerWriter {
+    async fn run(mut self, mut waiting: mpsc::Receiver<AppendRequest>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut failures = 0;
@@ -144,7 +144,7 @@ impl Writer {
     }
 
     /// Records a batch, and answers it. `None`: the writing thread is gone. On an error the batch is as it was.
-    async fn write(&mut self, batch: &mut Vec<Request>) -> Option<Result<(), LedgerError>> {
+    async fn write(&mut self, batch: &mut Vec<AppendRequest>) -> Option<Result<(), LedgerError>> {
         if self.stop.is_cancelled() {
             return None;
         }
@@ -176,7 +176,7 @@ impl Writer {
 }
 
 /// Appends the first claim of each block that has none.
-fn record(file: &mut LedgerFile, requests: &[Request]) -> Result<(), LedgerError> {
+fn record(file: &mut LedgerFile, requests: &[AppendRequest]) -> Result<(), LedgerError> {
     let mut blocks = std::collections::HashSet::new();
     let claims: Vec<_> = requests
         .iter()

@@ -148,7 +148,7 @@ async fn a_ledger_that_can_not_be_written_is_an_alarm() {
     let mut file = LedgerFile::open(&path).unwrap();
     file.make_read_only();
     let (requests, waiting) = mpsc::channel(1);
-    let writer = Writer { file: Some(file), alarms: alarms.clone(), stop: stop.clone() };
+    let writer = LedgerWriter { file: Some(file), alarms: alarms.clone(), stop: stop.clone() };
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     let running = tokio::spawn(writer.run(waiting));
     let prover = LedgerProver { path: path.clone(), requests, stop };

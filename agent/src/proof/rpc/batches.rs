@@ -16,11 +16,11 @@ const MEMORY: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Batches {
     most: usize,
-    state: Mutex<State>,
+    state: Mutex<BatchState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BatchState {
     /// Refusals of batches of `refused` calls or more, since one of that size was taken.
     refusals: u32,
     /// The smallest batch that was refused.
@@ -35,7 +35,7 @@ impl Batches {
     /// Batches of at most so many calls.
     pub(super) fn of(most: usize) -> Self {
         let most = most.max(1);
-        let state = State { refusals: 0, refused: usize::MAX, learned: None, told: most };
+        let state = BatchState { refusals: 0, refused: usize::MAX, learned: None, told: most };
         Self { most, state: Mutex::new(state) }
     }
 
@@ -85,7 +85,7 @@ impl Batches {
         is_news.then_some(limit)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -25,11 +25,11 @@ const FIRST_PAUSE_AFTER: u32 = 2;
 pub(super) struct Pace {
     /// First come, first served.
     queue: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
+    state: Mutex<PaceState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PaceState {
     /// When the next request may begin.
     next: Instant,
     interval: Duration,
@@ -43,7 +43,7 @@ struct State {
 
 /// A request's turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
+pub(super) struct RequestTurn {
     epoch: u64,
 }
 
@@ -51,14 +51,14 @@ impl Default for Pace {
     fn default() -> Self {
         let now = Instant::now();
         let state =
-            State { next: now, interval: Duration::ZERO, strikes: 0, epoch: 0, changed: now };
+            PaceState { next: now, interval: Duration::ZERO, strikes: 0, epoch: 0, changed: now };
         Self { queue: tokio::sync::Mutex::new(()), state: Mutex::new(state) }
     }
 }
 
 impl Pace {
     /// Waits for a request's turn.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(super) async fn turn(&self) -> RequestTurn {
         let _first = self.queue.lock().await;
         loop {
             let next = self.state().next;
@@ -70,12 +70,12 @@ impl Pace {
         }
         let mut state = self.state();
         state.next = Instant::now() + state.interval;
-        Turn { epoch: state.epoch }
+        RequestTurn { epoch: state.epoch }
     }
 
     /// The RPC refused a request because there are too many. Returns the pause before the next one: at least what the
     /// RPC asks for, up to ten minutes.
-    pub(super) fn refused(&self, turn: Turn, asked_for: Option<Duration>) -> Duration {
+    pub(super) fn refused(&self, turn: RequestTurn, asked_for: Option<Duration>) -> Duration {
         let now = Instant::now();
         let mut state = self.state();
         let asked_for = asked_for.unwrap_or_default().min(LONGEST_PAUSE);
@@ -92,7 +92,7 @@ impl Pace {
     }
 
     /// The RPC answered a request. `true` if it is asked without a limit again from now on.
-    pub(super) fn served(&self, turn: Turn) -> bool {
+    pub(super) fn served(&self, turn: RequestTurn) -> bool {
         let mut state = self.state();
         if turn.epoch != state.epoch {
             return false;
@@ -114,7 +114,7 @@ impl Pace {
         self.state().next.saturating_duration_since(Instant::now())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PaceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,7 +13,7 @@ const SHOWN_CHARS: usize = 60;
 
 /// An answer to an HTTP request.
 #[derive(Debug)]
-pub(super) struct Reply<'a> {
+pub(super) struct RpcReply<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
@@ -44,7 +44,7 @@ fn number_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D
     })
 }
 
-impl Reply<'_> {
+impl RpcReply<'_> {
     /// The answer to a single call. Its id is not looked at: there is only one.
     pub(super) fn one(&self, method: &'static str) -> Result<Response, RpcError> {
         self.check_rate(method)?;
@@ -165,9 +165,9 @@ mod tests {
         Endpoint::parse("https://rpc.example/v2/s3cret-s3cret").unwrap()
     }
 
-    fn with<T>(status: u16, body: &str, look: impl FnOnce(&Reply<'_>) -> T) -> T {
+    fn with<T>(status: u16, body: &str, look: impl FnOnce(&RpcReply<'_>) -> T) -> T {
         let endpoint = endpoint();
-        look(&Reply { endpoint: &endpoint, status, retry_after: None, bytes: body.into() })
+        look(&RpcReply { endpoint: &endpoint, status, retry_after: None, bytes: body.into() })
     }
 
     fn one(status: u16, body: &str) -> Result<Response, RpcError> {

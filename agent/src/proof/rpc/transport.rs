@@ -5,7 +5,7 @@ use super::{
     batches::Batches,
     limited::{is_rate_limit, retry_after},
     pace::Pace,
-    reply::{Reply, Response},
+    reply::{Response, RpcReply},
 };
 use crate::{
     http_client::{builder_for, proxy_for, through},
@@ -68,7 +68,7 @@ struct Inner {
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct RpcRequest<'a> {
     jsonrpc: &'static str,
     id: usize,
     method: &'a str,
@@ -121,8 +121,9 @@ impl Rpc {
     }
 
     async fn single(&self, call: &Call) -> Result<Box<RawValue>, RpcError> {
-        let request = Request { jsonrpc: "2.0", id: 0, method: call.method, params: &call.params };
-        let read = |reply: &Reply<'_>| self.answer(call.method, reply.one(call.method)?);
+        let request =
+            RpcRequest { jsonrpc: "2.0", id: 0, method: call.method, params: &call.params };
+        let read = |reply: &RpcReply<'_>| self.answer(call.method, reply.one(call.method)?);
         self.exchange(call.method, &request, read).await
     }
 
@@ -131,14 +132,14 @@ impl Rpc {
         let requests: Vec<_> = calls
             .iter()
             .enumerate()
-            .map(|(id, call)| Request {
+            .map(|(id, call)| RpcRequest {
                 jsonrpc: "2.0",
                 id,
                 method: call.method,
                 params: &call.params,
             })
             .collect();
-        let read = |reply: &Reply<'_>| {
+        let read = |reply: &RpcReply<'_>| {
             let responses = reply.many("a batch", calls.len())?;
             responses.map(|responses| self.in_order(calls, responses)).transpose()
         };
@@ -215,7 +216,7 @@ impl Rpc {
         &self,
         method: &'static str,
         body: &(impl Serialize + Sync),
-        read: impl FnOnce(&Reply<'_>) -> Result<T, RpcError>,
+        read: impl FnOnce(&RpcReply<'_>) -> Result<T, RpcError>,
     ) -> Result<T, RpcError> {
         let RpcLimits { deadline, patience, .. } = self.0.limits;
         let pace = &self.0.pace;
@@ -247,7 +248,7 @@ impl Rpc {
         &self,
         method: &'static str,
         body: &(impl Serialize + Sync),
-    ) -> Result<Reply<'_>, RpcError> {
+    ) -> Result<RpcReply<'_>, RpcError> {
         let endpoint = &self.0.endpoint;
         let failed = |error: reqwest::Error| RpcError::Connection {
             method,
@@ -268,7 +269,7 @@ impl Rpc {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Reply { endpoint, status, retry_after, bytes })
+        Ok(RpcReply { endpoint, status, retry_after, bytes })
     }
 }
 

@@ -15,7 +15,7 @@ const PIECE: usize = 256 << 10;
 
 /// What comes next in a chunk.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum NextRecord {
     /// A record.
     Record(LocatedRecord),
     /// Nothing more for now: the file ends here, perhaps in a part of a record.
@@ -84,15 +84,15 @@ impl ChunkFile {
     }
 
     /// Reads on.
-    pub(super) fn next(&mut self) -> io::Result<Next> {
+    pub(super) fn next(&mut self) -> io::Result<NextRecord> {
         loop {
             match self.stream.next_record() {
                 Ok(Some(located)) => {
                     self.next = located.offset + located.len;
-                    return Ok(Next::Record(located));
+                    return Ok(NextRecord::Record(located));
                 }
                 Ok(None) => {}
-                Err(error) => return Ok(Next::Damaged(error)),
+                Err(error) => return Ok(NextRecord::Damaged(error)),
             }
             let length = self.file.read(&mut self.piece)?;
             if length == 0 {
@@ -104,17 +104,17 @@ impl ChunkFile {
     }
 
     /// A producer that starts again cuts off the part of a record that it left behind.
-    fn at_end(&mut self) -> io::Result<Next> {
+    fn at_end(&mut self) -> io::Result<NextRecord> {
         let length = self.length()?;
         if length < self.next {
-            return Ok(Next::Shorter);
+            return Ok(NextRecord::Shorter);
         }
         if length < self.read {
             self.file.seek(SeekFrom::Start(self.next))?;
             self.read = self.next;
             self.stream = stream_at(self.next, self.max_replica_bytes);
         }
-        Ok(Next::End)
+        Ok(NextRecord::End)
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
 
     fn next_hash(file: &mut ChunkFile) -> B256 {
         match file.next().unwrap() {
-            Next::Record(located) => located.record.hash,
+            NextRecord::Record(located) => located.record.hash,
             other => panic!("{other:?}"),
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         let mut file = ChunkFile::open(folder.path(), NAME, 0, 1000).unwrap();
         let bytes = record(1);
         for byte in &bytes {
-            assert!(matches!(file.next().unwrap(), Next::End));
+            assert!(matches!(file.next().unwrap(), NextRecord::End));
             writer.write_all(&[*byte]).unwrap();
         }
         assert_eq!(next_hash(&mut file), B256::repeat_byte(1));
@@ -164,16 +164,16 @@ mod tests {
         std::fs::write(&path, [&whole[..], &record(2)[..9]].concat()).unwrap();
         let mut file = ChunkFile::open(folder.path(), NAME, 0, 1000).unwrap();
         assert_eq!(next_hash(&mut file), B256::repeat_byte(1));
-        assert!(matches!(file.next().unwrap(), Next::End));
+        assert!(matches!(file.next().unwrap(), NextRecord::End));
 
         let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
         writer.set_len(whole.len() as u64).unwrap();
-        assert!(matches!(file.next().unwrap(), Next::End));
+        assert!(matches!(file.next().unwrap(), NextRecord::End));
         writer.write_all(&record(3)).unwrap();
         assert_eq!(next_hash(&mut file), B256::repeat_byte(3));
 
         writer.set_len(whole.len() as u64).unwrap();
-        assert!(matches!(file.next().unwrap(), Next::Shorter));
+        assert!(matches!(file.next().unwrap(), NextRecord::Shorter));
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         let mut file = ChunkFile::open(folder.path(), NAME, 0, 1000).unwrap();
         next_hash(&mut file);
         for _ in 0..2 {
-            let Next::Damaged(error) = file.next().unwrap() else { panic!("read on") };
+            let NextRecord::Damaged(error) = file.next().unwrap() else { panic!("read on") };
             assert_eq!(error.offset, file.position());
         }
     }

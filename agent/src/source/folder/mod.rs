@@ -34,7 +34,7 @@ use crate::alarm::Alarms;
 use async_trait::async_trait;
 use bsp_codec::limits::MAX_INPUT_BYTES;
 use position_file::PositionFile;
-use reader::Reader;
+use reader::FolderReader;
 use settlement::{Choices, FolderSettlement, Shared};
 use state_lock::StateLock;
 use std::{
@@ -137,7 +137,7 @@ impl FolderSource {
         let operation = (alarms.clone(), stop.clone());
         let shared =
             Arc::new(Shared::new(folder, dead, (file, positions, lock), self.choices, operation));
-        let reader = Reader::new(Arc::clone(&shared), self.max_replica_bytes)
+        let reader = FolderReader::new(Arc::clone(&shared), self.max_replica_bytes)
             .map_err(|error| refused(format!("the folder can't be read: {error}")))?;
 
         let (sender, deliveries) = mpsc::channel(1);

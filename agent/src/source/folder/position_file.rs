@@ -27,7 +27,7 @@ pub(super) struct PositionFile {
 /// The file's content.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Saved {
+struct SavedPositions {
     version: u32,
     folder: PathBuf,
     done_through: Option<String>,
@@ -59,7 +59,8 @@ impl PositionFile {
             }
             read => read.map_err(|error| format!("cannot read {path}: {error}"))?,
         };
-        let saved: Saved = serde_json::from_slice(&json).map_err(|error| damaged(&path, &error))?;
+        let saved: SavedPositions =
+            serde_json::from_slice(&json).map_err(|error| damaged(&path, &error))?;
         if saved.version != VERSION {
             return Err(format!("{path} is of another version of this program: use that one"));
         }
@@ -75,7 +76,7 @@ impl PositionFile {
 
     /// Replaces the file. On return it is on disk.
     pub(super) fn save(&self, positions: &Positions) -> io::Result<()> {
-        let saved = Saved::of(self.folder.clone(), positions);
+        let saved = SavedPositions::of(self.folder.clone(), positions);
         write_file(&self.path, &mut &serde_json::to_vec(&saved)?[..])
     }
 }
@@ -86,7 +87,7 @@ fn damaged(path: &impl std::fmt::Display, error: &impl std::fmt::Display) -> Str
     )
 }
 
-impl Saved {
+impl SavedPositions {
     fn of(folder: PathBuf, positions: &Positions) -> Self {
         let progress = |progress: &Progress| SavedProgress {
             acknowledged: progress.acknowledged,

@@ -1,7 +1,7 @@
 //! The thread that reads chunks, one after the other.
 
 use super::{
-    chunk_file::{ChunkFile, Next},
+    chunk_file::{ChunkFile, NextRecord},
     entry::Record,
     listing::Listing,
     settlement::Shared,
@@ -29,7 +29,7 @@ const NAP: Duration = Duration::from_millis(50);
 
 /// Reads until it is stopped, or nobody takes what it reads.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct FolderReader {
     shared: Arc<Shared>,
     listing: Listing,
     max_replica_bytes: usize,
@@ -49,7 +49,7 @@ struct Current {
 }
 
 /// What one step led to.
-enum Step {
+enum ReadStep {
     Deliver(Delivery),
     /// Something was done that is no delivery.
     GoOn,
@@ -58,20 +58,20 @@ enum Step {
 }
 
 /// Why a step failed.
-enum Trouble {
+enum ReadFailure {
     /// It may pass.
     Io(io::Error),
     /// It won't.
     Fatal(SourceError),
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ReadFailure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl Reader {
+impl FolderReader {
     /// Looks at the folder for the first time.
     pub(super) fn new(shared: Arc<Shared>, max_replica_bytes: usize) -> io::Result<Self> {
         let mut listing = Listing::new(shared.folder.clone());
@@ -119,19 +119,19 @@ impl Reader {
                         self.shared.alarms.clear(AlarmKind::SourceUnavailable);
                     }
                     match step {
-                        Step::Deliver(delivery) => {
+                        ReadStep::Deliver(delivery) => {
                             // If nobody takes it any more, it is delivered after the next start.
                             let _ = out.blocking_send(Ok(delivery));
                         }
-                        Step::GoOn => {}
-                        Step::Wait => self.pause(POLL),
+                        ReadStep::GoOn => {}
+                        ReadStep::Wait => self.pause(POLL),
                     }
                 }
-                Err(Trouble::Fatal(error)) => {
+                Err(ReadFailure::Fatal(error)) => {
                     let _ = out.blocking_send(Err(error));
                     return;
                 }
-                Err(Trouble::Io(error)) => {
+                Err(ReadFailure::Io(error)) => {
                     let message = format!("{}: {error}", self.shared.name());
                     tracing::warn!("{message}; trying again");
                     self.shared.alarms.raise(AlarmKind::SourceUnavailable, message);
@@ -150,16 +150,16 @@ impl Reader {
         }
     }
 
-    fn step(&mut self) -> Result<Step, Trouble> {
+    fn step(&mut self) -> Result<ReadStep, ReadFailure> {
         if let Some(record) = self.shared.take_due() {
             return self.redeliver(record);
         }
         let Some(current) = &mut self.current else { return self.begin_next() };
         match current.file.next()? {
-            Next::Record(located) => self.receive(located),
-            Next::End if current.complete => self.finish(None),
-            Next::End => self.look_further(),
-            Next::Damaged(error) => {
+            NextRecord::Record(located) => self.receive(located),
+            NextRecord::End if current.complete => self.finish(None),
+            NextRecord::End => self.look_further(),
+            NextRecord::Damaged(error) => {
                 if !std::mem::replace(&mut current.damage_reported, true) {
                     let message =
                         format!("{}/{}: {error}", self.shared.name(), current.file.name());
@@ -167,22 +167,22 @@ impl Reader {
                 }
                 if current.complete { self.finish(Some(error)) } else { self.look_further() }
             }
-            Next::Shorter => {
+            NextRecord::Shorter => {
                 let (source_name, chunk) = (self.shared.name(), current.file.name());
                 let reason = format!(
                     "{chunk} has become shorter than what was read of it: find out who else writes to it, and start again"
                 );
-                Err(Trouble::Fatal(SourceError::Refused { source_name, reason }))
+                Err(ReadFailure::Fatal(SourceError::Refused { source_name, reason }))
             }
         }
     }
 
     /// Notices new chunks. If there is one, the current one gets no more records.
-    fn look_further(&mut self) -> Result<Step, Trouble> {
+    fn look_further(&mut self) -> Result<ReadStep, ReadFailure> {
         self.take_in_new_chunks()?;
-        let Some(current) = &mut self.current else { return Ok(Step::GoOn) };
+        let Some(current) = &mut self.current else { return Ok(ReadStep::GoOn) };
         current.complete = !self.waiting.is_empty();
-        Ok(if current.complete { Step::GoOn } else { Step::Wait })
+        Ok(if current.complete { ReadStep::GoOn } else { ReadStep::Wait })
     }
 
     fn take_in_new_chunks(&mut self) -> io::Result<()> {
@@ -198,11 +198,11 @@ impl Reader {
         Ok(())
     }
 
-    fn begin_next(&mut self) -> Result<Step, Trouble> {
+    fn begin_next(&mut self) -> Result<ReadStep, ReadFailure> {
         if self.waiting.is_empty() {
             self.take_in_new_chunks()?;
         }
-        let Some(chunk) = self.waiting.front().copied() else { return Ok(Step::Wait) };
+        let Some(chunk) = self.waiting.front().copied() else { return Ok(ReadStep::Wait) };
         let (offset, _) = self.shared.change(|positions| positions.begin(chunk));
         let open =
             |offset| ChunkFile::open(&self.shared.folder, chunk, offset, self.max_replica_bytes);
@@ -210,7 +210,7 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.give_up(chunk);
                 self.waiting.pop_front();
-                return Ok(Step::GoOn);
+                return Ok(ReadStep::GoOn);
             }
             file => file?,
         };
@@ -224,26 +224,26 @@ impl Reader {
         self.waiting.pop_front();
         let supplements = Supplements::beside(&self.shared.folder, chunk);
         self.current = Some(Current { file, supplements, complete: false, damage_reported: false });
-        Ok(Step::GoOn)
+        Ok(ReadStep::GoOn)
     }
 
-    fn receive(&mut self, located: LocatedRecord) -> Result<Step, Trouble> {
-        let Some(current) = &mut self.current else { return Ok(Step::GoOn) };
+    fn receive(&mut self, located: LocatedRecord) -> Result<ReadStep, ReadFailure> {
+        let Some(current) = &mut self.current else { return Ok(ReadStep::GoOn) };
         let record = Record { chunk: current.file.name(), offset: located.offset };
         let end = located.offset + located.len;
         let (wanted, _) = self.shared.change(|positions| positions.read(record, end));
         if !wanted {
-            return Ok(Step::GoOn);
+            return Ok(ReadStep::GoOn);
         }
         let supplement = current.supplements.of(located.record.hash);
         let supplement = supplement.inspect_err(|_| self.shared.release(record))?;
-        Ok(Step::Deliver(delivery(record, located, supplement, 1)))
+        Ok(ReadStep::Deliver(delivery(record, located, supplement, 1)))
     }
 
     /// Leaves a chunk behind that has all of its records. What can't be read of it becomes one dead letter: a record that its writer
     /// did not finish, or everything behind a damaged place, since nothing says where the next record would start.
-    fn finish(&mut self, damage: Option<ChunkError>) -> Result<Step, Trouble> {
-        let Some(current) = &self.current else { return Ok(Step::GoOn) };
+    fn finish(&mut self, damage: Option<ChunkError>) -> Result<ReadStep, ReadFailure> {
+        let Some(current) = &self.current else { return Ok(ReadStep::GoOn) };
         let (chunk, rest_at) = (current.file.name(), current.file.position());
         let length = current.file.length()?;
         let rest = Record { chunk, offset: rest_at };
@@ -261,7 +261,7 @@ impl Reader {
         });
         self.shared.save(version)?;
         self.current = None;
-        Ok(Step::GoOn)
+        Ok(ReadStep::GoOn)
     }
 
     fn bury_rest(&self, rest: Record, error: &ChunkError, length: u64) -> io::Result<()> {
@@ -285,26 +285,26 @@ impl Reader {
         Ok(())
     }
 
-    fn redeliver(&self, record: Record) -> Result<Step, Trouble> {
+    fn redeliver(&self, record: Record) -> Result<ReadStep, ReadFailure> {
         let (folder, max) = (&self.shared.folder, self.max_replica_bytes);
         let read = ChunkFile::open(folder, record.chunk, record.offset, max)
             .and_then(|mut file| {
                 let next = file.next()?;
-                let Next::Record(located) = &next else { return Ok((next, None)) };
+                let NextRecord::Record(located) = &next else { return Ok((next, None)) };
                 let supplement =
                     Supplements::beside(folder, record.chunk).of(located.record.hash)?;
                 Ok((next, supplement))
             })
             .inspect_err(|_| self.shared.release(record))?;
         match read {
-            (Next::Record(located), supplement) => {
-                Ok(Step::Deliver(delivery(record, located, supplement, 2)))
+            (NextRecord::Record(located), supplement) => {
+                Ok(ReadStep::Deliver(delivery(record, located, supplement, 2)))
             }
             (other, _) => {
                 let source_name = self.shared.name();
                 let reason =
                     format!("{} was a record, and is not any more: {other:?}", record.id());
-                Err(Trouble::Fatal(SourceError::Refused { source_name, reason }))
+                Err(ReadFailure::Fatal(SourceError::Refused { source_name, reason }))
             }
         }
     }

@@ -30,25 +30,25 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     idle: Duration,
     remove_finished: bool,
-    state: Mutex<State>,
+    state: Mutex<SettlementState>,
     /// Locked before `state`, for as long as the file is written.
-    saved: Mutex<Saved>,
+    saved: Mutex<LastSaved>,
     /// Until the last who may write is gone.
     _lock: StateLock,
 }
 
 #[derive(Debug)]
-struct State {
+struct SettlementState {
     positions: Positions,
     /// Counts the changes.
     version: u64,
-    released: Vec<Released>,
+    released: Vec<ReleasedRecord>,
     /// Chunks that are done with, whose files may go once that is on disk.
     removable: Vec<ChunkName>,
 }
 
 #[derive(Debug)]
-struct Saved {
+struct LastSaved {
     file: PositionFile,
     /// The version that is on disk.
     version: u64,
@@ -56,7 +56,7 @@ struct Saved {
 
 /// A record that is to be delivered again.
 #[derive(Debug, Clone, Copy)]
-struct Released {
+struct ReleasedRecord {
     record: Record,
     due: Instant,
 }
@@ -76,8 +76,9 @@ impl Shared {
         Choices { idle, remove_finished }: Choices,
         (alarms, stop): (Alarms, CancellationToken),
     ) -> Self {
-        let state = State { positions, version: 0, released: Vec::new(), removable: Vec::new() };
-        let (state, saved) = (Mutex::new(state), Mutex::new(Saved { file, version: 0 }));
+        let state =
+            SettlementState { positions, version: 0, released: Vec::new(), removable: Vec::new() };
+        let (state, saved) = (Mutex::new(state), Mutex::new(LastSaved { file, version: 0 }));
         Self { folder, dead, alarms, stop, idle, remove_finished, state, saved, _lock: lock }
     }
 
@@ -86,7 +87,7 @@ impl Shared {
         format!("file://{}", self.folder.display())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SettlementState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,7 +155,7 @@ impl Shared {
     }
 
     fn release_for(&self, record: Record, pause: Duration) {
-        self.state().released.push(Released { record, due: Instant::now() + pause });
+        self.state().released.push(ReleasedRecord { record, due: Instant::now() + pause });
     }
 
     fn refused(&self, reason: impl Into<String>) -> SourceError {

@@ -1,6 +1,6 @@
 //! What the format leaves out of a chunk's blocks, from the file beside the chunk.
 
-use super::chunk_file::{ChunkFile, Next};
+use super::chunk_file::{ChunkFile, NextRecord};
 use alloy_primitives::B256;
 use bsp_codec::chunk::ChunkName;
 use bytes::Bytes;
@@ -50,12 +50,14 @@ impl Supplements {
         let Some(file) = &mut self.file else { return Ok(()) };
         let reason = loop {
             match file.next()? {
-                Next::Record(located) => {
+                NextRecord::Record(located) => {
                     self.found.insert(located.record.hash, located.record.replica_rlp.0);
                 }
-                Next::End => return Ok(()),
-                Next::Damaged(error) => break error.to_string(),
-                Next::Shorter => break "it has become shorter than what was read of it".to_owned(),
+                NextRecord::End => return Ok(()),
+                NextRecord::Damaged(error) => break error.to_string(),
+                NextRecord::Shorter => {
+                    break "it has become shorter than what was read of it".to_owned();
+                }
             }
         };
         self.damaged = true;

@@ -4,7 +4,7 @@
 //! the entry had not is absent. Those that Redis could not take are in the agent's data folder, and are not seen here.
 
 use super::{
-    refusal::{Verdict, cannot_write, judge},
+    refusal::{ErrorClass, cannot_write, judge},
     reply,
 };
 use crate::source::SourceError;
@@ -201,14 +201,14 @@ fn text(fields: &HashMap<String, Bytes>, name: &str) -> Option<String> {
 pub(super) fn explain(url: &RedisUrl, error: &RedisError) -> SourceError {
     let source_name = url.to_string();
     match judge(error) {
-        Verdict::Refused(reason) => SourceError::Refused { source_name, reason },
-        Verdict::NoGroup => SourceError::Refused {
+        ErrorClass::Refused(reason) => SourceError::Refused { source_name, reason },
+        ErrorClass::NoGroup => SourceError::Refused {
             source_name,
             reason: "there is no such stream or consumer group yet: start the agent once, or check topic and group".to_owned(),
         },
-        Verdict::Passing if cannot_write(error) => {
+        ErrorClass::Passing if cannot_write(error) => {
             SourceError::Refused { source_name, reason: with_advice(error) }
         }
-        Verdict::Passing => SourceError::Unavailable { source_name, reason: error.to_string() },
+        ErrorClass::Passing => SourceError::Unavailable { source_name, reason: error.to_string() },
     }
 }

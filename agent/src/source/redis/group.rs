@@ -1,7 +1,7 @@
 //! The consumer group: made when it is not there, and asked who else reads the stream.
 
 use super::{
-    refusal::{Verdict, judge},
+    refusal::{ErrorClass, judge},
     reply,
 };
 use bsp_stream::RedisUrl;
@@ -13,7 +13,7 @@ use redis::{RedisResult, Value, cmd};
 pub(super) async fn ensure(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
     match all(&mut connection, &url.topic).await {
         Ok(groups) if groups.iter().any(|group| group.name == url.group) => Ok(()),
-        Err(error) if judge(&error) != Verdict::NoGroup => Err(error),
+        Err(error) if judge(&error) != ErrorClass::NoGroup => Err(error),
         _ => create(connection, url).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     group,
-    refusal::{Verdict, cannot_write, judge},
+    refusal::{ErrorClass, cannot_write, judge},
 };
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -35,17 +35,17 @@ impl Outages {
         Self { alarms, troubled: Mutex::default() }
     }
 
-    fn begin(self: &Arc<Self>) -> Trouble {
+    fn begin(self: &Arc<Self>) -> LinkOutage {
         *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Trouble(Arc::clone(self))
+        LinkOutage(Arc::clone(self))
     }
 }
 
 /// An operation that keeps failing, until this is dropped.
 #[derive(Debug)]
-struct Trouble(Arc<Outages>);
+struct LinkOutage(Arc<Outages>);
 
-impl Drop for Trouble {
+impl Drop for LinkOutage {
     fn drop(&mut self) {
         let mut troubled = self.0.troubled.lock().unwrap_or_else(PoisonError::into_inner);
         *troubled = troubled.saturating_sub(1);
@@ -59,7 +59,7 @@ impl Drop for Trouble {
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     backoff: Backoff,
-    trouble: Option<Trouble>,
+    trouble: Option<LinkOutage>,
 }
 
 /// One connection and how to get it back.
@@ -70,11 +70,11 @@ pub(super) struct Link {
     reply_deadline: Duration,
     outages: Arc<Outages>,
     stop: CancellationToken,
-    state: tokio::sync::Mutex<State>,
+    state: tokio::sync::Mutex<LinkState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LinkState {
     connection: Option<Connection>,
     connected: u64,
 }
@@ -166,8 +166,8 @@ impl Link {
         let count = failures.backoff.failures();
         let mut reason = with_advice(error);
         match judge(error) {
-            Verdict::Refused(reason) => return Err(self.refused(reason)),
-            Verdict::NoGroup => {
+            ErrorClass::Refused(reason) => return Err(self.refused(reason)),
+            ErrorClass::NoGroup => {
                 let remade =
                     self.attempt(|c| group::recreate(c, self.connector.url().clone())).await;
                 match remade {
@@ -176,7 +176,7 @@ impl Link {
                     Err(error) => reason = format!("no consumer group: {}", with_advice(&error)),
                 }
             }
-            Verdict::Passing => {}
+            ErrorClass::Passing => {}
         }
 
         let source = self.connector.url();
@@ -195,9 +195,9 @@ impl Link {
     /// An error of a single attempt, for a caller that does not try again.
     pub(super) fn explain(&self, error: &RedisError) -> SourceError {
         match judge(error) {
-            Verdict::Refused(reason) => self.refused(reason),
+            ErrorClass::Refused(reason) => self.refused(reason),
             _ if cannot_write(error) => self.refused(with_advice(error)),
-            Verdict::NoGroup | Verdict::Passing => self.unavailable(error.to_string()),
+            ErrorClass::NoGroup | ErrorClass::Passing => self.unavailable(error.to_string()),
         }
     }
 

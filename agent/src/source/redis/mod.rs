@@ -135,7 +135,7 @@ pub async fn open(
         overflow,
         _keeper: keeper_stop.drop_guard(),
     };
-    let reader = reader::Reader {
+    let reader = reader::StreamReader {
         url,
         consumer,
         claim_idle,

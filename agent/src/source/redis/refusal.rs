@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError};
 
 /// What an error asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ErrorClass {
     /// It stays until the operator does what the text says.
     Refused(String),
     /// The consumer group, or the whole stream, is not there.
@@ -15,24 +15,24 @@ pub(super) enum Verdict {
 }
 
 /// Judges an error.
-pub(super) fn judge(error: &RedisError) -> Verdict {
+pub(super) fn judge(error: &RedisError) -> ErrorClass {
     let text = error.to_string();
     let says = |code: &str| has_code(error, code);
-    let refused = || Verdict::Refused(advice(error).unwrap_or("it refuses").to_owned());
+    let refused = || ErrorClass::Refused(advice(error).unwrap_or("it refuses").to_owned());
     if says("NOGROUP") || text.contains("no such key") {
-        Verdict::NoGroup
+        ErrorClass::NoGroup
     } else if is_login(error) {
         refused()
     } else if says("NOPERM") {
-        Verdict::Refused(format!("{NOT_ALLOWED}: {text}"))
+        ErrorClass::Refused(format!("{NOT_ALLOWED}: {text}"))
     } else if says("WRONGTYPE") || text.contains("DB index is out of range") {
         refused()
     } else if text.contains("unknown command") || text.contains("syntax error") {
-        Verdict::Refused(format!("it is too old, at least Redis 6.2 is needed: {text}"))
+        ErrorClass::Refused(format!("it is too old, at least Redis 6.2 is needed: {text}"))
     } else if error.kind() == ErrorKind::InvalidClientConfig {
-        Verdict::Refused(text)
+        ErrorClass::Refused(text)
     } else {
-        Verdict::Passing
+        ErrorClass::Passing
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
             "ERR unknown command 'XPENDING', with args beginning with:",
             "ERR syntax error",
         ] {
-            assert!(matches!(judge(&server_error(line)), Verdict::Refused(_)), "{line}");
+            assert!(matches!(judge(&server_error(line)), ErrorClass::Refused(_)), "{line}");
         }
         for line in [
             "LOADING Redis is loading the dataset in memory",
@@ -110,8 +110,8 @@ mod tests {
             "CLUSTERDOWN The cluster is down",
             "ERR something new",
         ] {
-            assert_eq!(judge(&server_error(line)), Verdict::Passing, "{line}");
+            assert_eq!(judge(&server_error(line)), ErrorClass::Passing, "{line}");
         }
-        assert_eq!(judge(&server_error("NOGROUP No such key 't'")), Verdict::NoGroup);
+        assert_eq!(judge(&server_error("NOGROUP No such key 't'")), ErrorClass::NoGroup);
     }
 }

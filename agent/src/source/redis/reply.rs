@@ -13,12 +13,12 @@ const MAX_HASH_TEXT: usize = 200;
 pub(super) struct Entry {
     pub(super) id: StreamId,
     /// `None`: the entry is gone, and only the list of pending ones still names it.
-    pub(super) fields: Option<Fields>,
+    pub(super) fields: Option<EntryFields>,
 }
 
 /// An entry's fields, in whichever order. Others than these mean nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields {
+pub(super) struct EntryFields {
     /// `hash`, with replacement characters for what is no UTF-8.
     pub(super) hash: Option<String>,
     /// `data`.
@@ -84,11 +84,11 @@ pub(super) fn range_entries(reply: Value) -> RedisResult<Vec<Entry>> {
         .collect()
 }
 
-fn entry_fields(reply: Value) -> RedisResult<Option<Fields>> {
+fn entry_fields(reply: Value) -> RedisResult<Option<EntryFields>> {
     if reply == Value::Nil {
         return Ok(None);
     }
-    let mut fields = Fields::default();
+    let mut fields = EntryFields::default();
     for (name, value) in pairs(reply)? {
         match bytes(name)?.as_slice() {
             b"hash" if fields.hash.is_none() => fields.hash = Some(short_text(&bytes(value)?)),
@@ -249,7 +249,7 @@ mod tests {
         Value::BulkString(bytes.to_vec())
     }
 
-    fn fields_of(values: &[&[u8]]) -> Fields {
+    fn fields_of(values: &[&[u8]]) -> EntryFields {
         let fields = Value::Array(values.iter().map(|value| bulk(value)).collect());
         let reply = Value::Array(vec![Value::Array(vec![bulk(b"5-1"), fields])]);
         range_entries(reply).unwrap().remove(0).fields.unwrap()
@@ -258,14 +258,14 @@ mod tests {
     #[test]
     fn fields_are_found_in_any_order_and_among_others() {
         let (hash, data) = (Some("0x1".to_owned()), Some(Bytes::from_static(b"d")));
-        let expected = Fields { hash, data, supplement: None };
+        let expected = EntryFields { hash, data, supplement: None };
         assert_eq!(fields_of(&[b"hash", b"0x1", b"data", b"d"]), expected);
         assert_eq!(fields_of(&[b"x", b"y", b"data", b"d", b"hash", b"0x1"]), expected);
         assert_eq!(fields_of(&[b"data", b"d", b"data", b"e", b"hash", b"0x1"]), expected);
         let supplement = Some(Bytes::from_static(b"s"));
         let third = [&b"supplement"[..], b"s", b"data", b"d", b"hash", b"0x1", b"supplement", b"t"];
-        assert_eq!(fields_of(&third), Fields { supplement, ..expected });
-        assert_eq!(fields_of(&[b"x", b"y"]), Fields::default());
+        assert_eq!(fields_of(&third), EntryFields { supplement, ..expected });
+        assert_eq!(fields_of(&[b"x", b"y"]), EntryFields::default());
         assert_eq!(fields_of(&[b"hash", b"\xff"]).hash.as_deref(), Some("\u{fffd}"));
         assert_eq!(fields_of(&[b"hash", &[b'a'; 1 << 20]]).hash.unwrap().chars().count(), 201);
     }

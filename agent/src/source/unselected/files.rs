@@ -19,7 +19,7 @@ const MOST_COPIES: u32 = 8;
 
 /// What there is to be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextFile {
     /// This file.
     File(FileName),
     /// Nothing, until one comes back.
@@ -188,11 +188,11 @@ impl Files {
     }
 
     /// What is to be delivered next.
-    pub(super) fn next(&self) -> Next {
+    pub(super) fn next(&self) -> NextFile {
         match self.queue.front() {
-            Some(name) => Next::File(*name),
-            None if self.in_hand.is_empty() => Next::End,
-            None => Next::Wait,
+            Some(name) => NextFile::File(*name),
+            None if self.in_hand.is_empty() => NextFile::End,
+            None => NextFile::Wait,
         }
     }
 

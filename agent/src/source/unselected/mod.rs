@@ -20,7 +20,7 @@ use crate::{
 use async_trait::async_trait;
 use bsp_codec::ReplicaKind;
 use bytes::Bytes;
-use files::{Files, Kept, Next};
+use files::{Files, Kept, NextFile};
 use name::FileName;
 use std::{
     io,
@@ -209,9 +209,9 @@ impl Deliveries for SelectedDeliveries {
         loop {
             let next = lock(&folder.files).next();
             let name = match next {
-                Next::File(name) => name,
-                Next::End => return Ok(None),
-                Next::Wait => tokio::select! {
+                NextFile::File(name) => name,
+                NextFile::End => return Ok(None),
+                NextFile::Wait => tokio::select! {
                     () = folder.changed.notified() => continue,
                     () = folder.stop.cancelled() => return Ok(None),
                 },

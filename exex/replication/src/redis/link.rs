@@ -12,7 +12,7 @@ const NOMKSTREAM_SINCE: (u32, u32) = (6, 2);
 pub(super) struct Link {
     connector: Connector,
     /// `None` before the first use, and after trouble.
-    open: Option<Open>,
+    open: Option<OpenConnection>,
     /// The connection before, of which the server may not have read everything yet.
     given_up: Option<Session>,
     /// Whether `IDMP` may be used where the server's version has it.
@@ -22,7 +22,7 @@ pub(super) struct Link {
 }
 
 /// A connection that is there.
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     pub(super) connection: Connection,
     session: Option<Session>,
     /// Whether the server tells by itself what was added already.
@@ -44,7 +44,7 @@ struct Session {
     client_id: u64,
 }
 
-impl Open {
+impl OpenConnection {
     /// To a server of which nothing is known.
     fn unknown(connection: &Connection) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// The connection, made now if there is none.
-    pub(super) async fn open(&mut self) -> RedisResult<&mut Open> {
+    pub(super) async fn open(&mut self) -> RedisResult<&mut OpenConnection> {
         let open = match self.open.take() {
             Some(open) => open,
             None => self.connect().await?,
@@ -97,7 +97,7 @@ impl Link {
         }
     }
 
-    async fn connect(&mut self) -> RedisResult<Open> {
+    async fn connect(&mut self) -> RedisResult<OpenConnection> {
         // A pipeline is about 8 MB long, so the deadline allows for 2 Mbit/s.
         let mut connection = self.connector.connect(REPLY_DEADLINE).await?;
         let mut open = introduce(&mut connection).await?;
@@ -119,9 +119,9 @@ impl Link {
 
 /// Asks the server what it is. One that does not tell is taken for an old one; so is a cluster, which is many servers: each
 /// would have to be asked.
-async fn introduce(connection: &mut Connection) -> RedisResult<Open> {
+async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
     if let Connection::Cluster(_) = connection {
-        return Ok(Open::unknown(connection));
+        return Ok(OpenConnection::unknown(connection));
     }
     let mut questions = redis::pipe();
     questions.ignore_errors().cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
@@ -135,13 +135,13 @@ async fn introduce(connection: &mut Connection) -> RedisResult<Open> {
     let client_id = replies.next().flatten().and_then(|id| from_redis_value(id).ok());
     let risks = risks(&text(replies.next()), &text(replies.next()));
     let (run_id, version) = (field(&info, "run_id").map(str::to_owned), version(&info));
-    Ok(Open {
+    Ok(OpenConnection {
         session: run_id.zip(client_id).map(|(run_id, client_id)| Session { run_id, client_id }),
         is_idempotent: version.is_some_and(|version| version >= IDEMPOTENT_SINCE),
         can_leave_unmade: version.is_none_or(|version| version >= NOMKSTREAM_SINCE),
         version,
         risks,
-        ..Open::unknown(connection)
+        ..OpenConnection::unknown(connection)
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Forwarding {
 
 /// What has changed, to be said once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum ForwardingChange {
     /// The chain went on for so many changes without a notification.
     Silent(u64),
     /// Notifications have come back.
@@ -35,21 +35,21 @@ impl Forwarding {
     }
 
     /// A notification arrived.
-    pub(crate) const fn notified(&mut self, now: Instant) -> Option<Change> {
+    pub(crate) const fn notified(&mut self, now: Instant) -> Option<ForwardingChange> {
         self.changes_since = 0;
         self.last_notification = now;
-        if std::mem::replace(&mut self.is_silent, false) { Some(Change::Back) } else { None }
+        if std::mem::replace(&mut self.is_silent, false) { Some(ForwardingChange::Back) } else { None }
     }
 
     /// The chain has changed.
-    pub(crate) fn chain_changed(&mut self, now: Instant) -> Option<Change> {
+    pub(crate) fn chain_changed(&mut self, now: Instant) -> Option<ForwardingChange> {
         self.changes_since += 1;
         let is_overdue = self.changes_since >= SILENT_CHANGES
             && now.duration_since(self.last_notification) >= SILENT_TIME;
         if !is_overdue || std::mem::replace(&mut self.is_silent, true) {
             return None;
         }
-        Some(Change::Silent(self.changes_since))
+        Some(ForwardingChange::Silent(self.changes_since))
     }
 }
 
@@ -57,7 +57,7 @@ impl Forwarding {
 mod tests {
     use super::*;
 
-    fn changes(watch: &mut Forwarding, count: u64, now: Instant) -> Vec<Change> {
+    fn changes(watch: &mut Forwarding, count: u64, now: Instant) -> Vec<ForwardingChange> {
         (0..count).filter_map(|_| watch.chain_changed(now)).collect()
     }
 
@@ -66,11 +66,11 @@ mod tests {
         let start = Instant::now();
         let mut watch = Forwarding::new(start);
         let later = start + SILENT_TIME;
-        assert_eq!(changes(&mut watch, 100, later), [Change::Silent(SILENT_CHANGES)]);
-        assert_eq!(watch.notified(later), Some(Change::Back));
+        assert_eq!(changes(&mut watch, 100, later), [ForwardingChange::Silent(SILENT_CHANGES)]);
+        assert_eq!(watch.notified(later), Some(ForwardingChange::Back));
         assert_eq!(watch.notified(later), None);
         let again = later + SILENT_TIME;
-        assert_eq!(changes(&mut watch, 100, again), [Change::Silent(SILENT_CHANGES)]);
+        assert_eq!(changes(&mut watch, 100, again), [ForwardingChange::Silent(SILENT_CHANGES)]);
     }
 
     #[test]

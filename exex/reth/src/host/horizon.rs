@@ -27,7 +27,7 @@ pub(crate) struct Head {
 
 /// What has changed, to be said once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum HorizonChange {
     /// A target is too far behind. With so many blocks it would be safe.
     TooNear {
         /// How far the last target is behind, in blocks.
@@ -57,7 +57,7 @@ impl Horizon {
     }
 
     /// Compares it with where the network's tip must be by now; the node may have yet to get there.
-    pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<Change> {
+    pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<HorizonChange> {
         let missed = now.saturating_sub(head.timestamp) / SLOT;
         let behind = head.number.saturating_add(missed).saturating_sub(delivered);
         let is_too_near = behind >= self.limit();
@@ -66,10 +66,10 @@ impl Horizon {
         }
         self.is_too_near = is_too_near;
         if !is_too_near {
-            return Some(Change::FarEnough);
+            return Some(HorizonChange::FarEnough);
         }
         // As much again for the time that it takes.
-        Some(Change::TooNear { behind, safe: behind.saturating_add(self.kept) })
+        Some(HorizonChange::TooNear { behind, safe: behind.saturating_add(self.kept) })
     }
 }
 
@@ -94,10 +94,10 @@ mod tests {
         let mut horizon = Horizon::new(10_064, true);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 49_999), None);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_937), None);
-        let too_near = Change::TooNear { behind: 10_064, safe: 20_128 };
+        let too_near = HorizonChange::TooNear { behind: 10_064, safe: 20_128 };
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), Some(too_near));
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, 39_936), None);
-        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 45_000), Some(Change::FarEnough));
+        assert_eq!(horizon.look(HEAD, HEAD.timestamp, 45_000), Some(HorizonChange::FarEnough));
     }
 
     #[test]
@@ -111,14 +111,14 @@ mod tests {
         assert_eq!(confirmed_by_all(None, [0].into_iter()), None);
         let mut horizon = Horizon::new(10_064, true);
         let told = horizon.look(HEAD, HEAD.timestamp, confirmed(&[3, 50_000]).unwrap());
-        assert!(matches!(told, Some(Change::TooNear { behind: 50_000, .. })), "{told:?}");
+        assert!(matches!(told, Some(HorizonChange::TooNear { behind: 50_000, .. })), "{told:?}");
     }
 
     #[test]
     fn where_the_node_does_not_ask_there_is_time_to_act() {
         let mut horizon = Horizon::new(10_064, false);
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number - 5_031), None);
-        let too_near = Change::TooNear { behind: 5_032, safe: 15_096 };
+        let too_near = HorizonChange::TooNear { behind: 5_032, safe: 15_096 };
         assert_eq!(horizon.look(HEAD, HEAD.timestamp, HEAD.number - 5_032), Some(too_near));
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let mut horizon = Horizon::new(10_064, true);
         let away = |blocks: u64| HEAD.timestamp + blocks * SLOT;
         assert_eq!(horizon.look(HEAD, away(10_000), HEAD.number), None);
-        let too_near = Change::TooNear { behind: 12_000, safe: 22_064 };
+        let too_near = HorizonChange::TooNear { behind: 12_000, safe: 22_064 };
         assert_eq!(horizon.look(HEAD, away(12_000), HEAD.number), Some(too_near));
     }
 

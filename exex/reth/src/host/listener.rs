@@ -2,8 +2,8 @@
 
 use super::{
     finished::FinishedHeight,
-    forwarding::{Change, Forwarding},
-    horizon::{Change as HorizonChange, Head, Horizon},
+    forwarding::{Forwarding, ForwardingChange},
+    horizon::{Head, Horizon, HorizonChange},
     notices::{Notice, Notices},
 };
 use crate::{
@@ -85,14 +85,14 @@ impl Listener {
         self.report(change);
     }
 
-    fn report(&self, change: Option<Change>) {
+    fn report(&self, change: Option<ForwardingChange>) {
         match change {
             None => {}
-            Some(Change::Silent(changes)) => {
+            Some(ForwardingChange::Silent(changes)) => {
                 self.metrics.forwarding_silent.set(1);
                 warn!(target: "exex::bsp", changes, "The node forwards no notifications to its Execution Extensions any more; block replicas are not affected. If another extension is installed it has stalled: restart the node");
             }
-            Some(Change::Back) => {
+            Some(ForwardingChange::Back) => {
                 self.metrics.forwarding_silent.set(0);
                 info!(target: "exex::bsp", "The node forwards notifications again");
             }

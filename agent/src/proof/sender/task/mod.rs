@@ -26,7 +26,7 @@ use crate::{
 use funds::Funds;
 use look::{Look, Sighting};
 use nonces::Nonces;
-use pace::Pace;
+use pace::LookInterval;
 use std::{
     collections::VecDeque,
     fmt,
@@ -89,13 +89,14 @@ pub(super) struct Task {
     pub(super) chain_id: Option<u64>,
     chain_checked: Option<Instant>,
     pub(super) nonces: Nonces,
-    pace: Pace,
+    pace: LookInterval,
 }
 
 impl Task {
     pub(super) fn new(contract: Arc<ProofContract>, health: Health) -> Self {
         let funds = Funds::new(&contract.config);
-        let pace = Pace::new(contract.config.poll_interval, contract.config.longest_poll_interval);
+        let pace =
+            LookInterval::new(contract.config.poll_interval, contract.config.longest_poll_interval);
         Self {
             contract,
             health,

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// Follows the time from block to block.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct LookInterval {
     shortest: Duration,
     longest: Duration,
     last: Option<(u64, Instant)>,
     block_time: Option<Duration>,
 }
 
-impl Pace {
+impl LookInterval {
     pub(crate) fn new(shortest: Duration, longest: Duration) -> Self {
         Self { shortest, longest: longest.max(shortest), last: None, block_time: None }
     }
@@ -49,7 +49,7 @@ mod tests {
 
     fn after(heads: &[(u64, u64)]) -> Duration {
         let start = Instant::now();
-        let mut pace = Pace::new(SECOND, 4 * SECOND);
+        let mut pace = LookInterval::new(SECOND, 4 * SECOND);
         for (second, head) in heads {
             pace.saw(*head, start + SECOND * u32::try_from(*second).unwrap());
         }

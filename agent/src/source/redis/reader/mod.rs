@@ -28,7 +28,7 @@ pub(super) const BLOCK: Duration = Duration::from_secs(2);
 /// Rows of `XPENDING` asked for at once.
 const PAGE: usize = 100;
 
-pub(super) struct Reader {
+pub(super) struct StreamReader {
     pub(super) url: RedisUrl,
     pub(super) consumer: String,
     pub(super) claim_idle: Duration,
@@ -60,7 +60,7 @@ pub(super) struct OwnPending {
 }
 
 #[async_trait]
-impl Deliveries for Reader {
+impl Deliveries for StreamReader {
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError> {
         let stop = self.stop.clone();
         let reading = async {
@@ -84,7 +84,7 @@ impl Deliveries for Reader {
     }
 }
 
-impl Reader {
+impl StreamReader {
     /// One read. `Ok(None)`: nothing to deliver this time.
     async fn step(&mut self) -> Result<RedisResult<Option<Delivery>>, SourceError> {
         let mut own = std::mem::take(&mut self.own);

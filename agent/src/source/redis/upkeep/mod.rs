@@ -70,7 +70,7 @@ pub(super) struct Memory {
 }
 
 /// What a round begins with.
-struct State {
+struct ReclaimerState {
     stream: Stream,
     groups: Vec<Group>,
     first_pending: Option<StreamId>,
@@ -108,7 +108,7 @@ impl PendingReclaimer {
             self.take_over(oldest).await?;
         }
         if state.is_of_one_moment {
-            let State { stream, groups, first_pending, .. } = &state;
+            let ReclaimerState { stream, groups, first_pending, .. } = &state;
             let lost = lost_undelivered(stream, groups, &self.url.group, *first_pending);
             self.losses.report_undelivered(&self.link, lost.unwrap_or(0)).await?;
         }
@@ -248,7 +248,7 @@ impl PendingReclaimer {
     }
 }
 
-async fn state(mut connection: Connection, url: &RedisUrl) -> RedisResult<State> {
+async fn state(mut connection: Connection, url: &RedisUrl) -> RedisResult<ReclaimerState> {
     let mut commands = pipe();
     commands.cmd("XINFO").arg("STREAM").arg(&url.topic);
     commands.cmd("XINFO").arg("GROUPS").arg(&url.topic);
@@ -262,7 +262,7 @@ async fn state(mut connection: Connection, url: &RedisUrl) -> RedisResult<State>
         Err(error) => return Err(error),
     };
     let (stream, groups, pending) = replies;
-    Ok(State {
+    Ok(ReclaimerState {
         is_of_one_moment,
         stream: reply::stream(stream)?,
         groups: reply::groups(groups)?,

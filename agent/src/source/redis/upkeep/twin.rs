@@ -20,7 +20,7 @@ const CALM_LOOKS: u32 = 4;
 /// What was seen at the last look.
 #[derive(Debug, Default)]
 pub(crate) struct TwinWatch {
-    last: Option<Look>,
+    last: Option<Sweep>,
     /// What this process has refreshed since.
     touched: HashSet<StreamId>,
     signs: u32,
@@ -28,7 +28,7 @@ pub(crate) struct TwinWatch {
 }
 
 #[derive(Debug)]
-struct Look {
+struct Sweep {
     answered: Instant,
     /// Entries that this process did not hold, and how often they had been delivered.
     deliveries: HashMap<StreamId, u64>,
@@ -55,7 +55,7 @@ impl TwinWatch {
             if sign { (self.signs.saturating_add(1), 0) } else { (0, self.calm.saturating_add(1)) };
         self.touched.clear();
         let deliveries = free.iter().map(|row| (row.id, row.deliveries)).collect();
-        self.last = Some(Look { answered: Instant::now(), deliveries });
+        self.last = Some(Sweep { answered: Instant::now(), deliveries });
         self.signs >= SIGNS
     }
 

@@ -33,10 +33,10 @@ pub(super) struct Produced {
 /// The threads. They end after the pool was closed or dropped, each with the block it has in hand.
 #[derive(Debug)]
 pub(super) struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
 }
 
-struct Shared {
+struct PoolShared {
     chain: Arc<dyn Chain>,
     cache_budget: usize,
     metrics: ProductionMetrics,
@@ -79,7 +79,7 @@ impl Pool {
         let metrics = ProductionMetrics::default();
         let (state, changed) = Default::default();
         let pool =
-            Self { shared: Arc::new(Shared { chain, cache_budget, metrics, state, changed }) };
+            Self { shared: Arc::new(PoolShared { chain, cache_budget, metrics, state, changed }) };
         for _ in 0..workers.max(1) {
             worker::start(&pool.shared)?;
         }
@@ -149,13 +149,13 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
+impl PoolShared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for PoolShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }

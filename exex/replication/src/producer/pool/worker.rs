@@ -1,6 +1,6 @@
 //! One thread of the pool.
 
-use super::Shared;
+use super::PoolShared;
 use crate::{
     chain::{Chain, ProduceError, ProducedBlock},
     failpoint,
@@ -16,14 +16,14 @@ use std::{
 };
 
 /// Starts a thread that works until the pool is closed.
-pub(super) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+pub(super) fn start(shared: &Arc<PoolShared>) -> io::Result<()> {
     shared.lock().threads += 1;
     let worker = Worker(Arc::clone(shared));
     // The worker is dropped, and so counted out, if no thread can be started.
     thread::Builder::new().name("bsp-worker".to_owned()).spawn(move || worker.run()).map(drop)
 }
 
-struct Worker(Arc<Shared>);
+struct Worker(Arc<PoolShared>);
 
 impl Worker {
     fn run(&self) {
