@@ -7,7 +7,7 @@ use crate::{
     genesis::{DevConfig, genesis, genesis_header},
     keys::SigningError,
     state::WorldState,
-    workload::{Coverage, Keyring, Memory, Scene, plan_block},
+    workload::{Coverage, Keyring, Memory, PlannedBlock, Scene, plan_block},
 };
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
@@ -178,7 +178,7 @@ impl DevChain {
             base_fee,
             blob_fee: self.config.blob_params.calc_blob_fee(excess_blob_gas),
         };
-        let planned = plan_block(scene, self.memory.clone())?;
+        let PlannedBlock { planned, scenarios } = plan_block(scene, self.memory.clone())?;
         let attributes = Attributes {
             beneficiary: planned.beneficiary,
             prev_randao: planned.prev_randao,
@@ -196,7 +196,7 @@ impl DevChain {
             header,
             transactions: planned.transactions,
             withdrawals: planned.withdrawals,
-            scenarios: planned.scenarios,
+            scenarios,
             purposes: planned.purposes,
             memory: planned.memory,
         })

@@ -1,6 +1,5 @@
 //! A block being planned: transactions before they are signed.
 
-use super::scenario::{Part, Scenario};
 use crate::{
     contracts::{self, BATCH, InitCodes},
     dice::Dice,
@@ -232,7 +231,6 @@ struct PlannedTransaction {
 struct Draft {
     transactions: Vec<PlannedTransaction>,
     withdrawals: Vec<Withdrawal>,
-    scenarios: Vec<&'static Scenario>,
     nonces: BTreeMap<Address, u64>,
     beneficiary: Address,
     tipping: bool,
@@ -255,7 +253,6 @@ pub(crate) struct Planned {
     pub(crate) transactions: Vec<Recovered<Transaction>>,
     pub(crate) purposes: Vec<Purpose>,
     pub(crate) withdrawals: Vec<Withdrawal>,
-    pub(crate) scenarios: Vec<&'static Scenario>,
     pub(crate) beneficiary: Address,
     pub(crate) prev_randao: B256,
     pub(crate) parent_beacon_block_root: B256,
@@ -275,7 +272,6 @@ impl<'a> Plan<'a> {
         let draft = Draft {
             transactions: Vec::new(),
             withdrawals: Vec::new(),
-            scenarios: Vec::new(),
             nonces: BTreeMap::new(),
             beneficiary: Address::ZERO,
             tipping: true,
@@ -286,44 +282,27 @@ impl<'a> Plan<'a> {
         Self { scene, dice, scenario: "", draft }
     }
 
-    /// Runs one scenario of a part, chosen by weight. One that does not fit into the block any more is dropped.
-    pub(super) fn run(&mut self, part: Part) {
-        let fork = self.scene.config.fork;
-        let of_part = || Scenario::of_part(part, fork);
-        let mut ticket = self.dice.below(of_part().map(|scenario| scenario.weight).sum());
-        for scenario in of_part() {
-            if ticket < scenario.weight {
-                return self.attempt(scenario);
-            }
-            ticket -= scenario.weight;
-        }
-    }
-
-    /// Runs the scenario of a part that is next in the table, by the block's number.
-    pub(super) fn run_next(&mut self, part: Part) {
-        let fork = self.scene.config.fork;
-        let of_part = || Scenario::of_part(part, fork);
-        let turn = usize::try_from(self.scene.number).unwrap_or_default();
-        if let Some(scenario) = of_part().nth(turn % of_part().count().max(1)) {
-            self.attempt(scenario);
-        }
-    }
-
-    fn attempt(&mut self, scenario: &'static Scenario) {
+    /// Has a scenario add to the plan. One that does not fit into the block any more leaves no trace, nor does one that
+    /// was to add something (`adds`) and did not. Returns whether it stays.
+    pub(super) fn attempt(
+        &mut self,
+        scenario: &'static str,
+        adds: bool,
+        plan: impl FnOnce(&mut Self),
+    ) -> bool {
         let before = self.draft.clone();
-        self.scenario = scenario.name;
-        (scenario.plan)(self);
+        self.scenario = scenario;
+        plan(self);
         let draft = &mut self.draft;
         let added = draft.transactions.len() + draft.withdrawals.len();
         let idle = added == before.transactions.len() + before.withdrawals.len();
-        let adds = matches!(scenario.part, Part::Transactions | Part::Withdrawals);
         let fits = draft.gas <= self.scene.config.gas_limit
             && draft.blobs <= self.scene.config.blob_params.max_blob_count;
-        if fits && !(adds && idle) {
-            draft.scenarios.push(scenario);
-        } else {
+        let stays = fits && !(adds && idle);
+        if !stays {
             self.draft = before;
         }
+        stays
     }
 
     /// Sends a transaction, and returns its sender's address and nonce.
@@ -510,7 +489,6 @@ impl<'a> Plan<'a> {
             transactions,
             purposes,
             withdrawals: self.draft.withdrawals,
-            scenarios: self.draft.scenarios,
             beneficiary: self.draft.beneficiary,
             prev_randao,
             parent_beacon_block_root,
