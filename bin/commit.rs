@@ -1,9 +1,10 @@
 //! The build script of the programs: tells them what they were built from, for `--version`.
 //!
-//! The file `build.txt` in `OUT_DIR` has a line for each: the commit, 40 hex digits (`unknown` without git, as in a source
-//! archive); the profile, `release` or `debug`; and the package's features with commas between them, or `none`. The commit
-//! is the compiler's variable `BSP_COMMIT` too. A variable of that name in the environment of the build goes first, for
-//! builds that leave `.git` out.
+//! The file `build.txt` in `OUT_DIR` has a line for each: the commit, 40 hex digits (`unknown`
+//! without git, as in a source archive); the profile, `release` or `debug`; and the package's
+//! features with commas between them, or `none`. The commit is the compiler's variable `BSP_COMMIT`
+//! too. A variable of that name in the environment of the build goes first, for builds that leave
+//! `.git` out.
 
 use std::{
     env, fs,
@@ -34,7 +35,8 @@ fn commit() -> Option<String> {
     if top != root {
         return None;
     }
-    // What changes with a commit or a checkout. A file that is not there would have cargo run this each time.
+    // What changes with a commit or a checkout. A file that is not there would have cargo run this
+    // each time.
     let branch = git(&root, &["symbolic-ref", "--quiet", "HEAD"]);
     let files = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned).into_iter().chain(branch);
     for file in files.filter_map(|name| git_file(&root, &name)) {

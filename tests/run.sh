@@ -161,6 +161,15 @@ skip() {
     echo "== SKIPPED: $1: $2"
 }
 
+# rustfmt leaves comments as wide as they are. Tables can't be wrapped.
+comment_width() {
+    git ls-files -z '*.rs' | xargs -0 perl -CSD -ne '
+        chomp;
+        if (/^\s*\/\// && length > 100 && !/^\s*\/\/[\/!]? \|/) { print "$ARGV:$.: over 100 columns\n"; $wide = 1 }
+        close ARGV if eof;
+        END { exit($wide ? 1 : 0) }'
+}
+
 documentation() {
     RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 }
@@ -185,7 +194,16 @@ node_resolves() {
     }
 }
 
-node_documentation() {
+node_# rustfmt leaves comments as wide as they are. Tables can't be wrapped.
+comment_width() {
+    git ls-files -z '*.rs' | xargs -0 perl -CSD -ne '
+        chomp;
+        if (/^\s*\/\// && length > 100 && !/^\s*\/\/[\/!]? \|/) { print "$ARGV:$.: over 100 columns\n"; $wide = 1 }
+        close ARGV if eof;
+        END { exit($wide ? 1 : 0) }'
+}
+
+documentation() {
     RUSTDOCFLAGS=-Dwarnings node doc --workspace --no-deps --locked
 }
 
@@ -237,6 +255,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 step "formatting" cargo fmt --all --check
+step "comments are at most 100 columns wide" comment_width
 step "lints" cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 step "documentation" documentation
 step "as it ships, checked" cargo clippy --workspace --locked -- -D warnings

@@ -1,5 +1,5 @@
-//! What an operator has to look at: shown by `/health` and `/status`, counted in the metrics, logged when it begins and
-//! ends.
+//! What needs the operator's attention: shown by `/health` and `/status`, counted in the metrics,
+//! logged when it begins and ends.
 
 use futures::FutureExt;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub enum AlarmKind {
     MessagesHeld,
     /// Many messages in a row were refused: the agent may be wrong.
     RefusalsInRow,
-    /// The file of a block that is dealt with was gone before it had its final name.
+    /// The file of a block that is handled was gone before it had its final name.
     SegmentMissing,
     /// A segment can't be written: full disk, missing or read-only folder.
     StoreFailing,
@@ -96,7 +96,8 @@ pub struct Alarm {
     pub since_ms: u64,
 }
 
-/// A part of the agent that ended by a panic. The agent ends with it: what a part does not do any more, nobody does.
+/// A part of the agent that ended by a panic. The agent ends with it: what a part does not do any
+/// more, nobody does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{part} has failed ({reason}), so the agent ends. Nothing is lost: start it again, and report this with the lines \
@@ -150,8 +151,8 @@ impl Alarms {
 
 /// The end of the agent by a failure of one of its parts.
 impl Alarms {
-    /// A task's future, for a part that the agent can't go on without: if it panics, [`Alarms::failed`] returns. An
-    /// orderly end is none.
+    /// A task's future, for a part that the agent can't go on without: if it panics,
+    /// [`Alarms::failed`] returns. An orderly end is not a failure.
     pub async fn guard<T>(self, part: &'static str, work: impl Future<Output = T>) -> Option<T> {
         let done = AssertUnwindSafe(work).catch_unwind().await;
         done.inspect_err(|panic| self.part_failed(part, panic_message(&**panic))).ok()

@@ -29,8 +29,8 @@ impl fmt::Display for BlockId {
     }
 }
 
-/// The name under which bsp-agent v1.9.2 logs and stores a segment: `<network>-<number>-<kind>`, for
-/// example `1-22433670-replica`. Two blocks of one height have the same.
+/// The name under which bsp-agent v1.9.2 logs and stores a segment: `<network>-<number>-<kind>`,
+/// for example `1-22433670-replica`. Two blocks of one height have the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SegmentName(String);

@@ -1,4 +1,4 @@
-//! `--check`: everything that a start needs, looked at without starting.
+//! `--check`: everything that a start needs, checked without starting.
 
 use crate::pin::Pinner;
 use futures::{FutureExt, future::BoxFuture};
@@ -90,7 +90,8 @@ fn probe(folder: &std::path::Path) -> Finding {
     }
 }
 
-/// Runs all checks and prints a table: verdict, name, detail. Whether a start would succeed is returned.
+/// Runs all checks and prints a table: verdict, name, detail. Whether a start would succeed is
+/// returned.
 ///
 /// # Errors
 ///

@@ -1,15 +1,16 @@
 //! HTTP clients for the servers that the operator names.
 //!
-//! Each goes where its URL says. The environment's proxy variables hold for other hosts than this one, as in Go's
-//! net/http: a service beside the agent is never asked through a proxy, which would see keys and could not reach it.
+//! Each goes where its URL says. The environment's proxy variables hold for other hosts than this
+//! one, as in Go's net/http: a service beside the agent is never asked through a proxy, which would
+//! see keys and could not reach it.
 
 use crate::config::is_local;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use url::Url;
 
-/// A builder of a client for one server. A redirection would take secrets of the URL, or content, somewhere else, so
-/// none is followed.
+/// A builder of a client for one server. A redirection would take secrets of the URL, or content,
+/// somewhere else, so none is followed.
 pub(crate) fn builder_for(url: &Url) -> ClientBuilder {
     let builder = Client::builder().redirect(Policy::none());
     if url.host_str().is_some_and(is_local) { builder.no_proxy() } else { builder }

@@ -10,20 +10,21 @@
 //!   └─► dead letters: what can't be decoded or contradicts itself
 //! ```
 //!
-//! Each arrow is one durable change of the block's [stage](journal::Stage), so that a crash between any two
-//! resumes there. The types enforce the order: a [`proof::Claim`] is made of a stored and pinned segment only.
+//! Each arrow is one durable change of the block's [stage](journal::Stage), so that a crash between
+//! any two resumes there. The types enforce the order: a [`proof::Claim`] is made of a stored and
+//! pinned segment only.
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | [`pipeline`] | the steps of a block, and how many are in work |
+//! | [`pipeline`] | the steps of a block, and how many are in flight |
 //! | [`source`] | where deliveries come from, and where they are acknowledged or buried |
 //! | [`prepare`] | from a message to a segment, in memory |
 //! | [`segments`] | the segments' files |
 //! | [`pin`] | content by its CID, kept available |
 //! | [`proof`] | the proof chain, or a ledger in its place |
 //! | [`journal`] | what has happened to each block, across crashes |
-//! | [`alarm`] | what an operator has to look at |
-//! | [`retry`] | trying again what may pass by itself |
+//! | [`alarm`] | what needs the operator's attention |
+//! | [`retry`] | trying again what may pass on its own |
 //! | [`failpoint`] | where tests make the process die |
 //! | [`args`], [`config`] | what the operator asks for, as typed and as understood |
 //! | [`check`] | whether everything that a start needs is there |

@@ -1,4 +1,4 @@
-//! Trying again what may pass by itself, for as long as it takes.
+//! Trying again what may pass on its own, for as long as it takes.
 
 use crate::alarm::{AlarmKind, Alarms};
 use bsp_common::Backoff;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 /// One failure may be a hiccup. From this one on it is an operator's business.
 pub(crate) const FAILURES_BEFORE_ALARM: u32 = 2;
 
-/// An error that may pass by itself, or not.
+/// An error that may pass on its own, or not.
 pub trait MayPass: fmt::Display {
     /// Whether to try again makes sense.
     fn may_pass(&self) -> bool;
@@ -27,7 +27,7 @@ impl MayPass for io::Error {
 pub enum GivenUp<E> {
     /// It was told to stop.
     Stopped,
-    /// This will not pass by itself.
+    /// This will not pass on its own.
     Final(E),
 }
 
@@ -43,8 +43,8 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Does something until it succeeds, for as long as its errors [may pass](MayPass). A stop is noticed between two
-    /// attempts.
+    /// Does something until it succeeds, for as long as its errors [may pass](MayPass). A stop is
+    /// noticed between two attempts.
     pub async fn until_done<T, E, F>(
         &self,
         what: impl fmt::Display,
@@ -82,8 +82,8 @@ impl Retry {
     }
 }
 
-/// The outcome of work on a thread that may block. A panic there goes on in the task that waits for it: to try the same
-/// again would not help.
+/// The outcome of work on a thread that may block. A panic there continues in the task that waits
+/// for it: to try the same again would not help.
 pub(crate) fn join<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
     match outcome {
         Ok(done) => done,

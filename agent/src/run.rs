@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// Between two times that collected metrics are folded.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why the agent does not start, or stops by itself.
+/// Why the agent does not start, or stops on its own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -23,13 +23,13 @@ pub enum RunError {
     /// The HTTP server can't listen.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// It ends by itself.
+    /// It ends on its own.
     #[error(transparent)]
     Agent(#[from] AgentError),
 }
 
-/// Runs the agent until `shutdown` is cancelled or its source refuses, with its HTTP server if there is to be one. On
-/// return nothing is in work.
+/// Runs the agent until `shutdown` is cancelled or its source refuses, with its HTTP server if
+/// there is to be one. On return nothing is in flight.
 ///
 /// # Errors
 ///
@@ -39,10 +39,10 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> Result<(),
         Some(server) => Some(Server::bind(server).await?),
         None => None,
     };
-    // Who embeds the agent may have installed a recorder. Then that one shows the metrics.
+    // A program that embeds the agent may have installed a recorder, which then shows the metrics.
     let metrics = Metrics::install(watched_folders(&config)).ok();
     let alarms = Alarms::default();
-    // Everything ends with the agent, also when that ends by itself.
+    // Everything ends with the agent, also when that ends on its own.
     let stop = shutdown.child_token();
     let _stop_all = stop.clone().drop_guard();
     let agent = Agent::start(config, alarms.clone(), stop.clone()).await?;

@@ -9,7 +9,8 @@
 //! | `<segment>-<block hash>.supplement` | what the format leaves out of the block, until the block is proved or skipped |
 //! | `<segment>-<proof>` | proved: the name that bsp-agent v1.9.2 uses, with the hash of the proof's transaction |
 //!
-//! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are not there.
+//! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are
+//! not there.
 
 use crate::{block::BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
 use alloy_primitives::B256;
@@ -95,8 +96,8 @@ impl SegmentFolder {
         &self.folder
     }
 
-    /// Writes what a segment's format leaves out of its block, to be there before the segment is. On return it survives a
-    /// crash, whole.
+    /// Writes what a segment's format leaves out of its block, to be there before the segment is.
+    /// On return it survives a crash, whole.
     pub fn store_supplement(
         &self,
         block: &BlockId,
@@ -109,7 +110,8 @@ impl SegmentFolder {
         self.rename(&partial, &path)
     }
 
-    /// Reads what a segment's format leaves out of its block; `None` if nothing came with it. What is in it is not checked.
+    /// Reads what a segment's format leaves out of its block; `None` if nothing came with it. What
+    /// is in it is not checked.
     pub fn read_supplement(
         &self,
         block: &BlockId,
@@ -158,8 +160,8 @@ impl SegmentFolder {
         Ok(bytes.into())
     }
 
-    /// Gives a segment its final name, which it may have already, and removes files that tell of former refusals of
-    /// the block. Returns the file's path.
+    /// Gives a segment its final name, which it may have already, and removes files that tell of
+    /// former refusals of the block. Returns the file's path.
     pub fn name_proved(
         &self,
         block: &BlockId,
@@ -175,7 +177,8 @@ impl SegmentFolder {
         Ok(path)
     }
 
-    /// Names a segment that will not be proved. It may have that name already. Returns the file's path.
+    /// Names a segment that will not be proved. It may have that name already. Returns the file's
+    /// path.
     pub fn name_unproved(
         &self,
         block: &BlockId,
@@ -184,7 +187,7 @@ impl SegmentFolder {
     ) -> Result<PathBuf, SegmentError> {
         let path = self.unproved(block, facts, why);
         self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
-        // Who looks into a refusal needs it.
+        // An operator who looks into a refusal needs it.
         if why != Unproved::Refused {
             remove_finished(&self.supplement(block, facts));
         }
@@ -209,8 +212,8 @@ impl SegmentFolder {
         }
     }
 
-    /// Of a file that can't be read. One that is missing is gone for good only where its folder is there: a disk that
-    /// is not mounted comes back.
+    /// Of a file that can't be read. One that is missing is gone permanently only where its folder
+    /// is there: a disk that is not mounted comes back.
     fn missing_or(&self, path: &Path, error: io::Error) -> SegmentError {
         if error.kind() == io::ErrorKind::NotFound && self.folder.is_dir() {
             return SegmentError::Gone { path: path.to_owned() };

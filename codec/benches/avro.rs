@@ -35,7 +35,8 @@ fn decode(c: &mut Criterion) {
     }
 }
 
-/// The generic library on one segment, its value tree made beforehand: AVRO alone, without any text form.
+/// The generic library on one segment, its value tree made beforehand: AVRO alone, without any text
+/// form.
 fn apache(c: &mut Criterion) {
     let Some(MainnetSegment { block, avro: bytes, .. }) = mainnet_segments().pop() else { return };
     let schema = Schema::parse_str(SCHEMA).expect("the schema");

@@ -1,7 +1,8 @@
 //! The digests of real segments beside plain SHA-256, their lower bound.
 //!
-//! `specimen_hash` hashes four thirds of the file, its base64 text, so its bound is SHA-256 over as many bytes.
-//! Throughput is in bytes of the file in every line; the ratios of the times are what counts.
+//! `specimen_hash` hashes four thirds of the file, its base64 text, so its bound is SHA-256 over as
+//! many bytes. Throughput is in bytes of the file in every line; the ratios of the times are what
+//! counts.
 
 use bsp_codec::{dag, digest};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_main};

@@ -1,7 +1,8 @@
 //! Generators of replicas and segments, for property tests.
 //!
-//! [`replica`] generates what RLP gives back unchanged: of the values that RLP can't tell apart it has
-//! those that [`decode_replica`](crate::rlp::decode_replica) returns (see [`rlp`](crate::rlp)). That is:
+//! [`replica`] generates what RLP gives back unchanged: of the values that RLP can't tell apart it
+//! has those that [`decode_replica`](crate::rlp::decode_replica) returns (see [`rlp`](crate::rlp)).
+//! That is:
 //!
 //! - base fees are present, the header's later fields are present up to some fork, and only
 //!   `withdrawalsRoot` may lack among them;
@@ -10,8 +11,9 @@
 //! - `data` is not the empty text where an authorization list follows it;
 //! - `withdrawals` and `blob_sidecars` are `Some`.
 //!
-//! Its numbers are of any size that their type holds. [`segment`] generates what AVRO and JSON give back
-//! unchanged: the same with numbers as narrow as AVRO's, and with fields absent that RLP can't leave out.
+//! Its numbers are of any size that their type holds. [`segment`] generates what AVRO and JSON give
+//! back unchanged: the same with numbers as narrow as AVRO's, and with fields absent that RLP can't
+//! leave out.
 
 use crate::{
     AccountRead, BlockhashRead, CodeRead, Profile, Replica, ReplicaAuthorization, ReplicaKind,
@@ -64,7 +66,8 @@ prop_compose! {
     }
 }
 
-/// The same replica every time: one of each record, with a few fields filled, that every form gives back unchanged.
+/// The same replica every time: one of each record, with a few fields filled, that every form gives
+/// back unchanged.
 pub fn one_of_each() -> Replica {
     let transaction = ReplicaTransaction {
         tx_type: 4,
@@ -284,7 +287,8 @@ pub fn transaction() -> impl Strategy<Value = ReplicaTransaction> {
     })
 }
 
-/// The fields that a transaction may end before. The default is what producers wrote before EIP-4844.
+/// The fields that a transaction may end before. The default is what producers wrote before
+/// EIP-4844.
 #[derive(Debug, Clone, Default)]
 struct TransactionTail {
     blob_hashes: Option<Vec<B256>>,

@@ -1,9 +1,10 @@
 //! CARv1, the archive in which the blocks of one file travel.
 //!
-//! A header, then sections. Each starts with its length as an unsigned LEB128 number. The header is a dag-cbor map
-//! with the keys `roots` (here always one) and `version` (1); a section is a binary CID and the bytes of
-//! the block. ipfs-pinner writes the blocks depth first from the root, each CID once, and so does [`write_car`] if
-//! it is given them in that order, which [`Dag::blocks`](crate::dag::Dag::blocks) has.
+//! A header, then sections. Each starts with its length as an unsigned LEB128 number. The header is
+//! a dag-cbor map with the keys `roots` (here always one) and `version` (1); a section is a binary
+//! CID and the bytes of the block. ipfs-pinner writes the blocks depth first from the root, each
+//! CID once, and so does [`write_car`] if it is given them in that order, which
+//! [`Dag::blocks`](crate::dag::Dag::blocks) has.
 
 use crate::{
     dag::{self, CID_LEN, Cid, InvalidCid},
@@ -14,8 +15,8 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-/// The header's dag-cbor up to the root: a map of two, "roots", an array of one, tag 42, a string of 37 bytes
-/// of which the first is the zero that stands before every CID in dag-cbor.
+/// The header's dag-cbor up to the root: a map of two, "roots", an array of one, tag 42, a string
+/// of 37 bytes of which the first is the zero that stands before every CID in dag-cbor.
 const HEADER_BEFORE_ROOT: &[u8] = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00";
 
 /// The header's dag-cbor after the root: "version", 1.
@@ -26,8 +27,9 @@ const HEADER_LEN: usize = HEADER_BEFORE_ROOT.len() + CID_LEN + HEADER_AFTER_ROOT
 
 /// Writes an archive with one root, and returns its length in bytes.
 ///
-/// Blocks are written in the order in which they come; the second and later ones with the same identifier are
-/// left out. That the root is among them, and that identifiers fit their blocks, is the caller's affair.
+/// Blocks are written in the order in which they come; the second and later ones with the same
+/// identifier are left out. That the root is among them, and that identifiers fit their blocks, is
+/// the caller's affair.
 ///
 /// # Errors
 ///
@@ -74,7 +76,8 @@ impl Default for CarLimits {
     }
 }
 
-/// Why an archive is refused. `offset` is the byte of the archive where the section at fault starts.
+/// Why an archive is refused. `offset` is the byte of the archive where the section at fault
+/// starts.
 #[derive(Debug, thiserror::Error)]
 pub enum CarError {
     /// The input failed.
@@ -100,7 +103,8 @@ pub enum CarError {
     /// The header is not that of a CARv1 with the identifier of one file for its root.
     #[error("not a CARv1 of one file: the header is not {{roots: [<CIDv1>], version: 1}}")]
     Header,
-    /// A section has no room for an identifier, or its block is longer than [`CarLimits::max_block_len`].
+    /// A section has no room for an identifier, or its block is longer than
+    /// [`CarLimits::max_block_len`].
     #[error("the section at byte {offset} has {len} bytes, expected 36 to {max}")]
     SectionLength {
         /// Start of the section.
@@ -150,8 +154,8 @@ pub enum CarError {
     },
 }
 
-/// Reads an archive from a stream, section by section, and believes none of it: every block is hashed,
-/// none may be there twice, and the root must be among them.
+/// Reads an archive from a stream, section by section, and believes none of it: every block is
+/// hashed, none may be there twice, and the root must be among them.
 ///
 /// Holds one block, and the identifiers of those before it.
 #[derive(Debug)]
@@ -190,7 +194,8 @@ impl<R: BufRead> CarReader<R> {
     ///
     /// # Errors
     ///
-    /// [`CarError`], with the byte at which the section at fault starts. There is no going on after one.
+    /// [`CarError`], with the byte at which the section at fault starts. There is no going on after
+    /// one.
     pub fn next_block(&mut self) -> Result<Option<(Cid, &[u8])>, CarError> {
         let offset = self.offset;
         let Some(len) = self.read_len()? else {

@@ -1,8 +1,8 @@
 //! Between a replica and the consensus types that Ethereum's own rules are written in.
 //!
-//! [`export_block`] makes a replica of a block the way bsp-geth v2.2.0 does. [`rebuild_transactions`] and
-//! [`recover_block`] go back, as far as what was exported allows. The functions of [`roots`] compute from a
-//! replica what its header must commit to.
+//! [`export_block`] makes a replica of a block the way bsp-geth v2.2.0 does.
+//! [`rebuild_transactions`] and [`recover_block`] go back, as far as what was exported allows. The
+//! functions of [`roots`] compute from a replica what its header must commit to.
 
 mod export;
 mod rebuild;
@@ -19,8 +19,8 @@ pub use rebuild::{
 /// A signed transaction as it stands in a block, blobs left behind; reth's `TransactionSigned`.
 pub type SignedTransaction = alloy_consensus::EthereumTxEnvelope<alloy_consensus::TxEip4844>;
 
-/// Why a replica is not that of a block. `field` is the path of the field at fault in the names of the
-/// replica's JSON form, `Transactions[3].gasPrice` for instance, with indices from 0.
+/// Why a replica is not that of a block. `field` is the path of the field at fault in the names of
+/// the replica's JSON form, `Transactions[3].gasPrice` for instance, with indices from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
     /// A transaction type that the format does not know.
@@ -37,8 +37,8 @@ pub enum ConvertError {
         /// The transaction.
         field: String,
     },
-    /// A `v` that no signature has: not 27, 28 or at least 35 for a legacy transaction, not 0 or 1 for another,
-    /// or one that leaves more than 64 bits of chain id.
+    /// A `v` that no signature has: not 27, 28 or at least 35 for a legacy transaction, not 0 or 1
+    /// for another, or one that leaves more than 64 bits of chain id.
     #[error("{field}: {found} is no signature parity of a type {tx_type} transaction")]
     InvalidParity {
         /// The `v` of a transaction or the `yParity` of an authorization.
@@ -84,13 +84,15 @@ pub enum ConvertError {
         /// The transaction's type.
         tx_type: u8,
     },
-    /// The authorization list of a type-4 transaction is not known. bsp-geth v2.2.0 does not export it.
+    /// The authorization list of a type-4 transaction is not known. bsp-geth v2.2.0 does not export
+    /// it.
     #[error("{field} was not exported, the type 4 transaction is incomplete without")]
     AuthorizationListNotExported {
         /// The `AuthList` of a transaction.
         field: String,
     },
-    /// The blob hashes of a type-3 transaction are not known. Producers of codec 0.36 did not export them.
+    /// The blob hashes of a type-3 transaction are not known. Producers of codec 0.36 did not
+    /// export them.
     #[error("{field} were not exported, the type 3 transaction is incomplete without")]
     BlobHashesNotExported {
         /// The `blobHashes` of a transaction.

@@ -1,8 +1,8 @@
 //! The UnixFS DAG of a file: how its bytes become blocks, and its content identifier.
 //!
-//! The rules are those of the network's ipfs-pinner (kubo's with raw leaves): chunks of 262144 bytes, each
-//! a raw leaf; nodes of at most 174 links, grouped level by level until one root is left. A file of one
-//! chunk, also the empty one, *is* its leaf.
+//! The rules are those of the network's ipfs-pinner (kubo's with raw leaves): chunks of 262144
+//! bytes, each a raw leaf; nodes of at most 174 links, grouped level by level until one root is
+//! left. A file of one chunk, also the empty one, *is* its leaf.
 //!
 //! [`cid_of`] and [`CidHasher`] give the identifier alone, [`Dag`] the blocks too, and
 //! [`extract_file`] goes back from blocks to bytes.
@@ -46,8 +46,8 @@ pub fn cid_of(bytes: &[u8]) -> Cid {
 
 /// Computes the identifier of a file that arrives in pieces.
 ///
-/// Holds no content, only the links of the nodes that are not complete: at most 174 for each level of
-/// the tree, so some kilobytes for any file.
+/// Holds no content, only the links of the nodes that are not complete: at most 174 for each level
+/// of the tree, so some kilobytes for any file.
 #[derive(Debug, Clone, Default)]
 pub struct CidHasher {
     leaf: Sha256,
@@ -92,8 +92,8 @@ impl CidHasher {
     }
 }
 
-/// The right edge of a tree that grows leaf by leaf: of each level, leaves first, the links that have no
-/// parent yet. Always fewer than a node's worth.
+/// The right edge of a tree that grows leaf by leaf: of each level, leaves first, the links that
+/// have no parent yet. Always fewer than a node's worth.
 #[derive(Debug, Clone, Default)]
 struct OpenTree {
     levels: Vec<Vec<Link>>,
@@ -114,8 +114,8 @@ impl OpenTree {
         self.levels.push(vec![carried]);
     }
 
-    /// Adds the last leaf and closes the nodes above it, however few links they have. The highest level
-    /// holds a link already, so its node is the root; without any level the leaf is.
+    /// Adds the last leaf and closes the nodes above it, however few links they have. The highest
+    /// level holds a link already, so its node is the root; without any level the leaf is.
     fn close(self, last_leaf: Link) -> Link {
         self.levels.into_iter().fold(last_leaf, |carried, mut links| {
             links.push(carried);
@@ -124,8 +124,8 @@ impl OpenTree {
     }
 }
 
-/// A file's DAG with all its blocks. Leaves are slices of the file; only the interior nodes, some 50 bytes
-/// for a leaf, are held besides.
+/// A file's DAG with all its blocks. Leaves are slices of the file; only the interior nodes, some
+/// 50 bytes for a leaf, are held besides.
 #[derive(Debug, Clone)]
 pub struct Dag<'a> {
     content: &'a [u8],
@@ -163,8 +163,8 @@ impl<'a> Dag<'a> {
         &self.root
     }
 
-    /// All blocks, depth first from the root: each node before its children, the file's leaves in their
-    /// order. A block that the file has twice comes twice.
+    /// All blocks, depth first from the root: each node before its children, the file's leaves in
+    /// their order. A block that the file has twice comes twice.
     pub fn blocks(&self) -> impl Iterator<Item = (Cid, &[u8])> {
         self.leaves.iter().zip(chunks(self.content)).enumerate().flat_map(
             |(index, (&cid, chunk))| {
@@ -225,9 +225,10 @@ mod tests {
         bytes
     }
 
-    /// (bytes of [`patterned`], CID). Made with the npm package ipfs-unixfs-importer 17.1.1: cidVersion 1,
-    /// rawLeaves, reduceSingleLeafToSelf, no directory wrapping, fixedSize chunker of 262144,
-    /// balanced layout with maxChildrenPerNode 174. 45613056 is 174 full chunks, the last one-level tree.
+    /// (bytes of [`patterned`], CID). Made with the npm package ipfs-unixfs-importer 17.1.1:
+    /// cidVersion 1, rawLeaves, reduceSingleLeafToSelf, no directory wrapping, fixedSize chunker of
+    /// 262144, balanced layout with maxChildrenPerNode 174. 45613056 is 174 full chunks, the last
+    /// one-level tree.
     const VECTORS: [(u32, &str); 8] = [
         (0, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"),
         (1, "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu"),

@@ -4,14 +4,16 @@ use alloy_primitives::B256;
 use base64_simd::{AsOut, STANDARD};
 use sha2::{Digest, Sha256};
 
-/// Bytes that are encoded at a time. A multiple of 3, so that only the last block is padded, and small
-/// enough that the block and its base64 text stay in the first-level cache between the two steps.
+/// Bytes that are encoded at a time. A multiple of 3, so that only the last block is padded, and
+/// small enough that the block and its base64 text stay in the first-level cache between the two
+/// steps.
 const BLOCK_LEN: usize = 6 * 1024;
 
 /// Length of a full block's base64 text.
 const BLOCK_TEXT_LEN: usize = BLOCK_LEN / 3 * 4;
 
-/// The specimen hash of an AVRO segment, the number that a proof carries and a quorum is reached on.
+/// The specimen hash of an AVRO segment, the number that a proof carries and a quorum is reached
+/// on.
 ///
 /// bsp-agent v1.9.2 marshals the file to JSON before it hashes, so this is **not** the SHA-256 of
 /// the file but that of one `"`, the file as standard base64 with padding, and one `"`. The text is

@@ -25,15 +25,15 @@
 //!
 //! # Profiles
 //!
-//! Writers are told a [`Profile`]. [`Profile::Network`] yields the network's own bytes, so the specimen
-//! hash can join a quorum. [`Profile::Complete`] keeps what the network's producer leaves out; such a file
-//! has a label of its own ([`avro::COMPLETE_CODEC_VERSION`]).
+//! Writers are told a [`Profile`]. [`Profile::Network`] yields the network's own bytes, so the
+//! specimen hash can join a quorum. [`Profile::Complete`] keeps what the network's producer leaves
+//! out; such a file has a label of its own ([`avro::COMPLETE_CODEC_VERSION`]).
 //!
 //! # Limits and errors
 //!
 //! No input is trusted. Readers check a length against the bytes that remain and against a
-//! [budget](limits) before they make room, don't recurse where an input says so, and don't panic. Functions that
-//! end in `_within` take smaller limits than the default.
+//! [budget](limits) before they make room, don't recurse where an input says so, and don't panic.
+//! Functions that end in `_within` take smaller limits than the default.
 //!
 //! What is not as it must be is a typed error that says where: the field's path
 //! (`Transactions[3].gasPrice`), its offset in a binary form, and what was expected.

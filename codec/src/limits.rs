@@ -1,29 +1,30 @@
 //! How much a reader takes before it refuses an input, and why that is where the line is.
 //!
-//! Two things bound the memory that decoding takes. The input's length bounds all byte strings: code, call
-//! data and logs are at most as long as the bytes they are read from. It doesn't bound the *records* around
-//! them as well, because a record of empty fields is up to 40 times as large in memory as in the
-//! input. So records have a budget of their own: what the elements of all lists take together, each
-//! list being charged with its capacity before that is reserved.
+//! Two things bound the memory that decoding takes. The input's length bounds all byte strings:
+//! code, call data and logs are at most as long as the bytes they are read from. It doesn't bound
+//! the *records* around them as well, because a record of empty fields is up to 40 times as large
+//! in memory as in the input. So records have a budget of their own: what the elements of all lists
+//! take together, each list being charged with its capacity before that is reserved.
 //!
-//! A legitimate block stays within the defaults, [`MAX_INPUT_BYTES`] and [`MAX_RECORD_BYTES`]. Who reads
-//! from strangers and knows more about what to expect sets smaller [`DecodeLimits`].
+//! A legitimate block stays within the defaults, [`MAX_INPUT_BYTES`] and [`MAX_RECORD_BYTES`].A
+//! caller that reads from strangers and knows more about what to expect sets smaller
+//! [`DecodeLimits`].
 
 use std::cell::Cell;
 
 /// The longest input that is read unless told otherwise, 1 GiB: of RLP, AVRO and JSON, and of what
 /// a snappy block decompresses to.
 ///
-/// Mainnet's blocks have 2 to 3 MB. But a block may load a contract of 24,576 bytes (EIP-170) for each
-/// 2600 gas (EIP-2929), and does nothing forbidden if it loads nothing else: with 60 M gas that is 567 MB of code
-/// in RLP, and 756 MB in the base64 of AVRO and JSON.
+/// Mainnet's blocks have 2 to 3 MB. But a block may load a contract of 24,576 bytes (EIP-170) for
+/// each 2600 gas (EIP-2929), and does nothing forbidden if it loads nothing else: with 60 M gas
+/// that is 567 MB of code in RLP, and 756 MB in the base64 of AVRO and JSON.
 pub const MAX_INPUT_BYTES: usize = 1 << 30;
 
 /// The most that the records of one input may take in memory unless told otherwise, 512 MiB.
 ///
-/// A block of 1 G gas, far above any there is, can read 476,190 storage slots (2100 gas each, EIP-2929), whose
-/// records take 84 bytes: 40 MB. Of all records logs take the most for their gas: 2.7 million of them at 375 gas
-/// and 168 bytes each are 448 MB.
+/// A block of 1 G gas, far above any there is, can read 476,190 storage slots (2100 gas each,
+/// EIP-2929), whose records take 84 bytes: 40 MB. Of all records logs take the most for their gas:
+/// 2.7 million of them at 375 gas and 168 bytes each are 448 MB.
 pub const MAX_RECORD_BYTES: usize = 512 << 20;
 
 /// What a reader takes. The default are [`MAX_INPUT_BYTES`] and [`MAX_RECORD_BYTES`].
@@ -31,8 +32,9 @@ pub const MAX_RECORD_BYTES: usize = 512 << 20;
 pub struct DecodeLimits {
     /// The longest input, in bytes.
     pub max_input_bytes: usize,
-    /// The most that the elements of all lists together may take in memory, in bytes. Allocations have some
-    /// overhead beyond it, and while a list of unknown length grows, its old elements are there a second time.
+    /// The most that the elements of all lists together may take in memory, in bytes. Allocations
+    /// have some overhead beyond it, and while a list of unknown length grows, its old elements are
+    /// there a second time.
     pub max_record_bytes: usize,
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 /// A field of a segment or replica by its names in the AVRO schema:
 /// `replicaEvent[0].data.Transactions[3].gasPrice`.
 ///
-/// Built from the inside out, and only once something went wrong, so that it costs nothing otherwise.
+/// Built from the inside out, and only once something went wrong, so that it costs nothing
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct FieldPath(String);
 

@@ -1,9 +1,9 @@
 //! The records of a block replica: a block, its receipts, and the state that its execution read.
 //!
-//! One set of types serves every form (RLP on the stream, AVRO at rest, JSON between readers). They hold
-//! what the widest of those forms, the AVRO segment of codec 0.38, can say, so that reading a file
-//! and writing it again loses nothing. Where a form cannot tell two values apart (RLP writes an absent and a zero
-//! `v` as the same byte) its decoder documents which of the two it returns.
+//! One set of types serves every form (RLP on the stream, AVRO at rest, JSON between readers). They
+//! hold what the widest of those forms, the AVRO segment of codec 0.38, can say, so that reading a
+//! file and writing it again loses nothing. Where a form cannot tell two values apart (RLP writes
+//! an absent and a zero `v` as the same byte) its decoder documents which of the two it returns.
 
 use alloy_consensus::Header;
 use alloy_eips::{eip2930::AccessList, eip4895::Withdrawal};
@@ -85,8 +85,8 @@ impl FromStr for ReplicaKind {
 /// can be told from the file ([`Replica::profile`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Profile {
-    /// Byte for byte what bsp-geth v2.2.0 and bsp-agent v1.9.2 write, quirks included. The only one whose
-    /// specimen hash can join a quorum.
+    /// Byte for byte what bsp-geth v2.2.0 and bsp-agent v1.9.2 write, quirks included. The only one
+    /// whose specimen hash can join a quorum.
     #[default]
     Network,
     /// Adds what the network's producer leaves out although the layout has room for it: the
@@ -126,7 +126,8 @@ pub struct Replica {
     pub senders: Vec<Address>,
     /// The state that execution read; empty lists in a result.
     pub state: StateSpecimen,
-    /// The block's withdrawals. RLP cannot tell `None` from an empty list and decodes to an empty list.
+    /// The block's withdrawals. RLP cannot tell `None` from an empty list and decodes to an empty
+    /// list.
     pub withdrawals: Option<Vec<Withdrawal>>,
     /// Blob sidecars. Always an empty list since bsp-geth v2.2.0.
     pub blob_sidecars: Option<Vec<ReplicaSidecar>>,
@@ -175,7 +176,8 @@ pub struct ReplicaTransaction {
     pub value: U256,
     /// Call data, or init code.
     pub input: Bytes,
-    /// Signature `v`: 27/28 or 35 + 2·chain id + parity for legacy, parity otherwise. RLP decodes zero to `None`, as the agent does.
+    /// Signature `v`: 27/28 or 35 + 2·chain id + parity for legacy, parity otherwise. RLP decodes
+    /// zero to `None`, as the agent does.
     pub v: Option<U256>,
     /// Signature `r`; zero decodes to `None`.
     pub r: Option<U256>,
@@ -255,7 +257,8 @@ pub struct ReplicaLog {
 pub struct StateSpecimen {
     /// Accounts that exist in the parent state, once each.
     pub account_read: Vec<AccountRead>,
-    /// Storage slots. A slot can stand twice, with value zero, where a creation was reverted and repeated.
+    /// Storage slots. A slot can stand twice, with value zero, where a creation was reverted and
+    /// repeated.
     pub storage_read: Vec<StorageRead>,
     /// Code loads, once for each account that loaded it, so equal codes repeat.
     pub code_read: Vec<CodeRead>,

@@ -1,10 +1,11 @@
 //! What the network's format leaves out of a block and of its execution.
 //!
-//! A replica as bsp-geth v2.2.0 exports it is not enough to execute every block again. Two things are missing: the
-//! authorization lists of EIP-7702 transactions, and the sizes of codes of which the execution asked for
-//! nothing but the size (`EXTCODESIZE` leaves no code in the read lists). A [`Supplement`] has them. It travels
-//! beside the replica, whose bytes stay as they are: as the field `supplement` of a stream's entry, and in a
-//! file beside a chunk. A block that lacks nothing has none.
+//! A replica as bsp-geth v2.2.0 exports it is not enough to execute every block again. Two things
+//! are missing: the authorization lists of EIP-7702 transactions, and the sizes of codes of which
+//! the execution asked for nothing but the size (`EXTCODESIZE` leaves no code in the read lists). A
+//! [`Supplement`] has them. It travels beside the replica, whose bytes stay as they are: as the
+//! field `supplement` of a stream's entry, and in a file beside a chunk. A block that lacks nothing
+//! has none.
 //!
 //! # Format
 //!
@@ -14,7 +15,7 @@
 //! [ version,                                  1
 //!   blockHash,                                32 bytes: the block that this belongs to
 //!   authorizations: [ [ transactionIndex,     from 0, ascending
-//!                       [ [ chainId, address, nonce, yParity, r, s ], … ]   as they were signed, in order
+//!                       [ [ chainId, address, nonce, yParity, r, s ], … ]  as signed, in order
 //!                     ], … ],
 //!   codeSizes:      [ [ codeHash, size ], … ]  hashes ascending, sizes in bytes
 //! ]
@@ -37,11 +38,13 @@ pub const VERSION: u64 = 1;
 
 /// The longest supplement that is read, 32 MiB.
 ///
-/// The network's format has no block of 2^31 gas or more. With less there are fewer than 825,956 codes whose size is
-/// asked for (2600 gas each, EIP-2929), of 39 bytes each, or 85,900 authorizations (25,000 gas each, EIP-7702) of 132 bytes.
+/// The network's format has no block of 2^31 gas or more. With less there are fewer than 825,956
+/// codes whose size is asked for (2600 gas each, EIP-2929), of 39 bytes each, or 85,900
+/// authorizations (25,000 gas each, EIP-7702) of 132 bytes.
 pub const MAX_BYTES: usize = 32 << 20;
 
-/// The most that the records of a supplement may take in memory while it is read: what [`MAX_BYTES`] of codes take.
+/// The most that the records of a supplement may take in memory while it is read: what
+/// [`MAX_BYTES`] of codes take.
 const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// What the network's format leaves out of one block and its execution.
@@ -49,9 +52,11 @@ const MAX_RECORD_BYTES: usize = 64 << 20;
 pub struct Supplement {
     /// The hash of the block that this belongs to.
     pub block_hash: B256,
-    /// The signed authorization lists of type-4 transactions, by the transaction's index in the block.
+    /// The signed authorization lists of type-4 transactions, by the transaction's index in the
+    /// block.
     pub authorizations: AuthorizationLists,
-    /// The sizes in bytes of codes of which the execution asked for the size alone, by the code's hash.
+    /// The sizes in bytes of codes of which the execution asked for the size alone, by the code's
+    /// hash.
     pub code_sizes: BTreeMap<B256, u32>,
 }
 
@@ -84,8 +89,9 @@ pub enum SupplementError {
 }
 
 impl Supplement {
-    /// The supplement of a block, from its transactions and the sizes of the codes of which its execution asked for the
-    /// size alone. It is [empty](Self::is_empty) if the block lacks nothing.
+    /// The supplement of a block, from its transactions and the sizes of the codes of which its
+    /// execution asked for the size alone. It is [empty](Self::is_empty) if the block lacks
+    /// nothing.
     pub fn of_block(
         block_hash: B256,
         transactions: &[SignedTransaction],
@@ -112,8 +118,8 @@ impl Supplement {
     }
 
     /// Reads a supplement. Whether it belongs to a block is for the caller to check, by
-    /// [`block_hash`](Self::block_hash); what it says of the block is as good as its sender until an execution
-    /// and the transactions root agree with it.
+    /// [`block_hash`](Self::block_hash); what it says of the block is as good as its sender until
+    /// an execution and the transactions root agree with it.
     ///
     /// # Errors
     ///

@@ -37,8 +37,8 @@ pub(crate) fn mainnet_segments() -> Vec<MainnetSegment> {
     segments
 }
 
-/// The RLP of block 22433670 as it was on the stream, before snappy; `None`, and a line on stderr, where
-/// it is absent.
+/// The RLP of block 22433670 as it was on the stream, before snappy; `None`, and a line on stderr,
+/// where it is absent.
 pub(crate) fn mainnet_rlp() -> Option<Vec<u8>> {
     mainnet_file("22433670.replica.rlp")
 }

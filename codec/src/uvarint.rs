@@ -14,8 +14,9 @@ pub(crate) fn write(mut value: u64, out: &mut Vec<u8>) {
 
 /// Takes a number off the front of `input`.
 ///
-/// `None`, with `input` left alone, where it ends in the middle of a number, the number has more than
-/// 64 bits, or is longer than it needs to be (with two encodings of a number a file would have two hashes).
+/// `None`, with `input` left alone, where it ends in the middle of a number, the number has more
+/// than 64 bits, or is longer than it needs to be (with two encodings of a number a file would have
+/// two hashes).
 pub(crate) fn read(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (&byte, shift) in input.iter().zip((0u32..64).step_by(7)) {

@@ -52,7 +52,8 @@ impl Shipped {
         }
     }
 
-    /// The program that the environment names, else the one that was built with the tests, else a new one.
+    /// The program that the environment names, else the one that was built with the tests, else a
+    /// new one.
     ///
     /// # Errors
     ///

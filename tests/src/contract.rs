@@ -1,4 +1,5 @@
-//! The proof chain's contract: deployed and administered by the test, which has no key but anvil's own.
+//! The proof chain's contract: deployed and administered by the test, which has no key but anvil's
+//! own.
 
 use crate::{
     rpc::JsonRpc,
@@ -120,8 +121,8 @@ impl ProofContract {
     }
 }
 
-/// Sends a transaction from an account of anvil's, and waits until it is mined. A reorganisation may take it back
-/// meanwhile, so a transaction that is gone is sent again.
+/// Sends a transaction from an account of anvil's, and waits until it is mined. A reorganisation
+/// may take it back meanwhile, so a transaction that is gone is sent again.
 async fn send(
     rpc: &JsonRpc,
     from: Address,

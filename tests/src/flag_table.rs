@@ -1,4 +1,5 @@
-//! Tables of a program's flags in its documentation: made of what clap knows, and compared with what the document has.
+//! Tables of a program's flags in its documentation: made of what clap knows, and compared with
+//! what the document has.
 //!
 //! The node's workspace uses this file too, by its path.
 
@@ -11,7 +12,8 @@ const END: &str = "<!-- flags:end -->\n";
 /// With this variable set to 1, documents are written instead of compared.
 const UPDATE: &str = "UPDATE_DOCS";
 
-/// Asserts that a document has the table between its two markers. With `UPDATE_DOCS=1` it is written there.
+/// Asserts that a document has the table between its two markers. With `UPDATE_DOCS=1` it is
+/// written there.
 ///
 /// # Panics
 ///
@@ -41,7 +43,8 @@ fn compare_or_write(document: &Path, table: &str, is_update: bool) {
     assert_eq!(there, table, "{shown} does not have the flags as they are: {UPDATE}=1 writes them");
 }
 
-/// The table of all flags of a command that are not hidden, in the order in which the help has them.
+/// The table of all flags of a command that are not hidden, in the order in which the help has
+/// them.
 ///
 /// Nothing comes from the environment but the names of variables: their values may be secret.
 pub fn table(mut command: Command) -> String {

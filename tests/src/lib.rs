@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ```text
-//! messages ─► servers::redis ─► proxy ─► agent (the shipped program) ─► proxy ─► servers::{anvil, pinner}
-//!                  ▲                        │ files, journal, ledger                  ▲
-//!                  └──────────── audit: reads all of them, believes nobody ───────────┘
+//! messages ─► servers::redis ─► proxy ─► the shipped agent ─► proxy ─► servers::{anvil, pinner}
+//!                  ▲                      │ files, journal, ledger           ▲
+//!                  └──────── audit: reads all of them, believes nobody ──────┘
 //! ```
 //!
 //! | module | what it is for |

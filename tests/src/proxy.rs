@@ -21,12 +21,14 @@ pub enum Mode {
     Refuse,
     /// Connections are taken, and nothing ever comes back.
     BlackHole,
-    /// A connection is cut once so many bytes have gone through in one direction.
+    /// A connection is cut once this many bytes have gone through in one direction.
     CutAfter {
-        /// How many bytes, counted from the change of the mode or the connection's beginning, whichever is later.
+        /// How many bytes, counted from the change of the mode or the connection's beginning,
+        /// whichever is later.
         bytes: u64,
     },
-    /// What is sent to the server arrives, and a connection is cut in place of the next bytes that come back.
+    /// What is sent to the server arrives, and a connection is cut in place of the next bytes that
+    /// come back.
     CutReply,
     /// Bytes go through so slowly.
     Slow {

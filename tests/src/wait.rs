@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// Waits until a condition gives a value.

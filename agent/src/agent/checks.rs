@@ -25,9 +25,9 @@ use std::{
 /// Time for a server's answers to all that is asked of it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The checks of these settings. Nothing is made or changed but a file that is
-/// removed again, and a journal or ledger that a crash left is mended as at a start. What can be asked of
-/// servers is asked here.
+/// The checks of these settings. Nothing is made or changed but a file that is removed again, and a
+/// journal or ledger that a crash left is mended as at a start. What can be asked of servers is
+/// asked here.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ fn genesis(path: PathBuf) -> Check {
     })
 }
 
-/// The port is taken and let go.
+/// The port is bound and released.
 fn port(config: ServerConfig) -> Check {
     Check::new("metrics", async move {
         let server = Server::bind(&config).await.map_err(|error| error.to_string())?;

@@ -21,8 +21,8 @@ use std::{io, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread, tim
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long the journal remembers a block that was dealt with. A repetition that comes later costs the work on it, and the
-/// contract refuses its proof.
+/// How long the journal remembers a block that was handled. A repetition that comes later costs the
+/// work on it, and the contract refuses its proof.
 const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Between two times that the journal forgets.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
@@ -51,7 +51,7 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
-    /// The genesis file is none.
+    /// The genesis file is invalid.
     #[error("--genesis {}: {reason}", path.display())]
     Genesis {
         /// Which file.
@@ -65,12 +65,12 @@ pub enum StartError {
     /// The ledger can't be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The pinner's address is of no use.
+    /// The pinner's address is invalid.
     #[error("--ipfs-pinner-server")]
     Pinner(#[from] crate::pin::IpfsPinnerError),
 }
 
-/// Why an agent ends by itself.
+/// Why an agent ends on its own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -113,7 +113,7 @@ impl Agent {
         Self::start_with(config, alarms, stop, None).await
     }
 
-    /// As [`start`](Self::start), with a channel that is told of each block that is dealt with.
+    /// As [`start`](Self::start), with a channel that receives each finished block.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// The source's refusal, or the failure of a part. Either way nothing is in work on return.
+    /// The source's refusal, or the failure of a part. Either way nothing is in flight on return.
     pub async fn run(self) -> Result<(), AgentError> {
         let watch = self.status.clone().watch(self.pipeline.clone(), self.settlement);
         let stop = self.stop.child_token();
@@ -190,7 +190,7 @@ impl Agent {
         let ended = tokio::select! {
             ended = &mut working => ended,
             _ = self.alarms.failed() => {
-                // What is in work comes to a rest, as at any stop.
+                // What is in flight comes to a rest, as at any stop.
                 self.stop.cancel();
                 working.await;
                 None

@@ -86,7 +86,8 @@ impl Parts {
     }
 }
 
-/// The name that was chosen, or one that this folder keeps: entries that were taken under it are found again.
+/// The name that was chosen, or one that this folder keeps: entries that were taken under it are
+/// found again.
 async fn consumer(journal: &Journal, chosen: Option<&str>) -> Result<String, StartError> {
     if let Some(chosen) = chosen {
         return Ok(chosen.to_owned());
@@ -147,7 +148,8 @@ pub(super) fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, St
     Ok(Some(ChainSpec::from_genesis(&genesis)))
 }
 
-/// The entries of blocks that go on from the journal: their segments are on disk, so they need not come again.
+/// The entries of blocks that go on from the journal: their segments are on disk, so they need not
+/// come again.
 fn in_work(journal: &Journal) -> Result<Vec<EntryId>, StartError> {
     let stored = journal.unfinished()?.into_iter().filter(|record| record.stage.is_stored());
     Ok(stored.flat_map(|record| record.entries).collect())
@@ -203,9 +205,9 @@ async fn prover(
     }
 }
 
-/// A chain that does not answer, or a contract that is none, is a mistake in the settings more often than not. A role or a
-/// balance that is missing may come while the agent runs, and is an alarm then. A divisor that is not the contract's is an
-/// alarm from now on.
+/// A chain that does not answer, or an address without a contract, is a mistake in the settings
+/// more often than not. A role or a balance that is missing may come while the agent runs, and is
+/// an alarm then. A divisor that is not the contract's is an alarm from now on.
 async fn ask_chain(
     config: &ChainProverConfig,
     operator: Address,
@@ -265,7 +267,7 @@ pub(super) fn chain_prover_config(
     })
 }
 
-/// `None` if the genesis file is none, which is told elsewhere.
+/// `None` if the genesis file is invalid, which is reported elsewhere.
 fn selection(segments: &SegmentConfig) -> Option<Selection> {
     let divisor = segments.block_divisor;
     Some(match chain_spec(segments.genesis.as_deref()).ok()? {

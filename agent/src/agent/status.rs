@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two looks at the source's backlog.
+/// Between two readings of the source's backlog.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What does not change while the agent runs, and the latest look at the backlog.
+/// What does not change while the agent runs, and the latest reading of the backlog.
 #[derive(Debug, Clone)]
 pub struct AgentStatus {
     consumer: String,

@@ -1,7 +1,8 @@
 //! The command line, as it is typed. [`config`](crate::config) says what it means.
 //!
-//! Names, environment variables and, where they make sense, defaults are those of bsp-agent v1.9.2. Keys and passwords are
-//! never arguments, which every user of the machine could read, see [`AgentConfig::from_args`].
+//! Names, environment variables and, where they make sense, defaults are those of bsp-agent v1.9.2.
+//! Keys and passwords are never arguments, which every user of the machine could read, see
+//! [`AgentConfig::from_args`].
 //!
 //! [`AgentConfig::from_args`]: crate::config::AgentConfig::from_args
 
@@ -37,8 +38,8 @@ pub struct AgentArgs {
     pub process: ProcessArgs,
 }
 
-/// A command that takes environment variables that are set but empty for unset ones, as service files and compose files
-/// leave them.
+/// A command that takes environment variables that are set but empty for unset ones, as service
+/// files and compose files leave them.
 pub fn without_empty_variables(command: Command) -> Command {
     command.mut_args(|arg| {
         let is_empty = arg

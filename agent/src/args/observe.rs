@@ -62,7 +62,8 @@ impl Default for ObserveArgs {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Process")]
 pub struct ProcessArgs {
-    /// Check everything that a start needs, print a table, and end: with 0 if all is well, else with 1.
+    /// Check everything that a start needs, print a table, and end: with 0 if all is well, else
+    /// with 1.
     #[arg(long)]
     pub check: bool,
 

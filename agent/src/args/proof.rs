@@ -12,8 +12,9 @@ pub struct ProofArgs {
 
     /// Address of the proof-chain contract, 0x and 40 hex digits.
     ///
-    /// The chain's RPC comes from the environment, as MB_RPC_URL; the operator's key as MB_PRIVATE_KEY, or as a keystore
-    /// file named by MB_KEYSTORE_PATH with its password in MB_KEYSTORE_PWD.
+    /// The chain's RPC comes from the environment, as MB_RPC_URL; the operator's key as
+    /// MB_PRIVATE_KEY, or as a keystore file named by MB_KEYSTORE_PATH with its password in
+    /// MB_KEYSTORE_PWD.
     #[arg(long, env = "ProofChain", hide_env_values = true, value_name = "ADDRESS")]
     pub proof_chain_address: Option<String>,
 
@@ -23,8 +24,9 @@ pub struct ProofArgs {
 
     /// When a proof counts: `finalized`, or the number of confirmations that it needs.
     ///
-    /// `finalized` asks the RPC which block is final; if the RPC does not tell, a proof needs 12 confirmations. 1 means that
-    /// it is included in a block. A proof that the proof chain takes back after it counted is not sent again.
+    /// `finalized` asks the RPC which block is final; if the RPC does not tell, a proof needs 12
+    /// confirmations. 1 means that it is included in a block. A proof that the proof chain takes
+    /// back after it counted is not sent again.
     #[arg(long, value_name = "finalized|N", default_value_t = Confirmations::Finalized)]
     pub proof_confirmations: Confirmations,
 

@@ -23,7 +23,8 @@ pub struct SegmentArgs {
     #[arg(long, env = "BlockDivisor", value_name = "N", default_value_t = 3)]
     pub block_divisor: u64,
 
-    /// Bytes of blocks that the divisor leaves out to keep under --data-dir, the oldest go first; 0 keeps none.
+    /// Bytes of blocks that the divisor leaves out to keep under --data-dir, the oldest go first; 0
+    /// keeps none.
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8 << 30))]
     pub unselected_budget_bytes: ByteSize,
 
@@ -31,13 +32,13 @@ pub struct SegmentArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Verify::Execute)]
     pub verify: Verify,
 
-    /// Chain specification (geth's genesis.json) of a network that is not built in, to re-execute its blocks. It is used
-    /// for its own chain id alone.
+    /// Chain specification (geth's genesis.json) of a network that is not built in, to re-execute
+    /// its blocks. It is used for its own chain id alone.
     #[arg(long, value_name = "FILE")]
     pub genesis: Option<PathBuf>,
 
-    /// Server with ipfs-pinner's HTTP API that keeps segments available. [default: blocks and a CAR file of each under
-    /// pins/ of --data-dir, nothing remote]
+    /// Server with ipfs-pinner's HTTP API that keeps segments available. [default: blocks and a CAR
+    /// file of each under pins/ of --data-dir, nothing remote]
     #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
     pub ipfs_pinner_server: Option<Secret<String>>,
 }
@@ -49,7 +50,7 @@ pub enum Verify {
     Off,
     /// Header, roots and senders.
     Roots,
-    /// All that, and the block is executed again from the segment's own bytes.
+    /// All that, and the block is re-executed from the segment's own bytes.
     Execute,
 }
 

@@ -9,7 +9,8 @@ pub struct SourceArgs {
     /// Redis stream to take block replicas from:
     /// `redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP`.
     ///
-    /// The password may also come from the environment, as REDIS_PWD. The group is created if it is not there.
+    /// The password may also come from the environment, as REDIS_PWD. The group is created if it is
+    /// not there.
     #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Secret<String>>,
 
@@ -19,15 +20,16 @@ pub struct SourceArgs {
 
     /// Name of this agent in the consumer group.
     ///
-    /// A restart under the same name continues with its own unfinished entries at once. No two running agents of one
-    /// group may share a name. [default: the host's name and a random part, kept in the data
-    /// folder]
+    /// A restart under the same name continues with its own unfinished entries at once. No two
+    /// running agents of one group may share a name. [default: the host's name and a random part,
+    /// kept in the data folder]
     #[arg(long, value_name = "NAME")]
     pub consumer_name: Option<String>,
 
     /// Seconds after which entries of another consumer that does not settle them are taken over.
     ///
-    /// Entries that an agent has in flight are refreshed four times within it, so it may be shorter than a proof takes.
+    /// Entries that an agent has in flight are refreshed four times within it, so it may be shorter
+    /// than a proof takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub claim_idle: u64,
 
@@ -35,7 +37,8 @@ pub struct SourceArgs {
     #[arg(long, env = "ConsumerPendingTimeout", value_name = "SECONDS")]
     pub consumer_timeout: Option<u64>,
 
-    /// Largest payload taken, in bytes as they come from the source. Larger ones go to the dead letters.
+    /// Largest payload taken, in bytes as they come from the source. Larger ones go to the dead
+    /// letters.
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(64))]
     pub max_message_bytes: ByteSize,
 

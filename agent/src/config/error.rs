@@ -14,7 +14,7 @@ pub enum ConfigError {
     /// More than one thing does.
     #[error("two sources: give --redis-url (or the variable RedisURL) or --source, not both")]
     TwoSources,
-    /// A source's URL has a scheme that is not known, or is none.
+    /// A source's URL is invalid, or has an unknown scheme.
     #[error("{flag}: {problem}; give {expected}")]
     SourceUrl {
         /// Which setting.
@@ -43,7 +43,7 @@ pub enum ConfigError {
         /// All that is missing, with the names of the settings.
         missing: String,
     },
-    /// The contract's address is none.
+    /// The contract's address is invalid.
     #[error(
         "--proof-chain-address is not a contract's address: give 0x and 40 hex digits, not all zero"
     )]

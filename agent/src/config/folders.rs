@@ -18,8 +18,8 @@ pub(super) fn existing(flag: &'static str, path: &Path) -> Result<PathBuf, Confi
     }
 }
 
-/// A folder that is made if it is not there. Its parent has to be: where that is missing, a disk is not mounted or a name is
-/// mistyped more often than not.
+/// A folder that is made if it is not there. Its parent has to be: where that is missing, a disk is
+/// not mounted or a name is mistyped more often than not.
 pub(super) fn made(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     match fs::create_dir(path) {
         // The name has to be on disk before anything in the folder counts as durable.

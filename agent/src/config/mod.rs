@@ -45,7 +45,7 @@ pub struct AgentConfig {
     pub server: Option<ServerConfig>,
     /// Whether to check and end.
     pub check: bool,
-    /// How long blocks in work get at the end.
+    /// How long blocks in flight get at the end.
     pub shutdown_timeout: Duration,
     /// What the operator should know about the settings, one line each, to be logged.
     pub notices: Vec<String>,
@@ -91,8 +91,9 @@ pub struct ServerConfig {
 impl AgentConfig {
     /// Puts arguments and environment together, and makes the folders for data and logs.
     ///
-    /// From the environment come `MB_RPC_URL`, `MB_PRIVATE_KEY`, `MB_KEYSTORE_PATH`, `MB_KEYSTORE_PWD`, `REDIS_PWD` and what
-    /// `--log-folder` refers to; a variable that is empty counts as unset.
+    /// From the environment come `MB_RPC_URL`, `MB_PRIVATE_KEY`, `MB_KEYSTORE_PATH`,
+    /// `MB_KEYSTORE_PWD`, `REDIS_PWD` and what `--log-folder` refers to; a variable that is empty
+    /// counts as unset.
     ///
     /// # Errors
     ///

@@ -108,7 +108,8 @@ fn address(text: &str) -> Result<Address, ConfigError> {
     if address.is_zero() { Err(ConfigError::ContractAddress) } else { Ok(address) }
 }
 
-/// The key. `MB_PRIVATE_KEY` comes first, as it is the only one that bsp-agent v1.9.2 uses where both are set.
+/// The key. `MB_PRIVATE_KEY` comes first, as it is the only one that bsp-agent v1.9.2 uses where
+/// both are set.
 fn key(env: Env<'_>) -> Result<Option<KeyConfig>, ConfigError> {
     if let Some(key) = env("MB_PRIVATE_KEY") {
         return Ok(Some(KeyConfig::Private(Secret::new(key))));

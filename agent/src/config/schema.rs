@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 /// Largest schema file that is read, in bytes. The network's has some 20 thousand.
 pub(super) const MAX_LEN: u64 = 1 << 20;
 
-/// The attributes that decide what bytes a value becomes. Documentation, namespaces, defaults and logical types do not.
+/// The attributes that decide what bytes a value becomes. Documentation, namespaces, defaults and
+/// logical types do not.
 const ATTRIBUTES: [&str; 7] = ["type", "name", "fields", "symbols", "items", "values", "size"];
 
-/// Checks that segments of the built-in schema are segments of this one. The error says what is wrong in one line.
+/// Checks that segments of the built-in schema are segments of this one. The error says what is
+/// wrong in one line.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let given = parsed(text)?;
     let built_in = parsed(bsp_codec::avro::SCHEMA)?;
@@ -24,8 +26,9 @@ fn parsed(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
 }
 
-/// A schema without what does not matter: primitive types in their short form, records without names of their own, and `int`
-/// as `long`, which is written alike. Its depth is bounded by the parser.
+/// A schema without what does not matter: primitive types in their short form, records without
+/// names of their own, and `int` as `long`, which is written alike. Its depth is bounded by the
+/// parser.
 fn meaning(schema: Value) -> Value {
     match schema {
         Value::Array(items) => Value::Array(items.into_iter().map(meaning).collect()),

@@ -31,9 +31,9 @@ pub struct IntakeConfig {
     pub max_message_bytes: u64,
     /// Most bytes of one payload, decompressed.
     pub max_decoded_bytes: u64,
-    /// Most bytes in work.
+    /// Most bytes in flight.
     pub max_inflight_bytes: u64,
-    /// Most blocks in work.
+    /// Most blocks in flight.
     pub max_open_blocks: usize,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, Co
     }
 }
 
-/// In lower case, empty where there is none. A list of hosts makes a URL that a general parser refuses.
+/// In lower case, empty if it has none. A list of hosts makes a URL that a general parser refuses.
 fn scheme(url: &str) -> String {
     url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default()
 }
@@ -99,7 +99,8 @@ fn folder(flag: &'static str, text: &str) -> Result<SourceConfig, ConfigError> {
     super::folders::existing(flag, &path).map(SourceConfig::Folder)
 }
 
-/// The limits. The idle time may be shorter than a job takes: what an agent has in hand is refreshed four times within it.
+/// The limits. The idle time may be shorter than a job takes: what an agent has in flight is
+/// refreshed four times within it.
 pub(super) fn intake(args: &SourceArgs) -> Result<IntakeConfig, ConfigError> {
     let claim_idle = Duration::from_secs(at_least("--claim-idle", args.claim_idle, 1)?);
     let max_message_bytes = at_least("--max-message-bytes", args.max_message_bytes.0, 1)?;

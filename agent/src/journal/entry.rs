@@ -1,7 +1,7 @@
 //! Records as the journal's file holds them: eight bytes of a SHA-256, then JSON.
 //!
-//! JSON, because an operator may have to read it one day. The digest, because a damaged record that still parses could
-//! let a proof be sent twice.
+//! JSON, because an operator may have to read it one day. The digest, because a damaged record that
+//! still parses could let a proof be sent twice.
 
 use super::{BlockKey, BlockRecord};
 use alloy_primitives::B256;

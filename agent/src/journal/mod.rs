@@ -1,9 +1,10 @@
 //! What has happened to each block, across crashes.
 //!
-//! One file, a [redb](https://docs.rs/redb) database. One thread writes: it takes all changes that wait, commits
-//! them at once, syncs, and only then lets their authors go on. So the cost of a sync is shared by the blocks in work, and
-//! a change that was reported as written survives a crash. If a commit fails, for want of room on the disk, its
-//! authors wait, with an alarm, until it succeeds.
+//! One file, a [redb](https://docs.rs/redb) database. One thread writes: it takes all changes that
+//! wait, commits them at once, syncs, and only then lets their authors go on. So the cost of a sync
+//! is shared by the blocks in flight, and a change that was reported as written survives a crash.
+//! If a commit fails, for want of room on the disk, its authors wait, with an alarm, until it
+//! succeeds.
 
 mod entry;
 mod error;
@@ -29,15 +30,16 @@ use writer::{Change, JournalWriter};
 
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
 const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
-/// Entries of the source, each with twice the number of its [ends](Mark::ends), and one more while it is in work.
+/// Entries of the source, each with twice the number of its [ends](Mark::ends), and one more while
+/// it is in flight.
 const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
 
-/// An entry of the source that was in work when a process may have ended.
+/// An entry of the source that was in flight when a process may have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// Ends of processes that were counted so far.
     pub ends: u32,
-    /// Whether it was in work when this was written.
+    /// Whether it was in flight when this was written.
     pub in_work: bool,
 }
 
@@ -61,8 +63,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a journal, or makes an empty one. All records are read once, so that damage is found now and not at
-    /// the block it concerns.
+    /// Opens a journal, or makes an empty one. All records are read once, so that damage is found
+    /// now and not at the block it concerns.
     pub fn open(path: &Path, alarms: Alarms) -> Result<Self, JournalError> {
         let storage = Arc::new(Storage::open(path)?);
         let journal = Self { writer: JournalWriter::start(Arc::clone(&storage), alarms), storage };
@@ -76,8 +78,8 @@ impl Journal {
         read.unwrap_or_else(|_| Err(damaged(self.storage.path(), "a page of it can't be read")))
     }
 
-    /// Writes a record in place of the block's former one. On return it survives a crash. Where the disk does not
-    /// take it, this waits until it does.
+    /// Writes a record in place of the block's former one. On return it survives a crash. Where the
+    /// disk does not take it, this waits until it does.
     pub async fn put(&self, key: BlockKey, record: &BlockRecord) -> Result<(), JournalError> {
         self.writer.write(Change::put(&key, record)).await
     }
@@ -92,11 +94,11 @@ impl Journal {
         self.writer.write(Change::remove(&key)).await
     }
 
-    /// Forgets that a block was dealt with, in each of its kinds, so that a message about it is taken up as if it
-    /// were the first. On return that survives a crash. Returns what was forgotten.
+    /// Forgets that a block was handled, in each of its kinds, so that a message about it is taken
+    /// up as if it were the first. On return that survives a crash. Returns what was forgotten.
     ///
-    /// A record of a block that is still in work stays: its attempts may be on the proof chain, and only the
-    /// record knows of them.
+    /// A record of a block that is still in flight stays: its attempts may be on the proof chain,
+    /// and only the record knows of them.
     pub async fn forget(&self, hash: B256) -> Result<Vec<BlockRecord>, JournalError> {
         let mut forgotten = Vec::new();
         for kind in [ReplicaKind::Replica, ReplicaKind::Specimen, ReplicaKind::Result] {
@@ -109,8 +111,9 @@ impl Journal {
         Ok(forgotten)
     }
 
-    /// Forgets blocks that were dealt with before a time, in milliseconds since 1970, and those whose work began
-    /// before it and left nothing on disk: their entries went before they could be handled. Returns how many.
+    /// Forgets blocks that were handled before a time, in milliseconds since 1970, and those whose
+    /// work began before it and left nothing on disk: their entries went before they could be
+    /// handled. Returns how many.
     pub async fn forget_before(&self, time_ms: u64) -> Result<usize, JournalError> {
         let mut old = Vec::new();
         self.for_each(|record| {

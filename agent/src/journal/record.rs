@@ -19,17 +19,18 @@ pub struct BlockKey {
     pub kind: ReplicaKind,
 }
 
-/// All that is known about a block in work, or dealt with.
+/// All that is known about a block in flight, or handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockRecord {
     /// Which block.
     pub block: BlockId,
     /// `block-replica`, `block-specimen` or `block-result`.
     pub kind: String,
-    /// The source's entries that carry the block and are not settled. More than one when the producer repeats itself.
+    /// The source's entries that carry the block and are not settled. More than one when the
+    /// producer repeats itself.
     pub entries: Vec<EntryId>,
-    /// Entries that the source refused to settle, for example because they are another source's. The work on the
-    /// block does not wait for them.
+    /// Entries that the source refused to settle, for example because they are another source's.
+    /// The work on the block does not wait for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsettled: Vec<EntryId>,
     /// How far it is.
@@ -96,15 +97,16 @@ pub enum Verification {
     Roots,
     /// Re-executed from the stored file's own bytes.
     Executed,
-    /// Re-executed up to a transaction of which the format leaves out what that needs (EIP-7702 authorizations, or the size of
-    /// a code); what can be checked of the rest is right.
+    /// Re-executed up to a transaction of which the format leaves out what that needs (EIP-7702
+    /// authorizations, or the size of a code); what can be checked of the rest is right.
     ExecutedInPart {
         /// How many transactions were executed.
         transactions: usize,
         /// How many the block has.
         of: usize,
     },
-    /// What can be checked is right, but nothing was executed: the format leaves out what a re-execution needs.
+    /// What can be checked is right, but nothing was executed: the format leaves out what a
+    /// re-execution needs.
     ExecutionImpossible,
 }
 
@@ -119,7 +121,8 @@ impl Verification {
     }
 }
 
-/// How far a block is. The stages follow each other in this order, but for the last three, which end a block's way early.
+/// How far a block is. The stages follow each other in this order, but for the last three, which
+/// end a block's way early.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Stage {
@@ -174,7 +177,8 @@ pub enum Stage {
         /// Where it is proved.
         proof: Proof,
     },
-    /// The contract will never take it. It is stored and not proved. It is pinned, unless that was known before it was uploaded.
+    /// The contract will never take it. It is stored and not proved. It is pinned, unless that was
+    /// known before it was uploaded.
     Skipped {
         /// The file.
         segment: SegmentFacts,
@@ -183,7 +187,8 @@ pub enum Stage {
         /// Whether the source has let it go.
         acknowledged: bool,
     },
-    /// It does not re-execute, or its stored bytes are not what was made. It is with the dead letters.
+    /// It does not re-execute, or its stored bytes are not what was made. It is with the dead
+    /// letters.
     Refused {
         /// The file.
         segment: SegmentFacts,

@@ -1,5 +1,5 @@
-//! The database behind a journal, which is opened again after an I/O error: redb takes no more changes after one, and a full
-//! disk must not outlast itself.
+//! The database behind a journal, which is opened again after an I/O error: redb takes no more
+//! changes after one, and a full disk must not outlast itself.
 
 use super::{BLOCKS, FACTS, JournalError, MARKS, Mark, damaged, storage_error};
 use crate::source::EntryId;

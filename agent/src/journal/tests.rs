@@ -240,7 +240,8 @@ fn file_with_records() -> &'static [u8] {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
-    /// Whatever happens to the file, a record is either what was written or an error. It never changes.
+    /// Whatever happens to the file, a record is either what was written or an error. It never
+    /// changes.
     #[test]
     fn a_damaged_file_never_yields_another_record(at in any::<prop::sample::Index>(), flip in 1_u8..) {
         let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Log files that were put aside: named by day, compressed, and removed when they are many or old.
+//! Log files that were rotated: named by day, compressed, and removed when they are many or old.
 
 use chrono::{Days, NaiveDate};
 use flate2::{Compression, write::GzEncoder};
@@ -25,7 +25,8 @@ impl Default for Retention {
     }
 }
 
-/// The archives of a folder. Compressing takes seconds, so it has a thread of its own, one at a time.
+/// The archives of a folder. Compressing takes seconds, so it has a thread of its own, one at a
+/// time.
 #[derive(Debug, Clone)]
 pub(super) struct Archives {
     folder: PathBuf,

@@ -1,7 +1,7 @@
 //! Logs: to standard output, and to `log.log` in the log folder.
 //!
-//! Neither ever holds the agent up. Lines go through bounded queues to threads that write them; where a disk is full or a
-//! terminal does not read, lines are lost.
+//! Neither ever holds the agent up. Lines go through bounded queues to threads that write them;
+//! where a disk is full or a terminal does not read, lines are lost.
 
 mod archive;
 mod rolling;
@@ -47,7 +47,8 @@ pub struct LogGuard {
 
 /// Starts logging, for the rest of the process.
 ///
-/// The variable `RUST_LOG` chooses what is logged, in the syntax of `tracing-subscriber`; without it all from `info` on.
+/// The variable `RUST_LOG` chooses what is logged, in the syntax of `tracing-subscriber`; without
+/// it all from `info` on.
 ///
 /// # Errors
 ///

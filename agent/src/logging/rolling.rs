@@ -1,7 +1,8 @@
-//! The log file: `log.log`, put aside each day and whenever it is large.
+//! The log file: `log.log`, rotated each day and whenever it is large.
 //!
-//! Files put aside are called `log-<date>[.<n>].log.gz`. As with bsp-agent v1.9.2, ten of them are kept, for at most 60 days,
-//! and none is larger than 100 MB before it is compressed. Days are those of UTC.
+//! Files rotated are called `log-<date>[.<n>].log.gz`. As with bsp-agent v1.9.2, ten of them are
+//! kept, for at most 60 days, and none is larger than 100 MB before it is compressed. Days are
+//! those of UTC.
 
 use super::archive::{Archives, Retention};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -12,10 +13,11 @@ use std::{
     time::SystemTime,
 };
 
-/// Bytes after which a file is put aside before its day is over.
+/// Bytes after which a file is rotated before its day is over.
 const MAX_FILE_LEN: u64 = 100 * 1000 * 1000;
 
-/// Writes the log. A line that can't be written is lost, and nothing else happens: a full disk must not stop the agent.
+/// Writes the log. A line that can't be written is lost, and nothing else happens: a full disk must
+/// not stop the agent.
 pub(super) struct RollingFile {
     path: PathBuf,
     max_len: u64,
@@ -32,7 +34,7 @@ struct OpenFile {
 }
 
 impl RollingFile {
-    /// Opens the log of a folder, to add to it, and compresses what an earlier run has put aside.
+    /// Opens the log of a folder, to add to it, and compresses what an earlier run has rotated.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         Self::with_limits(folder, MAX_FILE_LEN, Retention::default(), SystemTime::now)
     }

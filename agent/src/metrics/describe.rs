@@ -14,7 +14,7 @@ pub(super) fn all() {
 }
 
 fn blocks() {
-    describe_counter!("agent_blocks_total", "Blocks and messages that were dealt with, by outcome");
+    describe_counter!("agent_blocks_total", "Blocks and messages that were handled, by outcome");
     describe_counter!(
         "agent_blocks_held_total",
         "Times that a block was left to wait for the operator"
@@ -22,7 +22,7 @@ fn blocks() {
     describe_gauge!("agent_blocks_held", "Blocks that wait for the operator now");
     describe_counter!(
         "agent_duplicates_total",
-        "Messages with a block that is in work or dealt with"
+        "Messages with a block that is in flight or handled"
     );
     describe_counter!(
         "agent_unselected_removed_total",
@@ -90,7 +90,7 @@ fn proofs() {
     describe_gauge!("agent_blocks_in_flight", "Blocks in flight, by stage");
     describe_gauge!("agent_messages_left", "Entries left in the source, held or refused in doubt");
     describe_gauge!("agent_taking_messages", "0 while no more messages are taken, as none passes");
-    describe_gauge!("agent_bytes_in_use", Unit::Bytes, "What messages in work are taken to need");
+    describe_gauge!("agent_bytes_in_use", Unit::Bytes, "What messages in flight are taken to need");
     describe_gauge!("agent_stream_length", "Entries of the stream");
     describe_gauge!("agent_stream_undelivered", "Entries that no consumer has taken yet");
     describe_gauge!("agent_stream_pending", "Entries taken and not acknowledged");
@@ -147,7 +147,7 @@ fn legacy() {
     describe_histogram!(
         "agent_blocks_success",
         Unit::Nanoseconds,
-        "Time between blocks that were dealt with, in nanoseconds"
+        "Time between blocks that were handled, in nanoseconds"
     );
     describe_gauge!("agent_storage_ipfs_success", "Segments pinned since the start");
     describe_gauge!("agent_storage_ipfs_failure", "Attempts to pin that failed since the start");

@@ -1,8 +1,9 @@
-//! Metrics as JSON, for who has no parser of Prometheus' format at hand.
+//! Metrics as JSON, for operators who have no parser of Prometheus' format at hand.
 
 use serde_json::{Map, Value};
 
-/// Makes `{"name{label=\"value\"}": 1.0, …}` of lines `name{label="value"} 1`. What is no finite number is `null`.
+/// Makes `{"name{label=\"value\"}": 1.0, …}` of lines `name{label="value"} 1`. What is no finite
+/// number is `null`.
 pub(super) fn from_text(text: &str) -> Value {
     let series: Map<String, Value> = text
         .lines()

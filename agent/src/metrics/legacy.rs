@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-/// The timer `agent_blocks_success`: nanoseconds between blocks that were dealt with.
+/// The timer `agent_blocks_success`: nanoseconds between blocks that were handled.
 #[derive(Debug)]
 pub struct CompletedBlocks(Mutex<Instant>);
 
@@ -15,7 +15,7 @@ impl CompletedBlocks {
         Self(Mutex::new(Instant::now()))
     }
 
-    /// A block was dealt with.
+    /// A block was handled.
     pub fn record(&self) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = last.elapsed();

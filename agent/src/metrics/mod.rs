@@ -1,6 +1,8 @@
-//! Metrics: collected through the `metrics` crate's macros all over the agent, shown by the [server](crate::server).
+//! Metrics: collected through the `metrics` crate's macros all over the agent, shown by the
+//! [server](crate::server).
 //!
-//! All are described in one place, `describe.rs`. Without a [`Metrics`] the macros do nothing and cost nothing.
+//! All are described in one place, `describe.rs`. Without a [`Metrics`] the macros do nothing and
+//! cost nothing.
 
 mod describe;
 mod json;
@@ -15,7 +17,8 @@ use metrics_exporter_prometheus::{
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use system::SystemMetrics;
 
-/// Bounds of histograms whose name ends with `_seconds`: from a hash to a proof that waits for minutes.
+/// Bounds of histograms whose name ends with `_seconds`: from a hash to a proof that waits for
+/// minutes.
 const SECONDS: [f64; 14] =
     [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
@@ -45,7 +48,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Starts collecting, for the rest of the process. `folders` are those whose disks are watched, each with a short name.
+    /// Starts collecting, for the rest of the process. `folders` are those whose disks are watched,
+    /// each with a short name.
     ///
     /// # Errors
     ///
@@ -66,7 +70,8 @@ impl Metrics {
         Self { handle: recorder.handle(), system: Arc::new(SystemMetrics::new(Vec::new())) }
     }
 
-    /// All metrics in Prometheus' text format, those of the system read now. It blocks for as long as the system takes.
+    /// All metrics in Prometheus' text format, those of the system read now. It blocks for as long
+    /// as the system takes.
     pub fn render(&self) -> String {
         self.system.update();
         self.handle.render()
@@ -77,8 +82,8 @@ impl Metrics {
         json::from_text(&self.render())
     }
 
-    /// Folds what has come in, which would take more and more memory where nobody scrapes. To be called every few
-    /// seconds.
+    /// Folds what has come in, which would take more and more memory where nobody scrapes. To be
+    /// called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }

@@ -1,7 +1,7 @@
 //! What the agent takes of its machine, read from `/proc` and the file systems when somebody asks.
 //!
-//! The names `system_…` are those of geth's process metrics, which bsp-agent v1.9.2 shows. What describes Go's runtime
-//! has no counterpart and is left out.
+//! The names `system_…` are those of geth's process metrics, which bsp-agent v1.9.2 shows. What
+//! describes Go's runtime has no counterpart and is left out.
 
 use rustix::fs::statvfs;
 use std::{
@@ -11,7 +11,8 @@ use std::{
     time::Instant,
 };
 
-/// Units of processor time in a second. Linux shows user space this value on every machine that we run on.
+/// Units of processor time in a second. Linux shows user space this value on every machine that we
+/// run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads the system.
@@ -35,7 +36,7 @@ impl SystemMetrics {
         Self { folders, last_times: Mutex::new(None) }
     }
 
-    /// Sets all gauges anew. What the system does not tell is left as it was.
+    /// Sets all gauges again. What the system does not tell is left as it was.
     pub(super) fn update(&self) {
         let process = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let machine = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -96,7 +97,8 @@ impl CpuTimes {
     }
 }
 
-/// A field of `/proc/self/stat`, counted from the one after the program's name, which may hold anything.
+/// A field of `/proc/self/stat`, counted from the one after the program's name, which may hold
+/// anything.
 fn process_field(stat: &str, index: usize) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(index)?.parse().ok()

@@ -1,8 +1,8 @@
 //! Files that become durable together.
 //!
-//! Each is written under a temporary name, synced, and only then given its own, so that a file under its own name is
-//! whole, whatever crashed. Syncing is what takes the time: all files are written before the first is synced, and each
-//! folder is synced once.
+//! Each is written under a temporary name, synced, and only then given its own, so that a file
+//! under its own name is whole, whatever crashed. Syncing is what takes the time: all files are
+//! written before the first is synced, and each folder is synced once.
 
 use std::{
     collections::BTreeSet,
@@ -71,8 +71,8 @@ impl<'a> FileBatch<'a> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        // Also of a folder that was there the name may not be on disk yet: another batch, or a run that crashed, has just
-        // made it. Syncing costs nothing where nothing has changed.
+        // Also of a folder that was there the name may not be on disk yet: another batch, or a run
+        // that crashed, has just made it. Syncing costs nothing where nothing has changed.
         self.folders.extend(folder.parent().map(Path::to_owned));
         self.folders.insert(folder.to_owned());
         Ok(())

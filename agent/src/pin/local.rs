@@ -6,8 +6,9 @@
 //! pins/tmp/                     what is being written
 //! ```
 //!
-//! `<xx>` are the two characters before the last of the CID, as in kubo's block store: the first ones are nearly the same for
-//! all. Nothing is remote: others fetch the content only if something serves the folder.
+//! `<xx>` are the two characters before the last of the CID, as in kubo's block store: the first
+//! ones are nearly the same for all. Nothing is remote: others fetch the content only if something
+//! serves the folder.
 
 use super::{
     Content, PinError, Pinner,
@@ -42,8 +43,8 @@ struct Folders {
 }
 
 impl LocalPinner {
-    /// Opens the folder, or makes it; the one above must be there. What an earlier run has left unfinished is removed, so no
-    /// other process may use the folder.
+    /// Opens the folder, or makes it; the one above must be there. What an earlier run has left
+    /// unfinished is removed, so no other process may use the folder.
     ///
     /// # Errors
     ///
@@ -160,7 +161,8 @@ fn sharded(folder: &Path, cid: &str, suffix: &str) -> PathBuf {
     folder.join(shard.unwrap_or("__")).join(format!("{cid}{suffix}"))
 }
 
-/// Whether a file is there with exactly the bytes that `write` writes. One that can't be read is not.
+/// Whether a file is there with exactly the bytes that `write` writes. One that can't be read is
+/// not.
 fn holds(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let mut present = Present { file, read: Vec::new() };

@@ -35,8 +35,8 @@ pub enum PinError {
         /// What went wrong, without secrets and not longer than a line.
         reason: String,
     },
-    /// The service keeps something else than what it was given. Nobody could fetch the content under the
-    /// CID that would be proved.
+    /// The service keeps something else than what it was given. Nobody could fetch the content
+    /// under the CID that would be proved.
     #[error(
         "{pinner} answers CID {returned} for content whose CID is {computed}: check that it uses CIDv1, raw leaves, and \
          chunks of 262144 bytes"
@@ -63,8 +63,8 @@ pub trait Pinner: Send + Sync + fmt::Debug {
     /// For logs and metrics: which service, without secrets.
     fn name(&self) -> String;
 
-    /// Keeps the content. On return it can be fetched under [`Content::cid`], which the service has confirmed. Pinning again
-    /// what is pinned succeeds.
+    /// Keeps the content. On return it can be fetched under [`Content::cid`], which the service has
+    /// confirmed. Pinning again what is pinned succeeds.
     async fn pin(&self, content: &Content) -> Result<(), PinError>;
 
     /// Whether the service is reachable and usable, for start-up checks: one line about it.

@@ -1,8 +1,8 @@
 //! What ipfs-pinner, and its successor in ewm-das, answer to an upload.
 //!
-//! A JSON object: `{"cid": "<cid>"}`, or `{"error": "<text>"}` in which ipfs-pinner does not escape the text. The
-//! HTTP status says nothing for sure: an error may come with 200, and no file at all is answered by 200 and an empty
-//! body.
+//! A JSON object: `{"cid": "<cid>"}`, or `{"error": "<text>"}` in which ipfs-pinner does not escape
+//! the text. The HTTP status says nothing for sure: an error may come with 200, and no file at all
+//! is answered by 200 and an empty body.
 
 use cid::Cid;
 use serde::Deserialize;

@@ -1,6 +1,7 @@
 //! The steps of one block, from its segment to its end.
 //!
-//! Each step begins at the stage that the former one journalled, and is safe to repeat: that is all that a restart needs.
+//! Each step begins at the stage that the former one journalled, and is safe to repeat: that is all
+//! that a restart needs.
 
 use super::{
     Services,
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A block in work.
+/// A block in flight.
 #[derive(Debug)]
 pub(super) struct OpenBlock {
     pub(super) key: BlockKey,
@@ -33,7 +34,8 @@ pub(super) struct OpenBlock {
     pub(super) slot: OwnedSemaphorePermit,
     /// Until it is judged. `None` for a block that needs no verdict any more.
     pub(super) judging: Option<InJudgement>,
-    /// The segment's bytes with the memory they occupy, until they are pinned. After a restart they are read from disk.
+    /// The segment's bytes with the memory they occupy, until they are pinned. After a restart they
+    /// are read from disk.
     pub(super) content: Option<(Content, OwnedSemaphorePermit)>,
     /// What the segment's format leaves out of the block, until it is stored beside the segment.
     pub(super) supplement: Option<Bytes>,
@@ -49,7 +51,7 @@ pub(super) struct InJudgement {
 
 /// Why a block is not finished by this process.
 pub(super) enum Unfinished {
-    /// Its entries stay in the source, in hand, as its verdict says.
+    /// Its entries stay in the source, in flight, as its verdict says.
     Left,
     /// It was told to stop.
     Stopped,
@@ -143,7 +145,8 @@ impl BlockDriver {
         Ok(())
     }
 
-    /// A block that is dealt with: entries of the same message that came while it was in work go too.
+    /// A block that is handled: entries of the same message that came while it was in flight go
+    /// too.
     async fn close(&self, key: BlockKey, record: BlockRecord) {
         let was_refused = matches!(record.stage, Stage::Refused { .. });
         for entry in self.end(&key) {
@@ -158,7 +161,7 @@ impl BlockDriver {
         metrics::counter!("agent_blocks_total", "outcome" => record.stage.as_str()).increment(1);
         self.completed.record();
         if let Some(finished) = &self.services.finished {
-            // Who asked for it may have stopped listening.
+            // The caller may have stopped listening.
             let _ = finished.send(record);
         }
     }
@@ -181,7 +184,8 @@ impl BlockDriver {
         }
     }
 
-    /// Ends the work on a block. Other messages about it come again; those of the same one are the caller's to settle.
+    /// Ends the work on a block. Other messages about it come again; those of the same one are the
+    /// caller's to settle.
     pub(super) fn end(&self, key: &BlockKey) -> Vec<EntryId> {
         let Ended { joined, waiting } = self.works.end(key);
         for entry in &waiting {

@@ -6,11 +6,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Permits are for this many bytes: a semaphore counts to 2^32 at most.
 const UNIT: usize = 1024;
 
-/// What a message takes while it is made into a segment, in multiples of its decompressed length: the
-/// RLP itself, the replica made of it, and the AVRO with its hex digits and base64.
+/// What a message takes while it is made into a segment, in multiples of its decompressed length:
+/// the RLP itself, the replica made of it, and the AVRO with its hex digits and base64.
 const DECODED_TIMES: usize = 4;
 
-/// A number of bytes that the messages in work share.
+/// A number of bytes that the messages in flight share.
 #[derive(Debug, Clone)]
 pub(super) struct ByteBudget {
     permits: Arc<Semaphore>,
@@ -23,7 +23,8 @@ impl ByteBudget {
         Self { permits: Arc::new(Semaphore::new(total as usize)), total }
     }
 
-    /// Waits until there is room for a message. One that is larger than the budget gets all of it, and is then in work alone.
+    /// Waits until there is room for a message. One that is larger than the budget gets all of it,
+    /// and is then in flight alone.
     pub(super) async fn take(&self, payload: usize, decoded: usize) -> OwnedSemaphorePermit {
         let bytes = decoded.saturating_mul(DECODED_TIMES).saturating_add(payload);
         let units = self.units(bytes);
@@ -38,7 +39,7 @@ impl ByteBudget {
         self.take(usize::MAX, usize::MAX).await
     }
 
-    /// Gives back what is more than so many bytes need.
+    /// Gives back what is more than this many bytes need.
     pub(super) fn shrink(&self, permit: &mut OwnedSemaphorePermit, bytes: usize) {
         let units = self.units(bytes) as usize;
         if let Some(excess) = permit.num_permits().checked_sub(units) {

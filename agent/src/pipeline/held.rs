@@ -13,8 +13,8 @@ use std::{
 /// Held blocks that are remembered for each alarm: more are counted in the metrics, and not named.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// The blocks that this process could not finish, by the alarm that tells of them. A block is one of them until it is
-/// finished after all; an alarm ends with its last block.
+/// The blocks that this process could not finish, by the alarm that tells of them. A block is one
+/// of them until it is finished after all; an alarm ends with its last block.
 #[derive(Debug)]
 pub(super) struct HeldBlocks {
     alarms: Alarms,

@@ -1,4 +1,4 @@
-//! From a delivery to a block in work: decoded, recognised, selected.
+//! From a delivery to a block in flight: decoded, recognised, selected.
 
 use super::{
     Pipeline,
@@ -24,7 +24,7 @@ use bytes::Bytes;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What a message in work occupies: one of the open blocks, and its share of the memory.
+/// What a message in flight occupies: one of the open blocks, and its share of the memory.
 #[derive(Debug)]
 struct Room {
     slot: OwnedSemaphorePermit,
@@ -50,8 +50,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes up the blocks that an earlier process left unfinished and whose segments are on disk. The others come again
-    /// from the source.
+    /// Takes up the blocks that an earlier process left unfinished and whose segments are on disk.
+    /// The others come again from the source.
     pub(super) async fn resume_unfinished(self) {
         let records = match self.services.journal.unfinished() {
             Ok(records) => records,
@@ -94,7 +94,8 @@ impl Pipeline {
         }
     }
 
-    /// A message that announces more than is allowed is refused when it is decoded, and takes no room before.
+    /// A message that announces more than is allowed is refused when it is decoded, and takes no
+    /// room before.
     fn decoded_len(&self, delivery: &Delivery) -> usize {
         let announced = delivery.payload.as_ref().map_or(0, prepare::announced_len);
         if announced > self.options.limits.max_decoded_bytes { 0 } else { announced }
@@ -103,7 +104,7 @@ impl Pipeline {
     async fn receive(self, delivery: Delivery, room: Room) {
         let delivery = Arc::new(delivery);
         if let Some(reason) = room.judging.watched.given_up() {
-            // Nothing of it is looked at any more.
+            // Nothing of it is checked any more.
             return self.bury(&delivery, &reason).await;
         }
         let (decoding, limits) = (Arc::clone(&delivery), self.options.limits);
@@ -119,13 +120,13 @@ impl Pipeline {
             Begun::Now => {}
             Begun::Waits => return,
             Begun::Joined => {
-                tracing::debug!("{} is in work, entry {} joins", decoded.block(), delivery.entry);
+                tracing::debug!("{} is in flight, entry {} joins", decoded.block(), delivery.entry);
                 metrics::counter!("agent_duplicates_total").increment(1);
                 return;
             }
         }
         let Ok(known) = self.known(&key) else {
-            // To begin anew could forget what was sent for it.
+            // To begin again could forget what was sent for it.
             for entry in std::iter::once(&delivery.entry).chain(&self.driver.end(&key)) {
                 self.services.settlement.release(entry);
             }
@@ -157,7 +158,8 @@ impl Pipeline {
         }
     }
 
-    /// Whether the work on a block goes on where it was. Without its segment's file it begins again with the message.
+    /// Whether the work on a block continues where it was. Without its segment's file it begins
+    /// again with the message.
     async fn can_go_on(&self, record: &BlockRecord) -> bool {
         if record.stage.is_final() || !record.stage.is_stored() {
             return false;
@@ -186,7 +188,7 @@ impl Pipeline {
         self.driver.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }
 
-    /// A block that was dealt with before.
+    /// A block that was handled before.
     async fn repeat(self, key: BlockKey, record: &BlockRecord, delivery: &Delivery) {
         tracing::info!("{} comes again and is {} already", record.block, record.stage.as_str());
         metrics::counter!("agent_duplicates_total").increment(1);
@@ -286,7 +288,8 @@ impl Pipeline {
         }
     }
 
-    /// A block that the divisor does not select is kept aside, so that a smaller divisor can still select it.
+    /// A block that the divisor does not select is stored for later, so that a smaller divisor can
+    /// still select it.
     async fn store_unselected(self, key: BlockKey, decoded: &Decoded, delivery: &Delivery) {
         let block = decoded.block();
         let divisor = self.options.block_divisor;
@@ -302,7 +305,7 @@ impl Pipeline {
             None => Ok(()),
         };
         if let Err(error) = &kept {
-            tracing::warn!("{block} is not kept aside, its entry stays: {error}");
+            tracing::warn!("{block} could not be stored for later, so its entry stays: {error}");
         }
         let joined = self.driver.end(&key);
         self.verdicts.was_harmless();
@@ -333,7 +336,8 @@ impl Pipeline {
         }
     }
 
-    /// What is known of a block. An error says nothing about it, least of all that nothing is known.
+    /// What is known of a block. An error says nothing about it, least of all that nothing is
+    /// known.
     fn known(&self, key: &BlockKey) -> Result<Option<BlockRecord>, JournalError> {
         let known = self.services.journal.get(key);
         let was_unreadable = self.unreadable.swap(known.is_err(), Ordering::Relaxed);

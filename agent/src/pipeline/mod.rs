@@ -1,7 +1,8 @@
 //! The way of a block through the agent.
 //!
-//! [`Pipeline::run`] reads deliveries for as long as there is room for more blocks, and gives each block a task of its
-//! own. A task does one step after the other, and journals each before the next.
+//! [`Pipeline::run`] reads deliveries for as long as there is room for more blocks, and gives each
+//! block a task of its own. A task does one step after the other, and journals each before the
+//! next.
 
 mod block;
 mod budget;
@@ -65,13 +66,13 @@ pub struct PipelineOptions {
     pub chain_spec: Option<ChainSpec>,
     /// What is read of a message.
     pub limits: MessageLimits,
-    /// How many bytes the messages in work may take, about.
+    /// How many bytes the messages in flight may take, about.
     pub max_inflight_bytes: usize,
-    /// How many blocks may be in work, from their delivery to their acknowledgement.
+    /// How many blocks may be in flight, from their delivery to their acknowledgement.
     pub max_open_blocks: usize,
     /// How many blocks are decoded or executed at once.
     pub cpu_tasks: usize,
-    /// How long blocks in work may take to come to a rest after a stop.
+    /// How long blocks in flight may take to come to a rest after a stop.
     pub shutdown_timeout: Duration,
 }
 
@@ -90,11 +91,11 @@ pub struct Services {
     pub prover: Arc<dyn Prover>,
     /// Where blocks go that the divisor did not select.
     pub unselected: UnselectedFolder,
-    /// What an operator has to look at.
+    /// What needs the operator's attention.
     pub alarms: Alarms,
     /// Ends the pipeline.
     pub stop: CancellationToken,
-    /// Told of each block that is dealt with.
+    /// Receives each finished block.
     pub finished: Option<mpsc::UnboundedSender<BlockRecord>>,
 }
 
@@ -171,13 +172,13 @@ impl Pipeline {
         }
     }
 
-    /// Works until it is stopped, or the source ends or refuses. On return no block is in work: each is done, or
-    /// parked at a stage that the journal knows.
+    /// Works until it is stopped, or the source ends or refuses. On return no block is in flight:
+    /// each is done, or parked at a stage that the journal knows.
     pub async fn run(&self, mut deliveries: Box<dyn Deliveries>) -> Result<(), SourceError> {
         let stop = &self.services.stop;
         if let Some(Err(error)) = stop.run_until_cancelled(self.suspects.begin()).await {
             tracing::warn!(
-                "Which messages were in work when the agent ended is not known: {error}"
+                "Which messages were in flight when the agent ended is not known: {error}"
             );
         }
         let resume = self.spawn(self.clone().resume_unfinished());
@@ -211,7 +212,7 @@ impl Pipeline {
         }
     }
 
-    /// Sets the gauges of what is in work.
+    /// Sets the gauges of what is in flight.
     pub(crate) fn record_gauges(&self) {
         let stages = self.driver.works.stages();
         for stage in Stage::NAMES {
@@ -239,7 +240,8 @@ impl Pipeline {
         }
     }
 
-    /// Begins a task. One that panics ends the agent: its entries would be in work for ever otherwise.
+    /// Begins a task. One that panics ends the agent: its entries would be in flight for ever
+    /// otherwise.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<Option<()>> {
         self.tasks.spawn(self.services.alarms.clone().guard("the work on a block", task))
     }

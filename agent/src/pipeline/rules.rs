@@ -15,8 +15,8 @@ impl Rules {
 
     /// The rules of a network. Those that are given are of their own chain id alone.
     ///
-    /// 1337 is what the development chain here has, but geth's `--dev` and many others too, each with rules of its own:
-    /// so it is not built in.
+    /// 1337 is what the development chain here has, but geth's `--dev` and many others too, each
+    /// with rules of its own: so it is not built in.
     pub(super) fn of_network(&self, network: u64) -> Option<Cow<'_, ChainSpec>> {
         match &self.0 {
             Some(given) if bsp_capture::ExecutionSpec::chain_id(given) == network => {

@@ -130,8 +130,8 @@ impl Settler {
         self.rename(segment, move || folder.name_unproved(&id, &facts, why)).await.map(drop)
     }
 
-    /// Gives a file its last name. `None`: it is gone, or not what was written. What is to be done for the block is
-    /// done then all the same, so it is not held up; the operator is told.
+    /// Gives a file its last name. `None`: it is gone, or not what was written. What is to be done
+    /// for the block is done then all the same, so it is not held up; the operator is told.
     async fn rename<T: Send + 'static>(
         &self,
         segment: &SegmentFacts,
@@ -209,7 +209,8 @@ impl Settler {
 pub(super) enum Settled {
     /// The source has let it go.
     Done,
-    /// The source refuses: it is another source's, or an operator has to act. Should it come again, it is known.
+    /// The source refuses: it is another source's, or an operator has to act. Should it come again,
+    /// it is known.
     Refused,
     /// The process was told to stop before.
     Stopped,

@@ -39,7 +39,7 @@ pub struct PipelineStatus {
     pub held: usize,
     /// The messages that are left in the source.
     pub left: Left,
-    /// The bytes that messages in work are taken to need.
+    /// The bytes that messages in flight are taken to need.
     pub bytes_in_use: usize,
 }
 

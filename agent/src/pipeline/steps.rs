@@ -65,7 +65,8 @@ impl Steps {
         Ok(Stage::Stored { segment })
     }
 
-    /// Pins a stored segment, unless its proof can't count any more: then there is nothing to upload for.
+    /// Pins a stored segment, unless its proof can't count any more: then there is nothing to
+    /// upload for.
     pub(super) async fn pin_if_it_counts(
         &self,
         block: &mut OpenBlock,

@@ -1,12 +1,14 @@
 //! Messages that may have ended the process.
 //!
-//! What ends a process at once (no memory left, a stack that overflows) leaves no error to judge a message by. So after
-//! an end that was none by intention, each message is marked in the journal for as long as its bytes are worked on; a
-//! mark that is found at the next start tells that the process ended meanwhile. A message with some such ends behind it
-//! is handled alone, with all of the memory and all cores, and so cleared of the others' guilt or convicted; in the end
-//! it goes to the dead letters.
+//! What ends a process at once (no memory left, a stack that overflows) leaves no error to judge a
+//! message by. So after an end that was none by intention, each message is marked in the journal
+//! for as long as its bytes are worked on; a mark that is found at the next start tells that the
+//! process ended meanwhile. A message with some such ends behind it is handled alone, with all of
+//! the memory and all cores, and so cleared of the others' guilt or convicted; in the end it goes
+//! to the dead letters.
 //!
-//! A source's own count of deliveries is of no use for that: it grows as well with each restart and release.
+//! A source's own count of deliveries is of no use for that: it grows as well with each restart and
+//! release.
 
 use crate::{
     journal::{Journal, JournalError, Mark},
@@ -22,8 +24,8 @@ use std::{
 
 /// Ends from which on a message is handled alone.
 const ALONE_AFTER: u32 = 3;
-/// Ends after which a message is given up: five of them alone. A host that kills the process for other reasons, again and
-/// again, would make any slow message look guilty of fewer.
+/// Ends after which a message is given up: five of them alone. A host that kills the process for
+/// other reasons, again and again, would make any slow message look guilty of fewer.
 const GIVEN_UP_AFTER: u32 = 8;
 /// The first end of all leaves no marks.
 const UNMARKED_ENDS: u32 = 1;
@@ -41,12 +43,12 @@ pub(super) struct Suspects {
     ends: Mutex<HashMap<EntryId, u32>>,
     /// Messages that are still to be marked.
     to_mark: AtomicUsize,
-    /// Messages that may have been in work when a process ended.
+    /// Messages that may have been in flight when a process ended.
     most_in_work: usize,
 }
 
 /// Begins the reason for which a message is given up.
-const ENDED: &str = "the process ended while it was in work";
+const ENDED: &str = "the process ended while it was in flight";
 
 /// Whether a block was refused for that. Then its bytes are better not worked on once more.
 pub(super) fn is_given_up(reason: &str) -> bool {
@@ -66,7 +68,7 @@ impl Watched {
         if self.marked_ends == 0 { 0 } else { self.marked_ends + UNMARKED_ENDS }
     }
 
-    /// Whether no other message may be in work beside it.
+    /// Whether no other message may be in flight beside it.
     pub(super) const fn is_alone(&self) -> bool {
         self.ends() >= ALONE_AFTER
     }
@@ -75,7 +77,7 @@ impl Watched {
     pub(super) fn given_up(&self) -> Option<String> {
         let ends = self.ends();
         (ends >= GIVEN_UP_AFTER).then(|| {
-            format!("{ENDED}, {ends} times, the last of them with no other message in work")
+            format!("{ENDED}, {ends} times, the last of them with no other message in flight")
         })
     }
 
@@ -135,7 +137,8 @@ impl Suspects {
         self.journal.set_fact(LAST_END, NONE_YET).await
     }
 
-    /// The process ends by intention. The journal writes that before it is closed, if the disk takes it.
+    /// The process ends by intention. The journal writes that before it is closed, if the disk
+    /// takes it.
     pub(super) fn end(&self) {
         self.journal.note_fact(LAST_END, ORDERLY);
     }
@@ -188,7 +191,7 @@ mod tests {
             let first = suspects.watch(&entry(1));
             let second = suspects.watch(&entry(2));
             innocent.push(second.is_alone());
-            // Beside one that is alone nothing is in work: the other one is done before.
+            // Beside one that is alone nothing is in flight: the other one is done before.
             if first.is_alone() {
                 drop(second);
             } else {

@@ -19,8 +19,8 @@ impl CpuTasks {
         Self { permits: Arc::new(Semaphore::new(count)), count }
     }
 
-    /// Runs something that takes processor time, on a thread that may block, as many at once as allowed. A panic in there
-    /// concerns one message, and must not stop the others.
+    /// Runs something that takes processor time, on a thread that may block, as many at once as
+    /// allowed. A panic in there concerns one message, and must not stop the others.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> T + Send + 'static,
@@ -56,7 +56,7 @@ pub(super) async fn on_disk<T: Send + 'static>(run: impl FnOnce() -> T + Send + 
     join(tokio::task::spawn_blocking(run).await)
 }
 
-/// A panic in a thread goes on in the task that waits for it.
+/// A panic in a thread continues in the task that waits for it.
 fn join<T>(outcome: Result<T, tokio::task::JoinError>) -> T {
     match outcome {
         Ok(value) => value,

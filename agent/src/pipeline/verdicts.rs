@@ -1,14 +1,15 @@
 //! Whether a refusal is about one message, or about this agent.
 //!
-//! A message that can't be taken says nothing about the next one, as long as others pass: it goes to the dead letters,
-//! and the line moves on. Where none passes any more, the cause may as well be this agent: a fork that it does not
-//! know, wrong rules, a defect. So after [`REFUSALS_IN_ROW`] refusals without a success the agent is in doubt. What it
-//! refuses then stays in the source, unsettled. As soon as a message passes, the doubt is over, and those that were
-//! left are judged again. What this version or its settings can't judge at all, an unknown fork or network, is left in
-//! the source in any case.
+//! A message that can't be taken says nothing about the next one, as long as others pass: it goes
+//! to the dead letters, and the line moves on. Where none passes any more, the cause may as well be
+//! this agent: a fork that it does not know, wrong rules, a defect. So after [`REFUSALS_IN_ROW`]
+//! refusals without a success the agent is in doubt. What it refuses then stays in the source,
+//! unsettled. As soon as a message passes, the doubt is over, and those that were left are judged
+//! again. What this version or its settings can't judge at all, an unknown fork or network, is left
+//! in the source in any case.
 //!
-//! Without a success the agent looks at [`LOOK_AHEAD`] messages, then takes no more, and tries one more after each
-//! pause. The pauses grow.
+//! Without a success the agent looks at [`LOOK_AHEAD`] messages, then takes no more, and tries one
+//! more after each pause. The pauses grow.
 
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -26,7 +27,8 @@ use tokio::sync::Notify;
 pub(super) const REFUSALS_IN_ROW: u32 = 16;
 /// Messages in a row without a success after which the agent takes no more.
 pub(super) const LOOK_AHEAD: usize = 256;
-/// Entries that are left in the source and kept from being delivered again. Beyond that the oldest may be.
+/// Entries that are left in the source and kept from being delivered again. Beyond that the oldest
+/// may be.
 const MOST_LEFT: usize = 1024;
 /// Networks that are told apart. Whoever writes messages chooses their number.
 const MOST_NETWORKS: usize = 64;
@@ -34,7 +36,8 @@ const MOST_NETWORKS: usize = 64;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// The journal's fact that outlasts a restart: without it each restart would bury some of those that are left.
+/// The journal's fact that outlasts a restart: without it each restart would bury some of those
+/// that are left.
 const DOUBT: &str = "refusals_in_doubt";
 
 /// What a verdict is about.
@@ -93,7 +96,8 @@ struct RefusalState {
 #[derive(Debug, Default)]
 struct Run {
     refusals: u32,
-    /// The lowest block that was refused. One that passes below it may be from before a fork, and proves nothing.
+    /// The lowest block that was refused. One that passes below it may be from before a fork, and
+    /// proves nothing.
     lowest: u64,
     left: VecDeque<EntryId>,
 }
@@ -138,7 +142,8 @@ impl Verdicts {
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {
                     let mut state = self.state();
-                    // Another verdict may have come meanwhile, and nothing else is taken but by this.
+                    // Another verdict may have come meanwhile, and nothing else is taken but by
+                    // this.
                     state.open += 1;
                     state.trials = state.trials.saturating_add(1);
                     return Judging(Arc::clone(self));
@@ -172,7 +177,7 @@ impl Verdicts {
         Some(pause)
     }
 
-    /// A message was dealt with.
+    /// A message was handled.
     pub(super) fn passed(&self, what: Checked) {
         let again = {
             let mut state = self.state();
@@ -196,7 +201,8 @@ impl Verdicts {
         }
     }
 
-    /// A message was dealt with that says nothing about its content: left out by the divisor, or known already.
+    /// A message was handled that says nothing about its content: left out by the divisor, or known
+    /// already.
     pub(super) fn was_harmless(&self) {
         self.state().fruitful();
         self.changed.notify_one();
@@ -226,7 +232,7 @@ impl Verdicts {
         let surplus = surplus(&mut run.left);
         let message = format!(
             "{} messages in a row were refused, the last one because: {reason}. So the fault may be the agent's: they \
-             stay in the source from now on. Upgrade bsp-agent if its network had an upgrade, and look at --genesis; \
+             stay in the source from now on. Upgrade bsp-agent if its network had an upgrade, and check --genesis; \
              if the messages are wrong, let their producer send good ones, and those that were left go to the dead \
              letters",
             run.refusals

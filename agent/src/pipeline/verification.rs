@@ -18,7 +18,8 @@ pub enum NotVerified {
     Unknown(String),
 }
 
-/// Executes a stored segment on its own read lists, and on what came with it that its format leaves out.
+/// Executes a stored segment on its own read lists, and on what came with it that its format leaves
+/// out.
 pub(super) fn execute(
     bytes: &[u8],
     supplement: Option<&[u8]>,
@@ -50,8 +51,9 @@ pub(super) fn execute(
     }
 }
 
-/// The verdict on a segment with its supplement. A supplement is as good as its sender: one that does not fit speaks
-/// against itself, and not against the segment, which is what is proved. So it is judged without then.
+/// The verdict on a segment with its supplement. A supplement is as good as its sender: one that
+/// does not fit speaks against itself, and not against the segment, which is what is proved. So it
+/// is judged without then.
 fn judge(
     segment: &Segment,
     bytes: &[u8],

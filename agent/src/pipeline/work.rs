@@ -1,4 +1,4 @@
-//! The blocks in work: each once, whatever the source repeats.
+//! The blocks in flight: each once, whatever the source repeats.
 
 use crate::{journal::BlockKey, source::EntryId};
 use std::{
@@ -6,17 +6,19 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// A block in work.
+/// A block in flight.
 #[derive(Debug)]
 struct Work {
     stage: &'static str,
-    /// Of the message, where it is at hand: another message with the same header may say something else.
+    /// Of the message, where it is at hand: another message with the same header may say something
+    /// else.
     fingerprint: Option<u64>,
     /// The entries of the same message, first those that the work began with.
     entries: Vec<EntryId>,
     /// How many of them it began with.
     own: usize,
-    /// Entries of other messages about the same block. They are delivered again when this is dealt with.
+    /// Entries of other messages about the same block. They are delivered again when this is
+    /// handled.
     waiting: Vec<EntryId>,
 }
 
@@ -34,13 +36,14 @@ pub(super) struct Ended {
 pub(super) enum Begun {
     /// Its work begins.
     Now,
-    /// The same message is in work, and the entry will be settled with it.
+    /// The same message is in flight, and the entry will be settled with it.
     Joined,
-    /// Another message about the same block is in work. The entry waits for its end, without its payload.
+    /// Another message about the same block is in flight. The entry waits for its end, without its
+    /// payload.
     Waits,
 }
 
-/// Which blocks are in work in this process.
+/// Which blocks are in flight in this process.
 #[derive(Debug, Default)]
 pub(super) struct WorkList(Mutex<HashMap<BlockKey, Work>>);
 
@@ -67,7 +70,8 @@ impl WorkList {
         }
     }
 
-    /// Begins work on a block that the journal knows, whose message is not at hand; `false` if it is in work.
+    /// Begins work on a block that the journal knows, whose message is not at hand; `false` if it
+    /// is in flight.
     pub(super) fn resume(&self, key: BlockKey, entries: &[EntryId]) -> bool {
         let mut works = self.lock();
         let is_new = !works.contains_key(&key);
@@ -88,7 +92,7 @@ impl WorkList {
         works.get_mut(key).map(|work| work.entries.split_off(work.own)).unwrap_or_default()
     }
 
-    /// Ends the work on a block. An entry that comes later begins anew.
+    /// Ends the work on a block. An entry that comes later begins again.
     pub(super) fn end(&self, key: &BlockKey) -> Ended {
         let Some(mut work) = self.lock().remove(key) else { return Ended::default() };
         Ended { joined: work.entries.split_off(work.own), waiting: work.waiting }

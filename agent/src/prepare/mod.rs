@@ -1,4 +1,5 @@
-//! From a delivery to a segment: bytes in, bytes out, and no I/O. This is the work for processor cores.
+//! From a delivery to a segment: bytes in, bytes out, and no I/O. This is the work for processor
+//! cores.
 
 mod unknown_fork;
 
@@ -41,7 +42,7 @@ pub enum Rejection {
     /// A field of the entry is not there.
     #[error("the entry has no field {0:?}")]
     MissingField(&'static str),
-    /// The entry's hash is none.
+    /// The entry's hash is invalid.
     #[error("the field \"hash\" is not 0x and 64 hex digits: {0:?}")]
     InvalidHash(String),
     /// The payload is longer than allowed.
@@ -146,7 +147,8 @@ impl Decoded {
         Ok(Self { replica, fingerprint })
     }
 
-    /// Equal for equal messages of this process. Messages that differ have different ones, but for one in 2^64.
+    /// Equal for equal messages of this process. Messages that differ have different ones, but for
+    /// one in 2^64.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
@@ -192,7 +194,8 @@ pub fn block_hash(delivery: &Delivery) -> Result<B256, Rejection> {
     hash.ok_or_else(|| Rejection::InvalidHash(text.chars().take(80).collect()))
 }
 
-/// The length in bytes that a payload says its replica has. Nothing is decompressed for it, so it may be a lie.
+/// The length in bytes that a payload says its replica has. Nothing is decompressed for it, so it
+/// may be a lie.
 pub fn announced_len(payload: &Payload) -> usize {
     match payload {
         Payload::Snappy(block) => {

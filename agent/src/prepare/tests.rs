@@ -67,7 +67,8 @@ fn every_poison_is_rejected_with_a_reason() {
     }
 }
 
-/// A replica with a header that has so many more fields than are known, and the hash of that: RLP of the replica.
+/// A replica with a header that has this many more fields than are known, and the hash of that: RLP
+/// of the replica.
 pub(crate) fn newer(replica: &Replica, more: usize) -> (B256, Vec<u8>) {
     let rlp = rlp::encode_replica(replica, Profile::Network).unwrap();
     let list = |payload: &[u8]| {
@@ -181,7 +182,8 @@ proptest! {
             supplement: None,
             deliveries: 1,
         };
-        // What a header commits to can't be changed unseen. The read lists can, until they are executed on.
+        // What a header commits to can't be changed unseen. The read lists can, until they are
+        // executed on.
         if let Ok(decoded) = Decoded::read(&delivery, LIMITS) {
             let changed = decoded.replica.clone();
             if decoded.prepare(MessageChecks::Roots).is_ok() {

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The fields of a header up to `requestsHash`, which Prague added.
 const KNOWN_FIELDS: usize = 21;
-/// No header has as many. What has more is none.
+/// No header has as many fields.
 const MOST_FIELDS: usize = 64;
 
 /// A header of a fork after those that this version knows.
@@ -45,8 +45,8 @@ pub(super) struct NewerHeader {
     pub(super) hash: B256,
 }
 
-/// The header of a replica, if it has fields that this version does not know, and the hash that the replica says it has.
-/// Whatever else may be new in the replica is not looked at.
+/// The header of a replica, if it has fields that this version does not know, and the hash that the
+/// replica says it has. Whatever else may be new in the replica is ignored.
 pub(super) fn header_of(rlp: &[u8]) -> Option<NewerHeader> {
     let mut replica = Header::decode_bytes(&mut { rlp }, true).ok()?;
     let _kind = Header::decode_bytes(&mut replica, false).ok()?;

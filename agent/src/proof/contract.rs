@@ -1,4 +1,5 @@
-//! The proof-chain contract as an operator uses it: `BlockSpecimenProofChain` of Covalent's ewm-contracts.
+//! The proof-chain contract as an operator uses it: `BlockSpecimenProofChain` of Covalent's
+//! ewm-contracts.
 
 use super::Claim;
 use alloy_primitives::{Address, Bytes, LogData};
@@ -113,7 +114,8 @@ impl BlockSpecimenProductionProofSubmitted {
         self.has_specimen(claim) && self.storageURL == claim.url
     }
 
-    /// Whether it proves the claim's specimen for the claim's block, wherever it says that the content is.
+    /// Whether it proves the claim's specimen for the claim's block, wherever it says that the
+    /// content is.
     pub fn has_specimen(&self, claim: &Claim) -> bool {
         self.is_of_block(claim) && self.specimenHash == claim.specimen_hash
     }

@@ -1,4 +1,5 @@
-//! Numbers of 128 bits as decimal text: JSON readers take them for floating point otherwise, or not at all.
+//! Numbers of 128 bits as decimal text: JSON readers take them for floating point otherwise, or not
+//! at all.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

@@ -51,7 +51,7 @@ const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// Keeps the alarm about a difference, while the contract's figures are looked at.
+/// Keeps the alarm about a difference, while the contract's figures are checked.
 #[derive(Debug)]
 pub(super) struct Comparison {
     divisor: NonZeroU64,
@@ -65,7 +65,8 @@ impl Comparison {
         Self { divisor, alarms, differences: Mutex::default() }
     }
 
-    /// The contract takes each `nth` block of a network whose blocks are in work. Zero: it does not know the network.
+    /// The contract takes each `nth` block of a network whose blocks are in flight. Zero: it does
+    /// not know the network.
     pub(super) fn note(&self, network: u64, nth: u64) {
         let Some(nth) = NonZeroU64::new(nth) else { return };
         let mut differences = self.differences.lock().unwrap_or_else(PoisonError::into_inner);

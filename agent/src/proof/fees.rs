@@ -1,6 +1,7 @@
 //! What a proof transaction pays for gas, first and when it is sent again.
 
-/// What bsp-agent v1.9.2 offers where a chain has neither a base fee nor an answer to `eth_gasPrice`: 100 gwei.
+/// What bsp-agent v1.9.2 offers where a chain has neither a base fee nor an answer to
+/// `eth_gasPrice`: 100 gwei.
 pub const STATIC_GAS_PRICE: u128 = 100_000_000_000;
 
 /// Wei in a gwei.
@@ -29,8 +30,8 @@ pub struct Market {
 }
 
 impl Fees {
-    /// What is offered now. As bsp-agent v1.9.2 does: tip + 2 × base fee with the node's tip, or the node's
-    /// gas price where there is no base fee. Never above the ceiling.
+    /// What is offered now. As bsp-agent v1.9.2 does: tip + 2 × base fee with the node's tip, or
+    /// the node's gas price where there is no base fee. Never above the ceiling.
     pub fn suggest(market: Market, ceiling: u128) -> Self {
         let fees = match market.base_fee {
             Some(base) => {
@@ -49,8 +50,9 @@ impl Fees {
         fees.capped(ceiling)
     }
 
-    /// What replaces a transaction with these fees: each price an eighth higher, rounded up, or as is suggested now where
-    /// that is more. Nodes take a replacement from a tenth on. `None` if that is above the ceiling.
+    /// What replaces a transaction with these fees: each price an eighth higher, rounded up, or as
+    /// is suggested now where that is more. Nodes take a replacement from a tenth on. `None` if
+    /// that is above the ceiling.
     pub fn bumped(self, suggestion: Self, ceiling: u128) -> Option<Self> {
         let bumped = Self {
             max_fee: bump(self.max_fee).max(suggestion.max_fee),

@@ -1,4 +1,5 @@
-//! The operator's key: `MB_PRIVATE_KEY`, or a keystore file with `MB_KEYSTORE_PATH` and `MB_KEYSTORE_PWD`.
+//! The operator's key: `MB_PRIVATE_KEY`, or a keystore file with `MB_KEYSTORE_PATH` and
+//! `MB_KEYSTORE_PWD`.
 
 use alloy_primitives::{Address, hex};
 use alloy_signer_local::PrivateKeySigner;
@@ -15,7 +16,8 @@ const MAX_KEYSTORE_BYTES: u64 = 64 * 1024;
 pub struct KeySettings {
     /// `MB_PRIVATE_KEY`: 64 hexadecimal digits, with or without `0x`.
     pub private_key: Option<String>,
-    /// `MB_KEYSTORE_PATH`: a keystore file (Web3 secret storage, version 3), or a folder that holds one.
+    /// `MB_KEYSTORE_PATH`: a keystore file (Web3 secret storage, version 3), or a folder that holds
+    /// one.
     pub keystore: Option<PathBuf>,
     /// `MB_KEYSTORE_PWD`: its password.
     pub password: Option<String>,

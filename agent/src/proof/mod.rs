@@ -1,7 +1,8 @@
 //! Proofs: who says which specimen a block has, and where it is.
 //!
-//! A prover answers for a claim what has become of it for good. It is given the attempts of earlier runs, and
-//! records each new one before it leaves the machine, so that a crash never hides a transaction that may still be mined.
+//! A prover answers for a claim with its final outcome. It is given the attempts of earlier runs,
+//! and records each new one before it leaves the machine, so that a crash never hides a transaction
+//! that may still be mined.
 
 pub mod contract;
 mod decimal;
@@ -74,7 +75,7 @@ pub struct Proof {
     pub mined_in: Option<(u64, B256)>,
 }
 
-/// What has become of a claim for good.
+/// The final outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ProofOutcome {
@@ -85,8 +86,8 @@ pub enum ProofOutcome {
         /// Why, in the contract's words where it has some.
         reason: String,
     },
-    /// It can't be proved now, and trying again by itself would not help or would cost gas: the operator has to look. The
-    /// entry stays unacknowledged; another start tries again.
+    /// It can't be proved now, and trying again on its own would not help or would cost gas: the
+    /// operator has to look. The entry stays unacknowledged; another start tries again.
     Held {
         /// What is wrong and what to do.
         reason: String,
@@ -110,8 +111,8 @@ pub enum Outlook {
     },
 }
 
-/// A prover that stops before the outcome is known: it was told to, or its task died. What was recorded resumes
-/// at the next start.
+/// A prover that stops before the outcome is known: it was told to, or its task died. What was
+/// recorded resumes at the next start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the proof is parked: {0}")]
 pub struct Parked(pub String);
@@ -119,7 +120,8 @@ pub struct Parked(pub String);
 /// Where attempts are recorded, durably, before they are broadcast.
 #[async_trait]
 pub trait AttemptLog: Send + Sync {
-    /// Records all attempts of a claim so far, in place of what was recorded before. On return they survive a crash.
+    /// Records all attempts of a claim so far, in place of what was recorded before. On return they
+    /// survive a crash.
     async fn record(&self, attempts: &[Attempt]) -> Result<(), AttemptLogError>;
 }
 
@@ -134,19 +136,21 @@ pub trait Prover: Send + Sync + fmt::Debug {
     /// For logs: which chain and contract, or which ledger.
     fn name(&self) -> String;
 
-    /// Whether it records claims in a ledger of its own, so that the contract knows nothing of them.
+    /// Whether it records claims in a ledger of its own, so that the contract knows nothing of
+    /// them.
     fn is_ledger(&self) -> bool {
         false
     }
 
-    /// What can be expected of a claim's proof, asked before its content is uploaded. Costs next to nothing for a
-    /// claim that is likely to be taken, and does not wait for what is down.
+    /// What can be expected of a claim's proof, asked before its content is uploaded. Costs next to
+    /// nothing for a claim that is likely to be taken, and does not wait for what is down.
     async fn outlook(&self, _claim: &Claim) -> Outlook {
         Outlook::Open
     }
 
-    /// Sees a claim through. Many may be under way at once, the prover bounds how many it sends. It waits and retries
-    /// for as long as the trouble may pass (with an [alarm](crate::alarm)), and ends early only when it is stopped.
+    /// Sees a claim through. Many may be under way at once, the prover bounds how many it sends. It
+    /// waits and retries for as long as the trouble may pass (with an [alarm](crate::alarm)), and
+    /// ends early only when it is stopped.
     ///
     /// `attempts` are those recorded for this claim before, oldest first.
     async fn prove(

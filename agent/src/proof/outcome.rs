@@ -10,14 +10,16 @@ use alloy_sol_types::{Panic, Revert, SolError};
 pub enum Verdict {
     /// This operator has a proof for the block: find it.
     AlreadySubmitted,
-    /// The height takes nothing more. Our own proof may be the reason: look for it, otherwise the claim is skipped.
+    /// The height takes nothing more. Our own proof may be the reason: look for it, otherwise the
+    /// claim is skipped.
     SessionOver,
     /// Never taken: skipped.
     Skip,
     /// Too old or too new for live sync: the contract's own figures tell which.
     OutOfWindow,
-    /// Nothing is taken of this operator until somebody acts: all proofs pause, with an alarm. Only for what is true of
-    /// every claim: a refusal that concerns one of them must not stop the others.
+    /// Nothing is taken of this operator until somebody acts: all proofs pause, with an alarm. Only
+    /// for what is true of every claim: a refusal that concerns one of them must not stop the
+    /// others.
     StopAndAlarm,
     /// The claim waits for the operator, the others go on.
     Hold,
@@ -33,13 +35,14 @@ pub enum Verdict {
     InsufficientFunds,
     /// The contract refused, and the node keeps the reason to itself.
     NoReason,
-    /// The node has an error of its own, which some nodes also say of a revert: the contract's views may tell more.
+    /// The node has an error of its own, which some nodes also say of a revert: the contract's
+    /// views may tell more.
     Vague,
-    /// It may pass by itself.
+    /// It may pass on its own.
     Temporary,
 }
 
-/// Who says it.
+/// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {
     /// The contract's revert.
@@ -68,8 +71,8 @@ const fn node(text: &'static str, verdict: Verdict) -> Row {
 }
 
 /// Every refusal with its meaning. The first row that fits counts. The contract's are all that
-/// `submitBlockSpecimenProof` of ewm-contracts has; the nodes' are those of geth, reth, erigon, nethermind, besu, Moonbeam
-/// (frontier) and anvil.
+/// `submitBlockSpecimenProof` of ewm-contracts has; the nodes' are those of geth, reth, erigon,
+/// nethermind, besu, Moonbeam (frontier) and anvil.
 pub const TABLE: &[Row] = &[
     contract("Operator already submitted for the provided block hash", Verdict::AlreadySubmitted),
     contract("Session submissions have closed", Verdict::SessionOver),
@@ -137,13 +140,14 @@ const REVERTED: i64 = 3;
 pub struct Refusal {
     /// What it means.
     pub verdict: Verdict,
-    /// In the words of who refused, in one line.
+    /// In the refusing party's words, in one line.
     pub reason: String,
 }
 
 impl Refusal {
-    /// Reads an error of a call, an estimation or a broadcast: the revert's data where there is some, otherwise the text.
-    /// What no row knows is [`Hold`](Verdict::Hold) if the contract says it, otherwise [`Temporary`](Verdict::Temporary).
+    /// Reads an error of a call, an estimation or a broadcast: the revert's data where there is
+    /// some, otherwise the text. What no row knows is [`Hold`](Verdict::Hold) if the contract says
+    /// it, otherwise [`Temporary`](Verdict::Temporary).
     pub fn of(error: &RpcError) -> Self {
         let RpcError::Node { code, message, data, .. } = error else {
             return Self { verdict: Verdict::Temporary, reason: error.to_string() };
@@ -151,7 +155,8 @@ impl Refusal {
         if let Some(refusal) = data.as_ref().and_then(Self::of_revert) {
             return refusal;
         }
-        // Only a contract's text can have what the contract says: it is matched first, as it is written.
+        // Only a contract's text can have what the contract says: it is matched first, as it is
+        // written.
         let of_contract = find(Speaker::Contract, message);
         let verdict = of_contract.or_else(|| find(Speaker::Node, &message.to_lowercase()));
         let fallback = if *code == REVERTED { Verdict::NoReason } else { Verdict::Temporary };
@@ -184,12 +189,13 @@ impl Refusal {
 /// The code with which OpenEthereum and older nethermind say that a call failed in the EVM.
 const VM_ERROR: i64 = -32015;
 
-/// Pieces of an error's data that are looked at: nodes nest a revert in a few objects at most.
+/// Pieces of an error's data that are checked: nodes nest a revert in a few objects at most.
 const MOST_PIECES: usize = 64;
 
-/// A revert's data in an error of a node, wherever it has it and whatever its message says: as the data itself, as hex within
-/// a text (`Reverted 0x…`), in an object, or in the message. Hex that is neither a reason nor a panic counts only
-/// where the error reads like a revert: it may be a hash as well.
+/// A revert's data in an error of a node, wherever it has it and whatever its message says: as the
+/// data itself, as hex within a text (`Reverted 0x…`), in an object, or in the message. Hex that is
+/// neither a reason nor a panic counts only where the error reads like a revert: it may be a hash
+/// as well.
 pub(super) fn revert_data(error: &ErrorPayload) -> Option<Bytes> {
     let data = error.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
     let mut texts = data.as_ref().map(texts_of).unwrap_or_default();
@@ -280,7 +286,8 @@ mod tests {
             };
             for text in texts {
                 let refusal = Refusal::of(&node_error(-32000, &text, None));
-                // A row may be a special case of another with the same meaning, never of one with a different.
+                // A row may be a special case of another with the same meaning, never of one with a
+                // different.
                 assert_eq!(refusal.verdict, row.verdict, "{text}");
             }
             if row.speaker == Speaker::Contract {

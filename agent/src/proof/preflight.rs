@@ -47,7 +47,8 @@ impl PreflightCheck {
     }
 }
 
-/// Asks everything, in the order in which things depend on each other. Ends at what makes the rest pointless.
+/// Asks everything, in the order in which things depend on each other. Ends at what makes the rest
+/// pointless.
 pub async fn check(config: &ChainProverConfig, operator: Address) -> Vec<PreflightCheck> {
     let limits = RpcLimits { patience: PATIENCE, ..config.limits };
     let rpc = match Rpc::new(config.endpoint.clone(), limits) {
@@ -110,8 +111,8 @@ async fn contract(
     Ok(format!("{address}, sessions of {} blocks", metadata.sessionDuration))
 }
 
-/// Which network's blocks will come is known from the settings at best. If it is not, one network for which all is right
-/// is enough: the first block tells.
+/// Which network's blocks will come is known from the settings at best. If it is not, one network
+/// for which all is right is enough: the first block tells.
 async fn selected(
     rpc: &Rpc,
     config: &ChainProverConfig,

@@ -17,9 +17,9 @@ pub(super) enum Position {
     Unknown,
 }
 
-/// Where a height lies at a block of the proof chain. As the contract reckons: the target chain is at
-/// `blockOnTargetChain + (head − blockOnCurrentChain) · secondsPerBlockCurrentChain / secondsPerBlockTargetChain`,
-/// and half of `allowedThreshold` to either side is taken.
+/// Where a height lies at a block of the proof chain. As the contract reckons: the target chain is
+/// at `blockOnTargetChain + (head − blockOnCurrentChain) · secondsPerBlockCurrentChain /
+/// secondsPerBlockTargetChain`, and half of `allowedThreshold` to either side is taken.
 pub(super) fn position(
     height: u64,
     head: u64,

@@ -5,9 +5,10 @@
 //! | `/metrics`, `/debug/metrics/prometheus` | metrics in Prometheus' text format |
 //! | `/debug/metrics` | the same as JSON |
 //! | `/health` | 200, or 503 and the alarms that are raised |
-//! | `/status` | what is in work, as JSON |
+//! | `/status` | what is in flight, as JSON |
 //!
-//! The paths under `/debug` are those of bsp-agent v1.9.2. Nothing can be changed through it, and there is no access control.
+//! The paths under `/debug` are those of bsp-agent v1.9.2. Nothing can be changed through it, and
+//! there is no access control.
 
 use crate::{alarm::Alarms, config::ServerConfig, metrics::Metrics};
 use axum::{

@@ -1,5 +1,6 @@
-//! Dead letters in a folder, two files for each: the payload and what is wrong with it, and a third if it has a supplement.
-//! Those of sources that are folders, and those of a stream whose server can't take them.
+//! Dead letters in a folder, two files for each: the payload and what is wrong with it, and a third
+//! if it has a supplement. Those of sources that are folders, and those of a stream whose server
+//! can't take them.
 
 use super::DeadLetter;
 use crate::alarm::now_ms;
@@ -10,8 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`, and `a_1.supplement` if there is one;
-/// for an entry of a stream with the stream's name and an underscore before that.
+/// A folder of dead letters: for the entry `a:1` the files `a_1.bin` and `a_1.json`, and
+/// `a_1.supplement` if there is one; for an entry of a stream with the stream's name and an
+/// underscore before that.
 #[derive(Debug, Clone)]
 pub(super) struct DeadLetterFolder(PathBuf);
 
@@ -117,7 +119,8 @@ fn file_character(character: char) -> char {
     }
 }
 
-/// Writes a file, whole or not at all: under another name first, which is synced and renamed, and then the folder.
+/// Writes a file, whole or not at all: under another name first, which is synced and renamed, and
+/// then the folder.
 pub(super) fn write_file(path: &Path, content: &mut impl Read) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 /// Merges sources. Each gets its turn, and an end when all have ended.
 ///
-/// An entry is settled by the first source that [owns](Settlement::owns) it, so one that owns everything comes last. To be called
-/// within a tokio runtime: each source is read by a task of its own, at most one delivery ahead, which ends
-/// with the reading half.
+/// An entry is settled by the first source that [owns](Settlement::owns) it, so one that owns
+/// everything comes last. To be called within a tokio runtime: each source is read by a task of its
+/// own, at most one delivery ahead, which ends with the reading half.
 pub fn merge(sources: Vec<Source>, alarms: &Alarms) -> Source {
     let mut tasks = JoinSet::new();
     let mut receivers = Vec::with_capacity(sources.len());
@@ -34,7 +34,8 @@ pub fn merge(sources: Vec<Source>, alarms: &Alarms) -> Source {
 
 type Item = Result<Delivery, SourceError>;
 
-/// Reads a source to its end, or its first error. The source is not asked before there is room for its answer.
+/// Reads a source to its end, or its first error. The source is not asked before there is room for
+/// its answer.
 async fn read(mut deliveries: Box<dyn Deliveries>, sender: mpsc::Sender<Item>) {
     while let Ok(room) = sender.reserve().await {
         match deliveries.next().await {

@@ -1,8 +1,8 @@
 //! Where deliveries come from, and where each is settled.
 //!
-//! A source delivers at least once. It hands out an entry that it has handed out already only after that
-//! was [released](Settlement), so the pipeline never works twice on one at the same time. The pipeline
-//! recognises other duplicates by the block's hash.
+//! A source delivers at least once. It hands out an entry that it has handed out already only after
+//! that was [released](Settlement), so the pipeline never works twice on one at the same time. The
+//! pipeline recognises other duplicates by the block's hash.
 
 mod dead_letters;
 pub mod folder;
@@ -21,7 +21,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
-/// Names an entry within its source for good: a stream's id (`1700000000000-0`), or a file's name and the offset in it.
+/// Names an entry within its source permanently: a stream's id (`1700000000000-0`), or a file's
+/// name and the offset in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EntryId(pub String);
@@ -41,10 +42,11 @@ pub struct Delivery {
     pub hash: Option<String>,
     /// The entry's payload, if there is such a field.
     pub payload: Option<Payload>,
-    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if the source has it.
+    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if the
+    /// source has it.
     pub supplement: Option<Bytes>,
-    /// How often the entry was delivered to any consumer, this time included, where the source knows: since it was last
-    /// released, and without reads that failed.
+    /// How often the entry was delivered to any consumer, this time included, where the source
+    /// knows: since it was last released, and without reads that failed.
     pub deliveries: u64,
 }
 
@@ -113,12 +115,13 @@ pub struct DeadLetter {
     pub supplement: Option<Bytes>,
 }
 
-/// A source that can't go on without the operator. What may pass by itself (a lost connection, a server that loads its
-/// data) is retried inside of the source, with an alarm, and is no error here.
+/// A source that can't go on without the operator. What may pass on its own (a lost connection, a
+/// server that loads its data) is retried inside of the source, with an alarm, and is no error
+/// here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The source refuses what we ask for, for good.
+    /// The source refuses what we ask for, permanently.
     #[error("{source_name}: {reason}")]
     Refused {
         /// Which source, without its password.
@@ -146,33 +149,35 @@ impl MayPass for SourceError {
 /// The reading half. There is one reader for each source and process.
 #[async_trait]
 pub trait Deliveries: Send {
-    /// Waits for the next entry: first those that this consumer took and did not settle before it stopped, then new
-    /// ones and those of consumers that died. At the end of a source that ends: `None`.
+    /// Waits for the next entry: first those that this consumer took and did not settle before it
+    /// stopped, then new ones and those of consumers that died. At the end of a source that ends:
+    /// `None`.
     ///
     /// Dropping the future loses nothing: an entry taken but not returned is delivered again.
     async fn next(&mut self) -> Result<Option<Delivery>, SourceError>;
 }
 
-/// The settling half, shared by all blocks in work.
+/// The settling half, shared by all blocks in flight.
 #[async_trait]
 pub trait Settlement: Send + Sync + fmt::Debug {
-    /// Whether an entry has the form of this source's names. Asked where sources are [merged](merge()), and a source whose
-    /// entries could have any form is the last of them.
+    /// Whether an entry has the form of this source's names. Asked where sources are
+    /// [merged](merge()), and a source whose entries could have any form is the last of them.
     fn owns(&self, _entry: &EntryId) -> bool {
         true
     }
 
-    /// The entry is dealt with: it may go. Succeeds as well if it is gone already.
+    /// The entry is handled: it may go. Succeeds as well if it is gone already.
     async fn acknowledge(&self, entry: &EntryId) -> Result<(), SourceError>;
 
     /// The entry can't be handled: it goes to the dead letters, and only then from the source.
     async fn bury(&self, letter: &DeadLetter) -> Result<(), SourceError>;
 
-    /// The entry is no longer in work here, and not settled: it may be delivered again, here or elsewhere, after
-    /// the source's idle time.
+    /// The entry is no longer in flight here, and not settled: it may be delivered again, here or
+    /// elsewhere, after the source's idle time.
     fn release(&self, entry: &EntryId);
 
-    /// The entry is no longer in work here, and not settled: it is to be delivered again, and at once if the source can.
+    /// The entry is no longer in flight here, and not settled: it is to be delivered again, and at
+    /// once if the source can.
     fn redeliver(&self, entry: &EntryId) {
         self.release(entry);
     }

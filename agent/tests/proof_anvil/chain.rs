@@ -131,7 +131,8 @@ impl Chain {
         self.mined(&hash).await;
     }
 
-    /// Sends a transaction that does nothing in the name of an account, at a price that replaces any of ours.
+    /// Sends a transaction that does nothing in the name of an account, at a price that replaces
+    /// any of ours.
     pub(crate) async fn send_foreign(&self, account: Address, nonce: u64) -> Value {
         self.ask("anvil_impersonateAccount", json!([account])).await;
         let (nonce, price) = (U256::from(nonce), U256::from(400_000_000_000_u64));
@@ -139,7 +140,8 @@ impl Chain {
         self.ask("eth_sendTransaction", empty).await
     }
 
-    /// The receipt of a successful transaction. Even without delay to its block, it may come a moment later.
+    /// The receipt of a successful transaction. Even without delay to its block, it may come a
+    /// moment later.
     async fn mined(&self, hash: &Value) -> Value {
         let mut receipt = Value::Null;
         until("a receipt", async || {

@@ -143,7 +143,8 @@ async fn a_closed_session_is_known_however_the_node_says_it() {
     }
 }
 
-/// The nodes behind one address: the one that is asked first does not have the block of the proof yet.
+/// The nodes behind one address: the one that is asked first does not have the block of the proof
+/// yet.
 #[tokio::test]
 async fn a_proof_that_one_node_does_not_show_yet_is_looked_for_again() {
     let Some(stage) = Stage::set().await else { return };

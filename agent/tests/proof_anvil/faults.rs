@@ -1,4 +1,5 @@
-//! An RPC that lies, fails, is late or silent: nothing of it makes a proof, and nothing of it loses one.
+//! An RPC that lies, fails, is late or silent: nothing of it makes a proof, and nothing of it loses
+//! one.
 
 use crate::{
     chain::{Chain, until},

@@ -1,4 +1,5 @@
-//! Stands between the agent and the node, and answers as it is told: late, never, wrongly, or with something else.
+//! Stands between the agent and the node, and answers as it is told: late, never, wrongly, or with
+//! something else.
 
 use axum::{
     Router,

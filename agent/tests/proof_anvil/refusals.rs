@@ -208,7 +208,8 @@ async fn success_without_the_event_is_no_proof() {
     assert!(reason.contains("without the event"), "{reason}");
 }
 
-/// The height is past the window, and yet its session, which another operator began, takes submissions.
+/// The height is past the window, and yet its session, which another operator began, takes
+/// submissions.
 #[tokio::test]
 async fn a_height_past_the_window_whose_session_is_open_is_uploaded_and_proved() {
     let Some(chain) = ready().await else { return };

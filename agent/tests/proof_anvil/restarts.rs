@@ -1,4 +1,4 @@
-//! The agent stops, or dies, at each step of a proof, and goes on with what the journal has.
+//! The agent stops, or dies, at each step of a proof, and continues with what the journal has.
 
 use crate::{
     chain::{Chain, until},
@@ -16,7 +16,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// A claim whose first agent has stopped: after its broadcast, or before if the node was not to see it.
+    /// A claim whose first agent has stopped: after its broadcast, or before if the node was not to
+    /// see it.
     async fn set(broadcast: bool) -> Option<Self> {
         let chain = Chain::start().await?;
         chain.enable(address(KEY)).await;
@@ -119,7 +120,7 @@ async fn a_new_claim_does_not_take_the_nonce_of_an_old_one_for_good() {
     assert_eq!(stage.chain.submissions().await.len(), 2);
 }
 
-/// Attempts of another key: they are looked at, and can't be pursued.
+/// Attempts of another key: they are checked, and can't be pursued.
 #[tokio::test]
 async fn the_key_was_changed() {
     let Some(stage) = Stage::set(false).await else { return };

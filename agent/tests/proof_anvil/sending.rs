@@ -20,7 +20,7 @@ async fn ready() -> Option<Chain> {
     Some(chain)
 }
 
-/// Waits until so many of the account's transactions are in the pool.
+/// Waits until this many of the account's transactions are in the pool.
 async fn until_pending(chain: &Chain, count: u64) {
     until("transactions are in the pool", async || {
         chain.nonce(address(KEY), "pending").await - chain.nonce(address(KEY), "latest").await

@@ -23,8 +23,8 @@ impl Fixture {
         }
     }
 
-    /// Waits until a whole round of a source's keeper has gone by: one that began after this was called has taken something
-    /// over. Settles that.
+    /// Waits until a whole round of a source's keeper has gone by: one that began after this was
+    /// called has taken something over. Settles that.
     async fn wait_for_a_round(&mut self, source: &mut Source) {
         for hash in ["round", "and another"] {
             self.add_block(hash).await;
@@ -81,7 +81,7 @@ async fn another_group_keeps_its_entries_while_ours_is_gone() {
     let _: u64 = fixture.ask(&["XGROUP", "DESTROY", TOPIC, "group"]).await;
     source.settlement.acknowledge(&entry).await.unwrap();
     assert_eq!(fixture.ask::<u64>(&["XLEN", TOPIC]).await, 2);
-    // Nor goes what ours has not read when it is made anew, although the other is done with it.
+    // Nor goes what ours has not read when it is made again, although the other is done with it.
     fixture.read_as("other").await;
     let _: u64 = fixture.ask(&["XACK", TOPIC, "other", &entry.0]).await;
     source.settlement.acknowledge(&entry).await.unwrap();
@@ -169,10 +169,10 @@ async fn what_was_released_is_counted_anew() {
 #[tokio::test]
 async fn what_goes_on_from_the_journal_is_no_loss_and_does_not_come_again() {
     let Some(mut fixture) = Fixture::start().await else { return };
-    let in_work = fixture.add_block("in work").await;
+    let in_work = fixture.add_block("in flight").await;
     let lost = fixture.add_block("lost").await;
     let mut source = fixture.patient_source("one").await;
-    assert_eq!(next_hashes(&mut source, 2).await, ["in work", "lost"]);
+    assert_eq!(next_hashes(&mut source, 2).await, ["in flight", "lost"]);
     drop(source);
     let _: u64 = fixture.ask(&["XTRIM", TOPIC, "MAXLEN", "0"]).await;
     fixture.add_block("new").await;

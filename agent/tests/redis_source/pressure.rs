@@ -125,7 +125,7 @@ async fn dead_letters_that_redis_can_not_take_are_kept_in_the_data_folder() {
     let bad = next(&mut source).await;
     fixture.fill().await;
     at_once(source.settlement.bury(&letter_of(&bad))).await;
-    // What is good behind it goes on.
+    // What is good behind it continues.
     let good = next(&mut source).await;
     source.settlement.acknowledge(&good.entry).await.unwrap();
     assert_eq!(fixture.remaining().await, (1, 0));
@@ -228,7 +228,8 @@ async fn undelivered_losses_that_redis_can_not_remember_are_told_once() {
     assert!(fixture.alarm(AlarmKind::EntriesLost).await.contains("2 entries"));
     fixture.alarms.clear(AlarmKind::EntriesLost);
 
-    // A round of the keeper later, which is over when it has taken something over, nothing is told again.
+    // A round of the keeper later, which is over when it has taken something over, nothing is told
+    // again.
     let mut read = READ_BY_OTHER.to_vec();
     read.push(">");
     let _: redis::Value = fixture.ask(&read).await;

@@ -50,7 +50,8 @@ impl Fixture {
         let start = async || {
             let (alarms, stop, sender) = (alarms.clone(), stop.clone(), sender.clone());
             match Agent::start_with(config.clone(), alarms, stop, Some(sender)).await {
-                // A task of the agent before may hold the file for a moment, where a process would be gone.
+                // A task of the agent before may hold the file for a moment, where a process would
+                // be gone.
                 Err(StartError::Journal(JournalError::InUse { .. })) => None,
                 started => Some(started.unwrap()),
             }

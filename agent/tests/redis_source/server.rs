@@ -22,7 +22,8 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one that writes each command to its disk before it answers. `None`, loudly, without the program.
+    /// Starts one that writes each command to its disk before it answers. `None`, loudly, without
+    /// the program.
     pub(crate) async fn start(arguments: &[&str]) -> Option<Self> {
         let mut server = Self::prepare(arguments)?;
         server.run().await;

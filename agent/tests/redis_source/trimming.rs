@@ -19,7 +19,7 @@ async fn what_is_trimmed_before_any_delivery_is_counted_once() {
     let _: u64 = fixture.ask(&["XTRIM", TOPIC, "MAXLEN", "3"]).await;
 
     assert!(fixture.alarm(AlarmKind::EntriesLost).await.contains("4 entries"));
-    // What is in hand is complete, although it is gone from the stream.
+    // What is in flight is complete, although it is gone from the stream.
     source.settlement.acknowledge(&held.entry).await.unwrap();
     assert_eq!(next_hashes(&mut source, 3).await, ["7", "8", "9"]);
     drop(source);

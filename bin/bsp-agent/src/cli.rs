@@ -9,7 +9,8 @@ use std::ffi::OsString;
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), "\n", include_str!(concat!(env!("OUT_DIR"), "/build.txt")));
 
-/// Takes block replicas from a stream, and for each leaves a segment on disk, a pinned content and a proof on the proof chain.
+/// Takes block replicas from a stream, and for each leaves a segment on disk, a pinned content and
+/// a proof on the proof chain.
 #[derive(Debug, Parser)]
 #[command(
     name = "bsp-agent",

@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 /// What a shell reports of a process that a signal has ended is this and the signal's number.
 const EXIT_BY_SIGNAL: i32 = 128;
 
-/// Cancels `shutdown` at the first signal. The second one ends the process, with 130 for SIGINT and 143 for SIGTERM.
+/// Cancels `shutdown` at the first signal. The second one ends the process, with 130 for SIGINT and
+/// 143 for SIGTERM.
 pub(crate) fn stop_on_signal(shutdown: CancellationToken) -> io::Result<()> {
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate())?,

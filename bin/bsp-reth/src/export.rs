@@ -28,8 +28,9 @@ const NO_DATA: &str = "the data directory can't be read; give the --datadir and 
 /// How often progress is logged.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// Delivers the blocks of a range to a target, in order, and exits. No node needs to run; one that does is not disturbed, but
-/// its last blocks may not be on disk yet. Nothing is remembered: the same range is delivered again by the next call.
+/// Delivers the blocks of a range to a target, in order, and exits. No node needs to run; one that
+/// does is not disturbed, but its last blocks may not be on disk yet. Nothing is remembered: the
+/// same range is delivered again by the next call.
 #[derive(Debug, Parser)]
 pub struct ExportCommand {
     #[command(flatten)]
@@ -43,8 +44,8 @@ pub struct ExportCommand {
     #[arg(long, value_name = "NUMBER")]
     to: Option<u64>,
 
-    /// Where to deliver, with commas between URLs: `redis[s]://[user:password@]host[:port][/db]?topic=KEY` or
-    /// `file:///folder`.
+    /// Where to deliver, with commas between URLs:
+    /// `redis[s]://[user:password@]host[:port][/db]?topic=KEY` or `file:///folder`.
     #[arg(
         long,
         env = "BSP_TARGETS",
@@ -93,7 +94,7 @@ impl ExportCommand {
         let targets = self.target.iter().map(|url| open_target(url, &redis, &stop));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
 
-        // In order, whichever is ready first; at most so many wait for the targets.
+        // In order, whichever is ready first; at most this many wait for the targets.
         let products = stream::iter(self.from..=last)
             .map(|number| produce(Arc::clone(&chain), number))
             .buffered(self.workers.into())

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
-//! The library is everything of the program but its start and its end, so that tests link the node without compiling it again.
+//! The library is everything of the program but its start and its end, so that tests link the node
+//! without compiling it again.
 
 mod command;
 mod export;

@@ -1,6 +1,7 @@
 //! The reth node with the block specimen producer built in.
 //!
-//! Everything that `reth` does, and with `--exex.bsp` a replica of every canonical block for the network's agents.
+//! Everything that `reth` does, and with `--exex.bsp` a replica of every canonical block for the
+//! network's agents.
 
 use bsp_reth::BspCli;
 use clap::Parser;
@@ -26,8 +27,9 @@ fn main() {
     end(status)
 }
 
-/// Ends the process without C's exit handlers. Some of the node's threads still run by now, and RocksDB's handlers destroy
-/// locks that they use: the process would abort now and then, and be taken for one that crashed.
+/// Ends the process without C's exit handlers. Some of the node's threads still run by now, and
+/// RocksDB's handlers destroy locks that they use: the process would abort now and then, and be
+/// taken for one that crashed.
 fn end(status: i32) -> ! {
     // Nobody is left to tell if it fails.
     let _ = io::stdout().flush();

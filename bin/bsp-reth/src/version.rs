@@ -11,8 +11,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What this program was built from.
 const BUILD: &str = include_str!(concat!(env!("OUT_DIR"), "/build.txt"));
 
-/// To be called before the command line is read. Peers see reth as it is. The consensus client is told this program's name
-/// (`engine_getClientVersionV1`), with reth's code, version and commit.
+/// To be called before the command line is read. Peers see reth as it is. The consensus client is
+/// told this program's name (`engine_getClientVersionV1`), with reth's code, version and commit.
 pub fn set() {
     // It fails only if it was set before.
     let _ = try_init_version_metadata(both(default_reth_version_metadata()));

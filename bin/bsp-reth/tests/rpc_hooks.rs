@@ -1,7 +1,7 @@
 //! The producer in a node whose author has a hook for RPC modules of his own, in every order.
 //!
-//! A process has one node, with its log and its metrics. So this program is the node as well: for each case it starts
-//! itself again, with the case in the environment, as a development node.
+//! A process has one node, with its log and its metrics. So this program is the node as well: for
+//! each case it starts itself again, with the case in the environment, as a development node.
 
 use bsp_exex::{BspArgs, BspRpcModuleValidator, InstallBsp};
 // What a node is compiled to is taken from there.
@@ -131,7 +131,7 @@ fn check(expected: &Expected) -> eyre::Result<()> {
     let (case, printed) = (expected.case, || fs::read_to_string(&log).unwrap_or_default());
     let address = wait(case, &printed, || http_address(&printed()))?;
     wait(case, &printed, || call(&address, "mine_answer").filter(|answer| answer.contains("42")))?;
-    // The chain goes on in every case.
+    // The chain continues in every case.
     let block = |answer: &String| answer.contains("\"0x") && !answer.contains("\"0x0\"");
     wait(case, &printed, || call(&address, "eth_blockNumber").filter(block))?;
     if expected.delivers {

@@ -7,8 +7,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Print a file's CID and specimen hash.
 ///
-/// The CID is the one that ipfs-pinner and its successor give; the specimen hash is the one that the agent proves, which
-/// is not the plain SHA-256 of the file. Both are of the file's bytes as they are, whatever they hold.
+/// The CID is the one that ipfs-pinner and its successor give; the specimen hash is the one that
+/// the agent proves, which is not the plain SHA-256 of the file. Both are of the file's bytes as
+/// they are, whatever they hold.
 #[derive(Debug, Args)]
 pub(crate) struct CidArgs {
     /// File; `-` for standard input.

@@ -15,9 +15,10 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 /// List, show, retry or drop what the agent could not handle.
 ///
-/// An entry that can't be decoded, or that contradicts itself, goes to the dead letters with its reason: into the stream
-/// TOPIC.dead, or into the folder `dead` under --data-dir where the agent reads files, or where Redis was full or could
-/// not write. With --redis-url and --data-dir the letters of both are listed, and the ids of both are taken.
+/// An entry that can't be decoded, or that contradicts itself, goes to the dead letters with its
+/// reason: into the stream TOPIC.dead, or into the folder `dead` under --data-dir where the agent
+/// reads files, or where Redis was full or could not write. With --redis-url and --data-dir the
+/// letters of both are listed, and the ids of both are taken.
 #[derive(Debug, Args)]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
@@ -49,7 +50,7 @@ enum DeadCommand {
     },
     /// Put back into the stream, as new entries. A letter of a file:// source can't be put back.
     Retry(Chosen),
-    /// Delete for good.
+    /// Delete permanently.
     Drop(Chosen),
 }
 

@@ -49,22 +49,26 @@ const THREADS_DEADLINE: Duration = Duration::from_secs(5);
 /// What a shell reports of a process that was ended by SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Run a development chain in this process, with a producer and an agent that take every block all the way to its proof.
+/// Run a development chain in this process, with a producer and an agent that take every block all
+/// the way to its proof.
 ///
-/// The chain lives in memory. Its blocks hold transactions of every type and make execution read state in every way that
-/// the read order knows. Each block is captured and encoded, re-executed from its own bytes, and delivered as a
-/// producer does; the agent takes it, stores its AVRO segment, pins it, re-executes it from the stored file, and puts its
-/// proof on record. Nothing has to be installed: chunk files stand in for Redis, a folder for the pinner, and a ledger for
-/// the proof chain. The same seed gives the same chain and the same segments, byte for byte.
-/// The network's format leaves EIP-7702 authorization lists out. They are delivered beside the replicas, so that the agent can
-/// re-execute every block, and are kept for `bsp verify --authorizations`.
+/// The chain lives in memory. Its blocks hold transactions of every type and make execution read
+/// state in every way that the read order knows. Each block is captured and encoded, re-executed
+/// from its own bytes, and delivered as a producer does; the agent takes it, stores its AVRO
+/// segment, pins it, re-executes it from the stored file, and puts its proof on record. Nothing has
+/// to be installed: chunk files stand in for Redis, a folder for the pinner, and a ledger for the
+/// proof chain. The same seed gives the same chain and the same segments, byte for byte. The
+/// network's format leaves EIP-7702 authorization lists out. They are delivered beside the
+/// replicas, so that the agent can re-execute every block, and are kept for `bsp verify
+/// --authorizations`.
 ///
-/// A line is printed when the agent is done with a block. Another run in the same folder makes the same blocks; those
-/// that were proved are not delivered again, wherever their proofs went. It fails if a block is not proved, or if an alarm of the agent's lasts for a
-/// minute in which no block is finished.
+/// A line is printed when the agent is done with a block. Another run in the same folder makes the
+/// same blocks; those that were proved are not delivered again, wherever their proofs went. It
+/// fails if a block is not proved, or if an alarm of the agent's lasts for a minute in which no
+/// block is finished.
 ///
-/// Ctrl-C, or a termination signal, ends it after the block at hand, and gives those in work some seconds; a second one
-/// ends it at once. Nothing is lost by either: another run goes on.
+/// Ctrl-C, or a termination signal, ends it after the block at hand, and gives those in flight some
+/// seconds; a second one ends it at once. Nothing is lost by either: another run continues.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// How many blocks to make; without it, until Ctrl-C.
@@ -79,16 +83,18 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
     block_time: Duration,
 
-    /// Folder for all files: replicas, segments, pinned content, ledger, genesis. Made if it does not exist.
+    /// Folder for all files: replicas, segments, pinned content, ledger, genesis. Made if it does
+    /// not exist.
     #[arg(long, value_name = "FOLDER", default_value = "bsp-dev")]
     data_dir: PathBuf,
 
-    /// The newest fork whose rules the chain follows, from its first block on: cancun, prague or osaka.
+    /// The newest fork whose rules the chain follows, from its first block on: cancun, prague or
+    /// osaka.
     #[arg(long, value_name = "FORK", default_value_t, value_parser = fork_parser())]
     fork: DevFork,
 
-    /// Also write the chain for another client to follow: `genesis.json`, and in `payloads.jsonl` one call of
-    /// engine_newPayload a line. Made if it does not exist.
+    /// Also write the chain for another client to follow: `genesis.json`, and in `payloads.jsonl`
+    /// one call of engine_newPayload a line. Made if it does not exist.
     #[arg(long, value_name = "FOLDER")]
     payloads: Option<PathBuf>,
 

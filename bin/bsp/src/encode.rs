@@ -15,7 +15,8 @@ pub(crate) struct EncodeArgs {
     /// Replica; `-` for standard input.
     file: PathBuf,
 
-    /// Where to write the segment, by default standard output. The file appears whole or not at all.
+    /// Where to write the segment, by default standard output. The file appears whole or not at
+    /// all.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 

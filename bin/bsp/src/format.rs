@@ -28,7 +28,8 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// Tells the form by the first bytes. Snappy has no mark of its own: it is what nothing else is.
+    /// Tells the form by the first bytes. Snappy has no mark of its own: it is what nothing else
+    /// is.
     pub(crate) fn detect(bytes: &[u8]) -> Self {
         match bytes {
             // One replicaEvent, whose first field is a hash of 66 characters.
@@ -40,8 +41,9 @@ impl Format {
     }
 }
 
-/// Whether the bytes begin as a list whose length takes one to four bytes and whose first item is one of the kinds. The
-/// list's mark alone would not do: a snappy block begins with its length, which can look the same.
+/// Whether the bytes begin as a list whose length takes one to four bytes and whose first item is
+/// one of the kinds. The list's mark alone would not do: a snappy block begins with its length,
+/// which can look the same.
 fn begins_as_rlp(bytes: &[u8]) -> bool {
     let Some((mark @ 0xf8..=0xfb, rest)) = bytes.split_first() else { return false };
     let first_item = rest.get(usize::from(mark - 0xf7)..);

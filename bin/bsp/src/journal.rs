@@ -13,7 +13,8 @@ use std::{
     process::ExitCode,
 };
 
-/// Print what an agent has done with each block, from the journal in its data folder. The agent must not be running.
+/// Print what an agent has done with each block, from the journal in its data folder. The agent
+/// must not be running.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct JournalArgs {

@@ -24,8 +24,8 @@ pub(crate) fn print(bytes: &[u8]) -> eyre::Result<()> {
 
 /// Writes a file whole or not at all.
 ///
-/// A symbolic link is followed. What is there and is no regular file, a device or a pipe, is written to as it is:
-/// replacing it would destroy it.
+/// A symbolic link is followed. What is there and is no regular file, a device or a pipe, is
+/// written to as it is: replacing it would destroy it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
     let write = || match fs::metadata(path) {
         Ok(present) if present.is_file() => Ok(replace_file(&fs::canonicalize(path)?, bytes)?),
@@ -51,7 +51,8 @@ fn replace_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
     Ok(fs::File::open(folder)?.sync_all()?)
 }
 
-/// Files that others may read as far as the user's umask allows, as any program's output; a temporary file is its owner's.
+/// Files that others may read as far as the user's umask allows, as any program's output; a
+/// temporary file is its owner's.
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]

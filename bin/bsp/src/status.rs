@@ -20,9 +20,10 @@ use std::{
 const AGENT_DEADLINE: Duration = Duration::from_secs(5);
 const MAX_STATUS_BYTES: usize = 1 << 20;
 
-/// Show the stream and the agent: what waits, what is in work, what went wrong.
+/// Show the stream and the agent: what waits, what is in flight, what went wrong.
 ///
-/// Exits with 0, or with 2 if the stream can't be looked at. An agent that does not answer is told and is no failure.
+/// Exits with 0, or with 2 if the stream can't be checked. An agent that does not answer is told
+/// and is no failure.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]

@@ -15,23 +15,25 @@ use report::Reporter;
 use std::{path::PathBuf, process::ExitCode};
 use supplied::Supplied;
 
-/// Check segments from their own bytes: header, roots, senders, and by re-execution receipts, gas and read lists.
+/// Check segments from their own bytes: header, roots, senders, and by re-execution receipts, gas
+/// and read lists.
 ///
-/// Exits with 0 if no check failed, 1 if one did, 2 if a file could not be read. A check that a file does not
-/// allow counts as impossible, not as failed; the reason is printed.
+/// Exits with 0 if no check failed, 1 if one did, 2 if a file could not be read. A check that a
+/// file does not allow counts as impossible, not as failed; the reason is printed.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Segments, as AVRO, RLP, snappy or JSON; `-` for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// EIP-7702 authorizations, which the network's format leaves out: JSON, from the index of a transaction to a list of
-    /// {chainId, authority, delegate, nonce}. For one file only.
+    /// EIP-7702 authorizations, which the network's format leaves out: JSON, from the index of a
+    /// transaction to a list of {chainId, authority, delegate, nonce}. For one file only.
     #[arg(long, value_name = "FILE")]
     authorizations: Option<PathBuf>,
 
-    /// What the network's format leaves out of the block, as the producer writes it beside the replica. Unlike
-    /// --authorizations it has signatures, so that everything can be checked. For one file only.
+    /// What the network's format leaves out of the block, as the producer writes it beside the
+    /// replica. Unlike --authorizations it has signatures, so that everything can be checked. For
+    /// one file only.
     #[arg(long, value_name = "FILE", conflicts_with = "authorizations")]
     supplement: Option<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! Arbitrary bytes as an AVRO segment: no panic, and what is written reads and is written again the same.
+//! Arbitrary bytes as an AVRO segment: no panic, and what is written reads and is written again the
+//! same.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Archives from anywhere: both readers agree on them, and what they accept, written again, they accept again.
+//! Archives from anywhere: both readers agree on them, and what they accept, written again, they
+//! accept again.
 #![no_main]
 
 use bsp_codec::car::{CarLimits, CarReader, read_car, write_car};

@@ -1,4 +1,5 @@
-//! A chunk reads the same from memory and in pieces, and a good record reads the same in front of anything.
+//! A chunk reads the same from memory and in pieces, and a good record reads the same in front of
+//! anything.
 
 #![no_main]
 

@@ -1,8 +1,9 @@
 //! Trees from anywhere: extraction ends, keeps to its limits, and counts what it writes.
 //!
-//! The input is a list of blocks, each with one byte of length in front; the last one is the root. Nobody
-//! guesses a hash, so in a block the byte `fe` and a byte after it stand for the identifier of an earlier block:
-//! its number in the low seven bits, dag-pb rather than raw if the high one is set.
+//! The input is a list of blocks, each with one byte of length in front; the last one is the root.
+//! Nobody guesses a hash, so in a block the byte `fe` and a byte after it stand for the identifier
+//! of an earlier block: its number in the low seven bits, dag-pb rather than raw if the high one is
+//! set.
 #![no_main]
 
 use bsp_codec::dag::{Cid, ExtractLimits, cid_of, extract_file};

@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let encoded = encode_replica(&replica, replica.profile()).expect("decoded headers have room");
     assert_eq!(encoded_replica_len(&replica, replica.profile()), Ok(encoded.len()));
     assert_eq!(decode_replica(&encoded).as_ref(), Ok(&replica));
-    // What is dropped are zeros and nils behind the last item that says something; nothing is added.
+    // What is dropped are zeros and nils behind the last item that says something; nothing is
+    // added.
     assert!(encoded.len() <= bytes.len());
     if encoded.len() == bytes.len() {
         assert_eq!(encoded, bytes);

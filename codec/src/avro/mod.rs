@@ -1,14 +1,14 @@
 //! AVRO segments in the layout of codec 0.38, the file that bsp-agent v1.9.2 stores and proves.
 //!
-//! A segment is a bare AVRO datum: no container header, no schema, no sync marker. Two consequences of
-//! how the agent makes it shape everything here:
+//! A segment is a bare AVRO datum: no container header, no schema, no sync marker. Two consequences
+//! of how the agent makes it shape everything here:
 //!
-//! * Big numbers are AVRO `bytes` that hold ASCII text (`0x2a`), because the agent's AVRO library drops
-//!   the schema's `logicalType`. A reader that honours a decimal type misreads them, so [`SCHEMA`]
-//!   has none.
+//! * Big numbers are AVRO `bytes` that hold ASCII text (`0x2a`), because the agent's AVRO library
+//!   drops the schema's `logicalType`. A reader that honours a decimal type misreads them, so
+//!   [`SCHEMA`] has none.
 //! * Other numbers pass through an IEEE double: a long loses precision above 2^53, to the nearest
-//!   double, and ends at 2^63 − 512. An int ends at 2^31. Beyond that the agent stops working; the writer
-//!   returns an [`EncodeFault`].
+//!   double, and ends at 2^63 − 512. An int ends at 2^31. Beyond that the agent stops working; the
+//!   writer returns an [`EncodeFault`].
 //!
 //! Values that have no bytes of their own, and what is written for them:
 //!
@@ -19,9 +19,10 @@
 //! | `data`, `authorization_list` in the network profile | null |
 //! | `BlockhashRead` numbers from 2^63 − 512 | 2^63 − 1; the agent fails on them |
 //!
-//! Reading is strict about what the agent would write, except that lists may come in several blocks, with or
-//! without byte sizes, as AVRO allows, and that a long may be one that no double holds. A file that was
-//! read is the agent's own to the last bit if writing it again yields the same bytes.
+//! Reading is strict about what the agent would write, except that lists may come in several
+//! blocks, with or without byte sizes, as AVRO allows, and that a long may be one that no double
+//! holds. A file that was read is the agent's own to the last bit if writing it again yields the
+//! same bytes.
 
 mod error;
 mod number;
@@ -46,23 +47,24 @@ use write::{AvroSink, Length};
 
 /// The AVRO schema of a segment, as a reader in any language needs it.
 ///
-/// The `default` of `codecVersion` is the network's label; a segment of the complete profile carries
-/// [`COMPLETE_CODEC_VERSION`] in the same place.
+/// The `default` of `codecVersion` is the network's label; a segment of the complete profile
+/// carries [`COMPLETE_CODEC_VERSION`] in the same place.
 pub const SCHEMA: &str = include_str!("../../block-ethereum.avsc");
 
 /// The label of a segment in [`Profile::Complete`].
 ///
-/// The layout is that of 0.38, so only the label keeps such a file apart from the network's. The network's
-/// labels count up from 0.2 by hundredths, one for each layout; it would take almost ten thousand
-/// more to get here. A reader that ignores labels still reads the file, and its specimen hash differs
-/// from the network's for every block, so that it can't pass for the network's by chance.
+/// The layout is that of 0.38, so only the label keeps such a file apart from the network's. The
+/// network's labels count up from 0.2 by hundredths, one for each layout; it would take almost ten
+/// thousand more to get here. A reader that ignores labels still reads the file, and its specimen
+/// hash differs from the network's for every block, so that it can't pass for the network's by
+/// chance.
 pub const COMPLETE_CODEC_VERSION: f64 = 100.38;
 
 /// Writes a segment: in [`Profile::Network`] byte for byte what bsp-agent v1.9.2 writes.
 ///
-/// The label at the end follows from `profile`. The segment's own must be one of the two of this layout,
-/// but need not be that of `profile`: writing a complete segment in the network profile is how one gets
-/// the network's bytes of it.
+/// The label at the end follows from `profile`. The segment's own must be one of the two of this
+/// layout, but need not be that of `profile`: writing a complete segment in the network profile is
+/// how one gets the network's bytes of it.
 ///
 /// # Errors
 ///
@@ -81,8 +83,8 @@ pub fn encode_segment(segment: &Segment, profile: Profile) -> Result<Vec<u8>, Av
 ///
 /// # Errors
 ///
-/// An [`AvroDecodeError`] names the first field that is not as the layout requires, and where it is. Bytes
-/// that end in the label of another layout are reported as such.
+/// An [`AvroDecodeError`] names the first field that is not as the layout requires, and where it
+/// is. Bytes that end in the label of another layout are reported as such.
 pub fn decode_segment(bytes: &[u8]) -> Result<Segment, AvroDecodeError> {
     decode_segment_within(bytes, DecodeLimits::default())
 }

@@ -1,7 +1,7 @@
 //! What becomes of a number on its way into an AVRO `int` or `long`.
 //!
-//! bsp-agent v1.9.2 passes every record through Go's generic JSON values, where each number is an IEEE
-//! double, and then through goavro, which checks the range. This module does the same up to
+//! bsp-agent v1.9.2 passes every record through Go's generic JSON values, where each number is an
+//! IEEE double, and then through goavro, which checks the range. This module does the same up to
 //! the point where the agent would stop working:
 //!
 //! | field | value | bsp-agent v1.9.2 | here |
@@ -14,9 +14,9 @@
 //! | `BlockhashRead.BlockNumber` | 2^63 − 512 and above | panics | 2^63 − 1 |
 //! | `AuthList[].nonce` | any | never written | exact; from 2^63 on as a negative number |
 //!
-//! Any transaction can put any number into `BlockhashRead.BlockNumber`, by calling `BLOCKHASH` with it. An
-//! error there would let a stranger stop the exporter, and such a number is never that of a block:
-//! its hash is zero and no reader asks for it. So it saturates.
+//! Any transaction can put any number into `BlockhashRead.BlockNumber`, by calling `BLOCKHASH` with
+//! it. An error there would let a stranger stop the exporter, and such a number is never that of a
+//! block: its hash is zero and no reader asks for it. So it saturates.
 //!
 //! An int is not rounded: every value below 2^31 is exact as a double.
 
@@ -48,14 +48,15 @@ pub(super) fn blockhash_number(value: u64) -> i64 {
     long(value).unwrap_or(i64::MAX)
 }
 
-/// What a reader finds for a `BlockhashRead.BlockNumber` that was written: the number itself up to 2^53, above that the
-/// nearest double, at most 2^63 − 1.
+/// What a reader finds for a `BlockhashRead.BlockNumber` that was written: the number itself up to
+/// 2^53, above that the nearest double, at most 2^63 − 1.
 pub fn blockhash_number_as_written(value: u64) -> u64 {
     blockhash_number(value).unsigned_abs()
 }
 
-/// The value of an authorization's nonce: all 64 bits, so that those from 2^63 on are negative. Anybody can put any nonce
-/// into an authorization, and it is signed, so it must neither fail nor change. The network never writes this field.
+/// The value of an authorization's nonce: all 64 bits, so that those from 2^63 on are negative.
+/// Anybody can put any nonce into an authorization, and it is signed, so it must neither fail nor
+/// change. The network never writes this field.
 pub(super) const fn all_bits(value: u64) -> i64 {
     value.cast_signed()
 }

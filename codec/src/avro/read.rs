@@ -1,7 +1,7 @@
 //! Fields from AVRO bytes.
 //!
-//! Nothing is reserved because a length says so: a length is first held against the bytes that remain, and a
-//! list's against the record budget too.
+//! Nothing is reserved because a length says so: a length is first held against the bytes that
+//! remain, and a list's against the record budget too.
 
 use super::{
     error::{AvroDecodeError, DecodeFault},
@@ -87,7 +87,8 @@ impl<'a> AvroSource<'a> {
     /// A string or bytes.
     fn string(&mut self) -> Result<&'a [u8], DecodeFault> {
         let length = self.at_most(i64::MAX)?;
-        // On a 32-bit machine a length can be more than a usize, and is then more than what remains.
+        // On a 32-bit machine a length can be more than a usize, and is then more than what
+        // remains.
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
     }
 

@@ -73,7 +73,8 @@ fn field<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
     })
 }
 
-/// What is wrong with `segment` once the field at `path` holds `value`, provided the error names `path`.
+/// What is wrong with `segment` once the field at `path` holds `value`, provided the error names
+/// `path`.
 #[track_caller]
 fn fault_of(segment: &Segment, path: &str, value: Value) -> DecodeFault {
     let mut segment = segment.clone();
@@ -100,7 +101,8 @@ fn real_segments_read_the_same_through_apache_avro() {
 
 // ---- Against the oracle ----
 
-/// Writes every list as blocks of one item behind their size, as AVRO allows and apache-avro does not.
+/// Writes every list as blocks of one item behind their size, as AVRO allows and apache-avro does
+/// not.
 fn encode_in_sized_blocks(value: &Value, bytes: &mut Vec<u8>) {
     let varint = |value: i64, bytes: &mut Vec<u8>| {
         let mut code = (value << 1) ^ (value >> 63);

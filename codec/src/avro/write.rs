@@ -1,8 +1,9 @@
 //! Fields as AVRO bytes.
 //!
-//! A segment is written twice: first into a [`Length`], which only counts, then into a vector of exactly that
-//! capacity. Counting costs little, as most of a segment is hex and base64 of known length, and it saves
-//! the copies that a growing vector makes. It also finds every error before anything is allocated.
+//! A segment is written twice: first into a [`Length`], which only counts, then into a vector of
+//! exactly that capacity. Counting costs little, as most of a segment is hex and base64 of known
+//! length, and it saves the copies that a growing vector makes. It also finds every error before
+//! anything is allocated.
 
 use super::{
     error::{AvroEncodeError, EncodeFault},
@@ -115,7 +116,8 @@ impl<O: Output> AvroSink<O> {
         }
     }
 
-    /// The length of a string or the count of a list: below 2^63, as nothing larger fits into memory.
+    /// The length of a string or the count of a list: below 2^63, as nothing larger fits into
+    /// memory.
     fn length(&mut self, length: usize) {
         self.varint(i64::try_from(length).unwrap_or(i64::MAX));
     }
@@ -258,8 +260,8 @@ impl<O: Output> FieldSink for AvroSink<O> {
         })
     }
 
-    /// `uncles`: null when empty, as the field then misses from the agent's record. The agent fails on
-    /// any other, because it looks for the list under a different name; the schema allows it.
+    /// `uncles`: null when empty, as the field then misses from the agent's record. The agent fails
+    /// on any other, because it looks for the list under a different name; the schema allows it.
     fn list_unless_empty<T>(
         &mut self,
         name: &'static str,

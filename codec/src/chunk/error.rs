@@ -16,9 +16,9 @@ pub struct ChunkError {
 impl ChunkError {
     /// Whether the bytes merely end too early, as they do after a crash of their writer.
     ///
-    /// Where bytes were lost or changed *inside* of a file, the walk over the tags can run to the file's end too.
-    /// So a torn tail is only expected in the last chunk that a writer had open, and no longer than a
-    /// batch of records.
+    /// Where bytes were lost or changed *inside* of a file, the walk over the tags can run to the
+    /// file's end too. So a torn tail is only expected in the last chunk that a writer had open,
+    /// and no longer than a batch of records.
     pub const fn is_torn(&self) -> bool {
         matches!(self.kind, ChunkErrorKind::Torn { .. })
     }

@@ -13,8 +13,9 @@ pub struct ChunkName {
 }
 
 impl ChunkName {
-    /// The name of the file beside the chunk that has the [supplements](crate::supplement) of its blocks,
-    /// `sess-6634a1b0-chunk-00000000.rlp.supplements`. A chunk whose blocks lack nothing has no such file.
+    /// The name of the file beside the chunk that has the [supplements](crate::supplement) of its
+    /// blocks, `sess-6634a1b0-chunk-00000000.rlp.supplements`. A chunk whose blocks lack nothing
+    /// has no such file.
     pub fn supplements(&self) -> String {
         format!("{self}.supplements")
     }

@@ -11,7 +11,8 @@ use alloy_primitives::{B256, Bytes};
 /// A replica in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkRecord {
-    /// Block hash, as the producer states it beside the replica. It is not compared with the replica's.
+    /// Block hash, as the producer states it beside the replica. It is not compared with the
+    /// replica's.
     pub hash: B256,
     /// The replica's RLP, not looked into. Made for
     /// [`decode_replica_bytes`](crate::rlp::decode_replica_bytes).

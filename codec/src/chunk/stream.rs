@@ -20,8 +20,8 @@ use crate::{limits::MAX_INPUT_BYTES, snappy::Extent};
 /// # Ok::<(), bsp_codec::chunk::ChunkError>(())
 /// ```
 ///
-/// It holds the pieces of at most one record, as long as all records there are get taken between two pieces:
-/// usually less than twice what that record compresses to.
+/// It holds the pieces of at most one record, as long as all records there are get taken between
+/// two pieces: usually less than twice what that record compresses to.
 #[derive(Debug, Clone)]
 pub struct ChunkStream {
     buffer: Vec<u8>,
@@ -53,8 +53,8 @@ impl ChunkStream {
         Self { buffer: Vec::new(), taken: 0, offset, extent, max_record_bytes, failed: None }
     }
 
-    /// Refuses replicas longer than that; without it, longer than [`MAX_INPUT_BYTES`]. To be called before the
-    /// first piece.
+    /// Refuses replicas longer than that; without it, longer than [`MAX_INPUT_BYTES`]. To be called
+    /// before the first piece.
     #[must_use]
     pub fn with_max_replica_bytes(mut self, max_replica_bytes: usize) -> Self {
         self.max_record_bytes = max_record_bytes(max_replica_bytes);
@@ -75,7 +75,8 @@ impl ChunkStream {
     ///
     /// # Errors
     ///
-    /// [`ChunkError`] for a record that can't be read, again and again: the stream can't go on behind it.
+    /// [`ChunkError`] for a record that can't be read, again and again: the stream can't go on
+    /// behind it.
     pub fn next_record(&mut self) -> Result<Option<LocatedRecord>, ChunkError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -100,12 +101,13 @@ impl ChunkStream {
         Ok(Some(located))
     }
 
-    /// Says that the chunk has no more pieces, after [`next_record`](Self::next_record) returned `None`.
+    /// Says that the chunk has no more pieces, after [`next_record`](Self::next_record) returned
+    /// `None`.
     ///
     /// # Errors
     ///
-    /// [`ChunkErrorKind::Torn`] if bytes are left that weren't taken as records, or the error that ended the
-    /// records before.
+    /// [`ChunkErrorKind::Torn`] if bytes are left that weren't taken as records, or the error that
+    /// ended the records before.
     pub fn finish(self) -> Result<(), ChunkError> {
         if let Some(error) = self.failed {
             return Err(error);

@@ -46,10 +46,11 @@ pub struct ExportError {
 
 /// Makes the replica of a block.
 ///
-/// The `kind` decides what goes in: a specimen has no receipts; a result has no state, no withdrawals, and
-/// no signatures. In every kind total difficulty is zero, sidecars are an empty list, and withdrawals
-/// are never `None`. `state` is moved in as it is, its order included, or dropped where the kind has none.
-/// Under [`Profile::Complete`] type-4 transactions have their authorization lists.
+/// The `kind` decides what goes in: a specimen has no receipts; a result has no state, no
+/// withdrawals, and no signatures. In every kind total difficulty is zero, sidecars are an empty
+/// list, and withdrawals are never `None`. `state` is moved in as it is, its order included, or
+/// dropped where the kind has none. Under [`Profile::Complete`] type-4 transactions have their
+/// authorization lists.
 ///
 /// # Errors
 ///
@@ -103,9 +104,10 @@ const fn check_len<R>(
     Err(ExportError { block: block.header.number, transactions, list, found })
 }
 
-/// A transaction as bsp-geth v2.2.0 exports it: the *effective* gas price (without a base fee the fee cap), the caps of types
-/// 0 and 1 filled with their gas price, `v` of a legacy transaction with its chain id, zero `v`, `r`, `s` absent.
-/// The signature is left out of a [`ReplicaKind::Result`], the authorization list of [`Profile::Network`].
+/// A transaction as bsp-geth v2.2.0 exports it: the *effective* gas price (without a base fee the
+/// fee cap), the caps of types 0 and 1 filled with their gas price, `v` of a legacy transaction
+/// with its chain id, zero `v`, `r`, `s` absent. The signature is left out of a
+/// [`ReplicaKind::Result`], the authorization list of [`Profile::Network`].
 pub fn export_transaction(
     tx: &SignedTransaction,
     sender: Address,
@@ -148,8 +150,8 @@ pub fn export_transaction(
     }
 }
 
-/// `v`, `r` and `s`. RLP and the agent cannot tell zero from absent, so zero is absent here too: the same block is
-/// then the same replica, whichever way it came.
+/// `v`, `r` and `s`. RLP and the agent cannot tell zero from absent, so zero is absent here too:
+/// the same block is then the same replica, whichever way it came.
 fn signature_values(tx: &SignedTransaction) -> [Option<U256>; 3] {
     let signature = tx.signature();
     let v = match tx {

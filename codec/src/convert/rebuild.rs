@@ -25,11 +25,11 @@ pub type AuthorizationLists = BTreeMap<usize, Vec<SignedAuthorization>>;
 pub enum RebuiltTransaction {
     /// Whole: it hashes to the transaction that was in the block.
     Signed(SignedTransaction),
-    /// A type-4 transaction whose authorization list was not exported. The one in here is empty: execution
-    /// differs, and neither the hash nor the sender can be computed.
+    /// A type-4 transaction whose authorization list was not exported. The one in here is empty:
+    /// execution differs, and neither the hash nor the sender can be computed.
     WithoutAuthorizations(TxEip7702, Signature),
-    /// A type-3 transaction whose blob hashes were not exported, as by producers of codec 0.36. It must have at least
-    /// one; the list in here is empty, with the same consequences.
+    /// A type-3 transaction whose blob hashes were not exported, as by producers of codec 0.36. It
+    /// must have at least one; the list in here is empty, with the same consequences.
     WithoutBlobHashes(TxEip4844, Signature),
 }
 
@@ -81,17 +81,18 @@ pub fn rebuild_transactions(replica: &Replica) -> Result<Vec<RebuiltTransaction>
         .collect()
 }
 
-/// Rebuilds the block of a replica. Whether it is the one that the replica's `Hash` names is for the caller to
-/// check, with the functions of [`roots`](super::roots).
+/// Rebuilds the block of a replica. Whether it is the one that the replica's `Hash` names is for
+/// the caller to check, with the functions of [`roots`](super::roots).
 ///
-/// `authorizations` completes the type-4 transactions that have no list of their own.
-/// Withdrawals are `Some` where the header commits to them, since the replica cannot tell none from an empty
+/// `authorizations` completes the type-4 transactions that have no list of their own. Withdrawals
+/// are `Some` where the header commits to them, since the replica cannot tell none from an empty
 /// list.
 ///
 /// # Errors
 ///
 /// Those of [`rebuild_transactions`], [`ConvertError::AuthorizationListNotExported`] for a type-4
-/// transaction for which `authorizations` has no list either, and [`ConvertError::BlobHashesNotExported`].
+/// transaction for which `authorizations` has no list either, and
+/// [`ConvertError::BlobHashesNotExported`].
 pub fn recover_block(
     replica: &Replica,
     authorizations: Option<&AuthorizationLists>,
@@ -130,7 +131,8 @@ fn rebuild_withdrawals(replica: &Replica) -> Result<Option<Withdrawals>, Convert
     }
 }
 
-/// The senders of transactions by their signatures, which must be in the lower half of the curve (EIP-2).
+/// The senders of transactions by their signatures, which must be in the lower half of the curve
+/// (EIP-2).
 pub fn recover_senders(transactions: &[SignedTransaction]) -> Vec<Result<Address, RecoveryError>> {
     transactions.iter().map(SignerRecoverable::recover_signer).collect()
 }

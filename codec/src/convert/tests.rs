@@ -1,4 +1,4 @@
-//! Export and rebuilding against each other, and each value rule by itself.
+//! Export and rebuilding against each other, and each value rule on its own.
 
 use super::{roots::*, *};
 use crate::replica::{

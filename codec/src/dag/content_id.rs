@@ -3,8 +3,8 @@
 use alloy_primitives::B256;
 use multihash::Multihash;
 
-/// A content identifier. Those made here print as base32 text: `bafkrei…` for a raw leaf, `bafybei…` for a
-/// node.
+/// A content identifier. Those made here print as base32 text: `bafkrei…` for a raw leaf,
+/// `bafybei…` for a node.
 pub type Cid = cid::Cid;
 
 /// Multicodec of a leaf, the bytes themselves.
@@ -54,7 +54,8 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Cid, InvalidCid> {
     }
 }
 
-/// Whether a block of a file can have this identifier, that is, whether [`from_bytes`] could return it.
+/// Whether a block of a file can have this identifier, that is, whether [`from_bytes`] could return
+/// it.
 pub(crate) fn is_supported(cid: &Cid) -> bool {
     cid.version() == cid::Version::V1
         && matches!(cid.codec(), RAW | DAG_PB)

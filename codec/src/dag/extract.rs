@@ -11,7 +11,8 @@ use std::io;
 pub struct ExtractLimits {
     /// The most bytes of content.
     pub max_file_len: u64,
-    /// The most bytes of interior nodes, their inline content aside. A file needs some 50 for each 256 KiB.
+    /// The most bytes of interior nodes, their inline content aside. A file needs some 50 for each
+    /// 256 KiB.
     pub max_node_bytes: u64,
     /// The most levels of nodes above a leaf. Four with 174 links reach 218 TiB.
     pub max_depth: usize,
@@ -125,10 +126,12 @@ pub enum ExtractError {
 /// Writes the file with this identifier to `out` and returns its length in bytes.
 ///
 /// `block_of` looks a block up, `Ok(None)` if it is not there; each block is asked for once a use.
-/// Every block is hashed and every length that the DAG states is checked against what is there, before
-/// anything of the block is written: whatever reached `out` is the file's, also when an error ends it early.
+/// Every block is hashed and every length that the DAG states is checked against what is there,
+/// before anything of the block is written: whatever reached `out` is the file's, also when an
+/// error ends it early.
 ///
-/// One block at a time is held, and for each level of the tree the links that are still to be followed.
+/// One block at a time is held, and for each level of the tree the links that are still to be
+/// followed.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
 //! The bytes of one interior node: a dag-pb `PBNode` that wraps a UnixFS `Data` message.
 //!
-//! Both are protobuf. A node is a `Links` field (number 2) for each child, then one `Data` field (number 1);
-//! that order is dag-pb's own, against protobuf's habit. A link is `Hash` (1, the child's CID), `Name`
-//! (2, empty in a file) and `Tsize` (3, the bytes of the child's whole sub-DAG, blocks included). The UnixFS
-//! message is `Type` (1), inline `Data` (2), `filesize` (3) and one `blocksizes` (4) a child.
+//! Both are protobuf. A node is a `Links` field (number 2) for each child, then one `Data` field
+//! (number 1); that order is dag-pb's own, against protobuf's habit. A link is `Hash` (1, the
+//! child's CID), `Name` (2, empty in a file) and `Tsize` (3, the bytes of the child's whole
+//! sub-DAG, blocks included). The UnixFS message is `Type` (1), inline `Data` (2), `filesize` (3)
+//! and one `blocksizes` (4) a child.
 
 use super::content_id::{self, Cid, InvalidCid};
 use crate::uvarint;
@@ -31,7 +32,8 @@ pub(crate) struct Node<'a> {
 /// Why a dag-pb block is not a node of a UnixFS file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
-    /// A field does not fit the bytes that remain, or has a number or wire type that is not its own.
+    /// A field does not fit the bytes that remain, or has a number or wire type that is not its
+    /// own.
     #[error("malformed {message} message at byte {offset}")]
     Malformed {
         /// The protobuf message that is broken off: `PBNode`, `PBLink` or `UnixFS`.
@@ -61,7 +63,8 @@ pub enum NodeError {
         /// Number of block sizes.
         sizes: usize,
     },
-    /// No chunker writes an empty chunk into a node, and a tree of them would be work without an end.
+    /// No chunker writes an empty chunk into a node, and a tree of them would be work without an
+    /// end.
     #[error("link {0} is to an empty part of the file")]
     EmptyChild(
         /// Which link, from 0.

@@ -75,7 +75,7 @@ pub enum JsonFault {
     /// A record with far more fields than any has.
     #[error("more than {max} fields")]
     TooManyFields {
-        /// The most fields that are looked at.
+        /// The most fields that are checked.
         max: usize,
     },
     /// A value of another kind.

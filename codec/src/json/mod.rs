@@ -1,15 +1,17 @@
 //! Segments and replicas as JSON: the form in which the network's tools print an AVRO segment.
 //!
-//! Keys, their order and the forms of values are those of the AVRO schema, with three differences: a union is
-//! its value or `null`, `uncles` is left out when empty, and a segment has no `codecVersion`.
-//! Bytes are base64, big numbers and hashes `0x…` text, all other numbers JSON numbers.
+//! Keys, their order and the forms of values are those of the AVRO schema, with three differences:
+//! a union is its value or `null`, `uncles` is left out when empty, and a segment has no
+//! `codecVersion`. Bytes are base64, big numbers and hashes `0x…` text, all other numbers JSON
+//! numbers.
 //!
-//! Unlike AVRO, JSON here says all that a replica can hold: numbers of 64 bits in full, a `v` of zero, a header
-//! without base fee (`null`), and authorization lists whatever the profile. What is written reads
-//! back equal.
+//! Unlike AVRO, JSON here says all that a replica can hold: numbers of 64 bits in full, a `v` of
+//! zero, a header without base fee (`null`), and authorization lists whatever the profile. What is
+//! written reads back equal.
 //!
-//! This is not the block result that the network's result producers derive by re-executing a specimen:
-//! that object fills receipt and log positions, holds a state root in `Hash`, and comes from another program.
+//! This is not the block result that the network's result producers derive by re-executing a
+//! specimen: that object fills receipt and log positions, holds a state root in `Hash`, and comes
+//! from another program.
 
 mod error;
 mod raw;
@@ -32,7 +34,8 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use std::io;
 use write::JsonSink;
 
-/// Writes a replica as one JSON object without a line break at the end; `pretty` indents by one blank.
+/// Writes a replica as one JSON object without a line break at the end; `pretty` indents by one
+/// blank.
 ///
 /// Every field is a small write: give it a buffered writer.
 ///
@@ -68,12 +71,13 @@ pub fn write_segment_json(
     }
 }
 
-/// Reads what [`write_replica_json`] writes; keys may come in any order, blanks between tokens are skipped.
+/// Reads what [`write_replica_json`] writes; keys may come in any order, blanks between tokens are
+/// skipped.
 ///
 /// # Errors
 ///
-/// A [`JsonReadError`] for anything that is not JSON, and for the first field that is missing, repeated,
-/// unknown or in the wrong form.
+/// A [`JsonReadError`] for anything that is not JSON, and for the first field that is missing,
+/// repeated, unknown or in the wrong form.
 pub fn read_replica_json(json: &[u8]) -> Result<Replica, JsonReadError> {
     read_replica_json_within(json, DecodeLimits::default())
 }

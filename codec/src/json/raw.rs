@@ -10,7 +10,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
-/// The most fields that a record may have before they are looked at: three times those of the longest.
+/// The most fields that a record may have before they are checked: three times those of the
+/// longest.
 ///
 /// It keeps the search for a name short.
 const MAX_FIELDS: usize = 64;

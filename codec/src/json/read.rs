@@ -24,7 +24,8 @@ pub(super) struct JsonSource<'a> {
 }
 
 impl<'a> JsonSource<'a> {
-    /// Reads the fields of an object, of which none may be left over. Errors are as seen from the object.
+    /// Reads the fields of an object, of which none may be left over. Errors are as seen from the
+    /// object.
     pub(super) fn object<T>(
         value: JsonValue<'a>,
         budget: &'a RecordBudget,

@@ -27,12 +27,12 @@ pub const PROOF_BYTES: usize = 48;
 
 /// Reads what bsp-agent v1.9.2 accepts from a stream (after snappy), and nothing else.
 ///
-/// That is stricter than what bsp-geth could write: a header before London (no base fee) is refused,
-/// and so is an absent `parentBeaconBlockRoot` before a present `requestsHash`. Transactions may have 16 to 20
-/// items.
+/// That is stricter than what bsp-geth could write: a header before London (no base fee) is
+/// refused, and so is an absent `parentBeaconBlockRoot` before a present `requestsHash`.
+/// Transactions may have 16 to 20 items.
 ///
-/// It is also a little stricter than the agent where the record types are: header numbers have to fit
-/// 64 bits and all others 256 bits, the type has to be a known one, and `Data` has to be UTF-8.
+/// It is also a little stricter than the agent where the record types are: header numbers have to
+/// fit 64 bits and all others 256 bits, the type has to be a known one, and `Data` has to be UTF-8.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub fn decode_replica_within(bytes: &[u8], limits: DecodeLimits) -> Result<Repli
     Items::of(bytes, &budget).only_list(read_replica)
 }
 
-/// [`decode_replica`] without copying code, call data and logs: they are slices of `bytes` and keep all of it
-/// in memory for as long as one of them lives.
+/// [`decode_replica`] without copying code, call data and logs: they are slices of `bytes` and keep
+/// all of it in memory for as long as one of them lives.
 ///
 /// # Errors
 ///

@@ -163,9 +163,11 @@ impl Fields for TransactionFields<'_> {
     }
 }
 
-/// The items that are cut after the last one that isn't nil: `blobHashes`, `blobGas`, `Data`, `AuthList`.
+/// The items that are cut after the last one that isn't nil: `blobHashes`, `blobGas`, `Data`,
+/// `AuthList`.
 ///
-/// The producer's `blobHashes` is never nil (an empty list isn't), so its transactions have 17 or 18 items.
+/// The producer's `blobHashes` is never nil (an empty list isn't), so its transactions have 17 or
+/// 18 items.
 fn walk_transaction_tail(tx: &ReplicaTransaction, profile: Profile, out: &mut impl Sink) {
     let (data, authorizations) = match profile {
         Profile::Network => (None, None),

@@ -128,13 +128,13 @@ pub enum RlpErrorKind {
     /// A `Type` that is none of the three.
     #[error(transparent)]
     UnknownKind(#[from] UnknownReplicaKind),
-    /// A list goes on after the last item of its layout.
+    /// A list continues after the last item of its layout.
     #[error("{0} bytes follow the last item of the layout")]
     ExtraItems(
         /// How many bytes of items there are too many.
         usize,
     ),
-    /// The input goes on after the replica.
+    /// The input continues after the replica.
     #[error("{0} bytes follow the end of the input's only item")]
     TrailingBytes(
         /// How many.
@@ -145,8 +145,8 @@ pub enum RlpErrorKind {
 /// A replica that the layout has no room for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RlpEncodeError {
-    /// The layout's header ends with `requestsHash`; this one goes on, and would no longer hash to
-    /// the block's hash if it were cut there.
+    /// The layout's header ends with `requestsHash`; this one continues, and would no longer hash
+    /// to the block's hash if it were cut there.
     #[error("{path}: has a value, but the layout's header ends with requestsHash")]
     NotInLayout {
         /// The field, from the root of the replica.

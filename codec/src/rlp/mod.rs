@@ -1,8 +1,9 @@
 //! A replica as RLP: the payload of a stream entry, before snappy.
 //!
-//! The layout is the one that bsp-geth v2.2.0 writes and bsp-agent v1.9.2 reads: a list of 12 items,
-//! [`Replica`](crate::Replica)'s fields in order. It is plain Ethereum RLP, in which an absent number
-//! and zero are the same byte (`80`), and an absent list and an empty one are too (`c0`).
+//! The layout is the one that bsp-geth v2.2.0 writes and bsp-agent v1.9.2 reads: a list of 12
+//! items, [`Replica`](crate::Replica)'s fields in order. It is plain Ethereum RLP, in which an
+//! absent number and zero are the same byte (`80`), and an absent list and an empty one are too
+//! (`c0`).
 //!
 //! # What decoding makes of those
 //!
@@ -16,8 +17,8 @@
 //! | `80` at `Data` as the last item | `data: Some("")` |
 //! | `c0` at `Withdrawals`, `BlobTxSidecars` | `Some(vec![])` |
 //!
-//! For every `x` that [`decode_replica`] returns, `decode_replica(encode_replica(x, x.profile()))` is `x`
-//! again.
+//! For every `x` that [`decode_replica`] returns, `decode_replica(encode_replica(x, x.profile()))`
+//! is `x` again.
 
 mod decode;
 mod encode;

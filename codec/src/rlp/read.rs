@@ -19,7 +19,8 @@ pub(crate) trait Record: Sized {
 
 /// The items of a list (or the one item of an input) that are still to be read, in order.
 ///
-/// Each reading method takes the name of the field that comes next, which goes into the error's path.
+/// Each reading method takes the name of the field that comes next, which goes into the error's
+/// path.
 #[derive(Debug, Clone)]
 pub(crate) struct Items<'a> {
     /// The whole input, so that positions are offsets from its start.
@@ -280,7 +281,8 @@ impl<'a> Items<'a> {
         Ok(bytes)
     }
 
-    /// All items, each as `read` takes it. If there are more than `count`, reading one of them fails.
+    /// All items, each as `read` takes it. If there are more than `count`, reading one of them
+    /// fails.
     fn each<T>(&mut self, count: usize, read: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut values = Vec::new();
         self.reserve(&mut values, count)?;
@@ -300,8 +302,8 @@ impl<'a> Items<'a> {
 
     /// How many of the next items can be records of at least `min_bytes`.
     ///
-    /// Counting them costs one step each and makes their vector exactly large enough. It ends at the
-    /// first item that can't be one: reading will too.
+    /// Counting them costs one step each and makes their vector exactly large enough. It ends at
+    /// the first item that can't be one: reading will too.
     fn count_lists(&self, min_bytes: usize) -> usize {
         let mut ahead = self.clone();
         let mut count = 0;

@@ -1,10 +1,10 @@
 //! Writing RLP into a buffer of exactly the right size.
 //!
-//! Every record states its layout once, as a walk over its fields ([`Fields`]) that is generic in what
-//! happens to them ([`Sink`]): [`Measure`] adds up lengths, [`Writer`] writes. A list's prefix holds its
-//! length, so the writer measures each list before it writes it. That repeats the measuring of a field once
-//! for each list around it (five at most), which costs far less than moving payloads that were
-//! written too early.
+//! Every record states its layout once, as a walk over its fields ([`Fields`]) that is generic in
+//! what happens to them ([`Sink`]): [`Measure`] adds up lengths, [`Writer`] writes. A list's prefix
+//! holds its length, so the writer measures each list before it writes it. That repeats the
+//! measuring of a field once for each list around it (five at most), which costs far less than
+//! moving payloads that were written too early.
 
 use alloy_primitives::U256;
 

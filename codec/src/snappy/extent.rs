@@ -4,8 +4,9 @@ use super::{SnappyError, check_announced, max_block_len, read_header};
 
 /// Walks the tags of one block, adding up what they make, until that is what the block announced.
 ///
-/// It reads lengths only: whether the copies point anywhere is for the decompression to find out. A block that
-/// takes more bytes than it has to is refused, so that what is held of it stays in proportion to what was announced.
+/// It reads lengths only: whether the copies point anywhere is for the decompression to find out. A
+/// block that takes more bytes than it has to is refused, so that what is held of it stays in
+/// proportion to what was announced.
 #[derive(Debug, Clone)]
 pub(crate) struct Extent {
     max_len: usize,
@@ -30,8 +31,8 @@ impl Extent {
         Self { max_len, announced: None, produced: 0, position: 0 }
     }
 
-    /// Walks on, as far as `bytes` go, which are all that are known from the block's start on. Returns the
-    /// block's length as soon as all of it is there.
+    /// Walks on, as far as `bytes` go, which are all that are known from the block's start on.
+    /// Returns the block's length as soon as all of it is there.
     ///
     /// # Errors
     ///
@@ -157,7 +158,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_tag() {
-        // 1 literal byte, then 4 + 1 + 1 by copies of each kind, then 2 literal bytes with a written length.
+        // 1 literal byte, then 4 + 1 + 1 by copies of each kind, then 2 literal bytes with a
+        // written length.
         let block =
             [9, 0x00, b'a', 0x01, 1, 0x02, 1, 0, 0x03, 1, 0, 0, 0, 0xf0, 1, b'b', b'c', b'?'];
         assert_eq!(extent(&block), Ok(Some(block.len() - 1)));

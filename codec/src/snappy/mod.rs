@@ -1,7 +1,8 @@
-//! Snappy's raw block format, which compresses the stream's payloads and the records of chunk files.
+//! Snappy's raw block format, which compresses the stream's payloads and the records of chunk
+//! files.
 //!
-//! A block is the uncompressed length as a varint, then tags: literals and copies. It has no checksum and
-//! doesn't state its own length. It is not the framed format of `.sz` files.
+//! A block is the uncompressed length as a varint, then tags: literals and copies. It has no
+//! checksum and doesn't state its own length. It is not the framed format of `.sz` files.
 
 mod extent;
 
@@ -48,7 +49,8 @@ pub enum SnappyError {
         /// What the tags make, up to the one that is too much.
         produced: u64,
     },
-    /// The tags take more bytes than those of any encoder. Only looked for where a block's length is not known.
+    /// The tags take more bytes than those of any encoder. Only looked for where a block's length
+    /// is not known.
     #[error("the snappy block announces {announced} bytes, but takes at least {taken}")]
     Wasteful {
         /// The announced length.
@@ -75,12 +77,13 @@ pub fn compress(bytes: &[u8]) -> Result<Vec<u8>, SnappyError> {
 /// Decompresses one block, which has to end where `block` does.
 ///
 /// Nothing is reserved before the announced length is known to be within `max_len` (usually
-/// [`MAX_INPUT_BYTES`](crate::limits::MAX_INPUT_BYTES)) and within what so many bytes can hold.
+/// [`MAX_INPUT_BYTES`](crate::limits::MAX_INPUT_BYTES)) and within what this many bytes can hold.
 ///
 /// # Errors
 ///
-/// [`SnappyError::Header`], [`TooLong`](SnappyError::TooLong), [`Implausible`](SnappyError::Implausible) for
-/// a bad announcement, [`Corrupt`](SnappyError::Corrupt) for bad tags.
+/// [`SnappyError::Header`], [`TooLong`](SnappyError::TooLong),
+/// [`Implausible`](SnappyError::Implausible) for a bad announcement,
+/// [`Corrupt`](SnappyError::Corrupt) for bad tags.
 pub fn decompress(block: &[u8], max_len: usize) -> Result<Vec<u8>, SnappyError> {
     let (announced, header_len) = read_header(block).ok_or(SnappyError::Header)??;
     check_announced(announced, max_len)?;
@@ -92,7 +95,8 @@ pub fn decompress(block: &[u8], max_len: usize) -> Result<Vec<u8>, SnappyError> 
     Ok(snap::raw::Decoder::new().decompress_vec(block)?)
 }
 
-/// The length in bytes that a block says it decompresses to. Nothing is decompressed, so it may be a lie.
+/// The length in bytes that a block says it decompresses to. Nothing is decompressed, so it may be
+/// a lie.
 ///
 /// # Errors
 ///
@@ -110,12 +114,14 @@ fn check_announced(announced: u64, max: usize) -> Result<(), SnappyError> {
     }
 }
 
-/// The most bytes that the format's encoders take for `announced` bytes, if they are all one literal after the other.
+/// The most bytes that the format's encoders take for `announced` bytes, if they are all one
+/// literal after the other.
 fn max_block_len(announced: u64) -> u64 {
     32 + announced + announced / 6
 }
 
-/// The announced length and the number of bytes that it is written in; `None` if `block` ends inside of them.
+/// The announced length and the number of bytes that it is written in; `None` if `block` ends
+/// inside of them.
 fn read_header(block: &[u8]) -> Option<Result<(u64, usize), SnappyError>> {
     const MAX_HEADER_BYTES: usize = 5;
     let mut announced = 0;

@@ -1,6 +1,8 @@
-//! What recording costs: capture beside plain execution of the same mainnet blocks on the same database.
+//! What recording costs: capture beside plain execution of the same mainnet blocks on the same
+//! database.
 //!
-//! The blocks are read from `../shared/mainnet` beside the checkout; without them nothing is measured.
+//! The blocks are read from `../shared/mainnet` beside the checkout; without them nothing is
+//! measured.
 
 #![allow(missing_docs)]
 

@@ -38,7 +38,7 @@ pub type Receipt = EthereumReceipt<TxType>;
 /// A block's parts other than its transactions.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockParts<'a> {
-    /// The header. Roots, bloom and gas used are not looked at; see [`Capture::check`].
+    /// The header. Roots, bloom and gas used are ignored; see [`Capture::check`].
     pub header: &'a Header,
     /// Uncles; empty since the merge.
     pub ommers: &'a [Header],
@@ -69,11 +69,13 @@ impl Capture {
         (calculate_receipt_root(&receipts), bloom)
     }
 
-    /// Compares the outcome with what the header promises: gas used, receipts root, logs bloom, requests hash.
+    /// Compares the outcome with what the header promises: gas used, receipts root, logs bloom,
+    /// requests hash.
     ///
     /// # Errors
     ///
-    /// The first difference. A producer must not export such a block: the parent state was not the right one.
+    /// The first difference. A producer must not export such a block: the parent state was not the
+    /// right one.
     pub fn check(&self, header: &Header) -> Result<(), OutcomeMismatch> {
         if self.gas_used != header.gas_used {
             let (expected, got) = (header.gas_used, self.gas_used);
@@ -97,12 +99,13 @@ impl Capture {
 
 /// Executes a block on its parent's state and records what it reads, in the network's order.
 ///
-/// `transactions` are the block's, with their senders: `Recovered<&SignedTransaction>`, or `(TxEnv, Recovered<…>)`
-/// where the environment is made by hand. `parent` is the state after the parent block and must answer
-/// `BLOCKHASH` for the last 256 blocks. The outcome is not compared with the header; [`Capture::check`] does that.
+/// `transactions` are the block's, with their senders: `Recovered<&SignedTransaction>`, or `(TxEnv,
+/// Recovered<…>)` where the environment is made by hand. `parent` is the state after the parent
+/// block and must answer `BLOCKHASH` for the last 256 blocks. The outcome is not compared with the
+/// header; [`Capture::check`] does that.
 ///
 /// ```
-/// use alloy_consensus::Header;
+/// use alloy_consensus::{Header, transaction::Recovered};
 /// use bsp_capture::{BlockParts, ChainSpec, SignedTransaction, capture};
 /// use revm::database::EmptyDB;
 ///
@@ -115,8 +118,8 @@ impl Capture {
 ///     ..Default::default()
 /// };
 /// let block = BlockParts { header: &header, ommers: &[], withdrawals: Some(&[]) };
-/// let no_transactions = std::iter::empty::<alloy_consensus::transaction::Recovered<SignedTransaction>>();
-/// let captured = capture(&ChainSpec::dev(), block, no_transactions, EmptyDB::new())?;
+/// let transactions: [Recovered<SignedTransaction>; 0] = [];
+/// let captured = capture(&ChainSpec::dev(), block, transactions, EmptyDB::new())?;
 /// // Not even the system contracts exist in an empty state, so nothing was there to be read.
 /// assert!(captured.reads.lists.account_read.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -124,9 +127,10 @@ impl Capture {
 ///
 /// # Errors
 ///
-/// [`CaptureError::ParentState`] where the database fails, whoever asked it; [`CaptureError::Execution`] where a
-/// transaction or the block is invalid on this state; [`CaptureError::BeforeLondon`] and
-/// [`CaptureError::OmmerGeneration`] where the block is none that can be executed.
+/// [`CaptureError::ParentState`] where the database fails, whoever asked it;
+/// [`CaptureError::Execution`] where a transaction or the block is invalid on this state;
+/// [`CaptureError::BeforeLondon`] and [`CaptureError::OmmerGeneration`] where the block can't be
+/// executed.
 pub fn capture<S, T, DB>(
     spec: &S,
     block: BlockParts<'_>,
@@ -248,7 +252,8 @@ where
     Ok(Capture { receipts, requests, gas_used, blob_gas_used, reads })
 }
 
-/// The executor computes an uncle's reward from its generation and does not look whether there can be one.
+/// The executor computes an uncle's reward from its generation and does not look whether there can
+/// be one.
 fn check_ommers<S: ExecutionSpec, E: Error>(
     spec: &S,
     block: BlockParts<'_>,
@@ -292,7 +297,8 @@ where
     );
     let mut executor = EthBlockExecutor::new(evm, execution_context(block), spec, ReceiptMaker);
 
-    // Not `apply_pre_execution_changes`: it makes these two calls the other way round than geth, which shows in the lists.
+    // Not `apply_pre_execution_changes`: it makes these two calls the other way round than geth,
+    // which shows in the lists.
     let mut system = SystemCaller::new(spec);
     system
         .apply_beacon_root_contract_call(header.parent_beacon_block_root, executor.evm_mut())
@@ -338,9 +344,9 @@ pub fn execution_context(block: BlockParts<'_>) -> EthBlockExecutionCtx<'_> {
     }
 }
 
-/// The accounts that the end of a block credits, in geth's order: before the merge uncles' miners, then the miner;
-/// from Shanghai on the withdrawals, those of zero included. (The executor merges withdrawals into a map, so its
-/// order cannot be used.)
+/// The accounts that the end of a block credits, in geth's order: before the merge uncles' miners,
+/// then the miner; from Shanghai on the withdrawals, those of zero included. (The executor merges
+/// withdrawals into a map, so its order cannot be used.)
 fn rewarded_accounts<'a, S: ExecutionSpec>(
     spec: &S,
     block: BlockParts<'a>,

@@ -18,8 +18,8 @@ use alloy_hardforks::{
 };
 use alloy_primitives::{Address, U256, address};
 
-/// What capture has to know of a chain. [`ChainSpec`] implements it; a node can implement it for its own type
-/// and use that instead.
+/// What capture has to know of a chain. [`ChainSpec`] implements it; a node can implement it for
+/// its own type and use that instead.
 pub trait ExecutionSpec: EthExecutorSpec {
     /// EIP-155 chain id.
     fn chain_id(&self) -> u64;
@@ -52,7 +52,7 @@ pub struct ChainSpec {
     system_contracts: Vec<Address>,
 }
 
-/// The contracts that a block calls by itself: EIP-4788, EIP-2935, EIP-7002, EIP-7251.
+/// The contracts that a block calls on its own: EIP-4788, EIP-2935, EIP-7002, EIP-7251.
 const SYSTEM_CONTRACTS: [Address; 4] = [
     BEACON_ROOTS_ADDRESS,
     HISTORY_STORAGE_ADDRESS,
@@ -94,11 +94,13 @@ impl ChainSpec {
         }
     }
 
-    /// The development chains, reth's `--chain dev` and that of `bsp dev`: every fork up to Osaka from the genesis on.
+    /// The development chains, reth's `--chain dev` and that of `bsp dev`: every fork up to Osaka
+    /// from the genesis on.
     ///
-    /// reth's names no deposit contract; its genesis has no account at mainnet's, so naming that changes nothing there.
-    /// It has no system contracts either, and those of `bsp dev` are expected in the read lists: a block of reth's is
-    /// verified with its genesis file, by [`Self::from_genesis`].
+    /// reth's names no deposit contract; its genesis has no account at mainnet's, so naming that
+    /// changes nothing there. It has no system contracts either, and those of `bsp dev` are
+    /// expected in the read lists: a block of reth's is verified with its genesis file, by
+    /// [`Self::from_genesis`].
     pub fn dev() -> Self {
         Self {
             chain_id: DEV_CHAIN_ID,
@@ -132,8 +134,9 @@ impl ChainSpec {
         }
     }
 
-    /// The contracts that every block of this time reads because it calls them itself, as far as they are known to exist:
-    /// a custom genesis may be without them, and others may deploy them later.
+    /// The contracts that every block of this time reads because it calls them itself, as far as
+    /// they are known to exist: a custom genesis may be without them, and others may deploy them
+    /// later.
     pub(crate) fn called_contracts(&self, timestamp: u64) -> impl Iterator<Item = Address> + '_ {
         let (is_cancun, is_prague) = (
             self.is_cancun_active_at_timestamp(timestamp),
@@ -146,10 +149,12 @@ impl ChainSpec {
         self.system_contracts.iter().copied().filter(is_called)
     }
 
-    /// The newest fork that is in force at a block's timestamp and whose rules are not known here: those after Osaka,
-    /// but for the blob-parameter-only forks whose parameters are known. A block after it can't be executed.
+    /// The newest fork that is in force at a block's timestamp and whose rules are not known here:
+    /// those after Osaka, but for the blob-parameter-only forks whose parameters are known. A block
+    /// after it can't be executed.
     ///
-    /// `None` says only that no such fork is known of: who wrote the rules may not have known of it either.
+    /// `None` says only that no such fork is known of: the author of the rules may not have known
+    /// of it either.
     pub fn unknown_fork_at(&self, timestamp: u64) -> Option<EthereumHardfork> {
         use EthereumHardfork as Fork;
 
@@ -218,13 +223,15 @@ fn system_contracts_of(genesis: &Genesis) -> Vec<Address> {
     SYSTEM_CONTRACTS.into_iter().filter(has_code).collect()
 }
 
-/// The public networks' blob schedule with the times of the two blob-parameter-only forks (EIP-7892).
+/// The public networks' blob schedule with the times of the two blob-parameter-only forks
+/// (EIP-7892).
 fn with_bpo(bpo1: u64, bpo2: u64) -> BlobScheduleBlobParams {
     BlobScheduleBlobParams::mainnet()
         .with_scheduled([(bpo1, BlobParams::bpo1()), (bpo2, BlobParams::bpo2())])
 }
 
-/// Fork conditions of a genesis file's `config`, with geth's meaning of absent fields: the fork never happens.
+/// Fork conditions of a genesis file's `config`, with geth's meaning of absent fields: the fork
+/// never happens.
 fn fork_conditions(config: &ChainConfig) -> Vec<(EthereumHardfork, ForkCondition)> {
     use EthereumHardfork as Fork;
 
@@ -265,8 +272,8 @@ fn fork_conditions(config: &ChainConfig) -> Vec<(EthereumHardfork, ForkCondition
     blocks.chain(times).chain(merge_condition(config).map(|at| (Fork::Paris, at))).collect()
 }
 
-/// When the merge happens. A total difficulty cannot be known from a block alone, so a chain that merged at
-/// a later block than its genesis has to name it (`mergeNetsplitBlock`).
+/// When the merge happens. A total difficulty cannot be known from a block alone, so a chain that
+/// merged at a later block than its genesis has to name it (`mergeNetsplitBlock`).
 fn merge_condition(config: &ChainConfig) -> Option<ForkCondition> {
     let total_difficulty = config.terminal_total_difficulty?;
     let from_genesis = total_difficulty.is_zero() || config.terminal_total_difficulty_passed;
@@ -284,7 +291,8 @@ fn merge_condition(config: &ChainConfig) -> Option<ForkCondition> {
     })
 }
 
-/// Blob parameters of a genesis file's `config`; entries that are missing have the public networks' values.
+/// Blob parameters of a genesis file's `config`; entries that are missing have the public networks'
+/// values.
 fn blob_schedule(config: &ChainConfig) -> BlobScheduleBlobParams {
     let named = |name: &str| config.blob_schedule.get(name).copied();
     let updates = [

@@ -21,7 +21,8 @@ pub enum RecordError<E: Error + 'static> {
 /// A block could not be executed. `E` is the error of the parent state's database.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError<E: Error + 'static> {
-    /// The parent state could not be read. The block itself may be fine: try again when the state is there.
+    /// The parent state could not be read. The block itself may be fine: try again when the state
+    /// is there.
     #[error("cannot read the parent state: {0}")]
     ParentState(#[source] E),
     /// The state within the block could not be read, for a reason other than the parent state.
@@ -70,7 +71,8 @@ impl<E: Error + 'static> From<RecordError<E>> for CaptureError<E> {
     }
 }
 
-/// The outcome of an execution is not what the block's header promises: wrong parent state, or a wrong block.
+/// The outcome of an execution is not what the block's header promises: wrong parent state, or a
+/// wrong block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutcomeMismatch {
     /// Gas used.

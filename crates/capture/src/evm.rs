@@ -1,4 +1,5 @@
-//! An Ethereum EVM whose inspector sees system calls too, and that does not call hooks in vain.
+//! An Ethereum EVM whose inspector sees system calls too, and that does not call hooks without
+//! success.
 
 use alloy_evm::{
     Database, Evm, EvmEnv, EvmFactory, eth::EthEvmBuilder, precompiles::PrecompilesMap,
@@ -47,16 +48,18 @@ enum Hooks {
     /// All that revm knows.
     #[default]
     All,
-    /// `step`, and those at the start and the end of a frame: what a [`Recorder`](crate::Recorder) implements.
+    /// `step`, and those at the start and the end of a frame: what a [`Recorder`](crate::Recorder)
+    /// implements.
     StepsAndFrames,
 }
 
 /// alloy-evm's Ethereum EVM, with two differences.
 ///
-/// * [`Evm::transact_system_call`] runs the inspector as well. `EthEvm` leaves it out there, but the reads of
-///   the system contracts (EIP-4788, EIP-2935, EIP-7002, EIP-7251) belong to a block specimen.
-/// * It can leave hooks out that a [`Recorder`](crate::Recorder) does not have. revm looks after every opcode for logs and
-///   self-destructs to report, which costs more than the recording.
+/// * [`Evm::transact_system_call`] runs the inspector as well. `EthEvm` leaves it out there, but
+///   the reads of the system contracts (EIP-4788, EIP-2935, EIP-7002, EIP-7251) belong to a block
+///   specimen.
+/// * It can leave hooks out that a [`Recorder`](crate::Recorder) does not have. revm looks after
+///   every opcode for logs and self-destructs to report, which costs more than the recording.
 #[expect(missing_debug_implementations)]
 pub struct InspectingEvm<DB: Database, I> {
     inner: InnerEvm<DB, I>,
@@ -65,7 +68,8 @@ pub struct InspectingEvm<DB: Database, I> {
 }
 
 impl<DB: Database, I: Inspector<EvmContext<DB>>> InspectingEvm<DB, I> {
-    /// Ends a transaction like revm's own `inspect_tx`: the journal is cleared, also after an error.
+    /// Ends a transaction like revm's own `inspect_tx`: the journal is cleared, also after an
+    /// error.
     fn finalize(
         &mut self,
         result: Result<ExecutionResult, EVMError<DB::Error>>,
@@ -252,7 +256,8 @@ where
     }
 }
 
-/// Makes [`InspectingEvm`]s. A node plugs it into its own EVM configuration in place of `EthEvmFactory`.
+/// Makes [`InspectingEvm`]s. A node plugs it into its own EVM configuration in place of
+/// `EthEvmFactory`.
 ///
 /// By default every hook is called, so any inspector works.
 #[derive(Debug, Default, Clone, Copy)]
@@ -261,8 +266,9 @@ pub struct InspectingEvmFactory {
 }
 
 impl InspectingEvmFactory {
-    /// A factory of faster EVMs for a [`Recorder`](crate::Recorder). Of other inspectors' hooks they call only `step` and
-    /// those of frames: not `step_end`, not those for logs and self-destructs.
+    /// A factory of faster EVMs for a [`Recorder`](crate::Recorder). Of other inspectors' hooks
+    /// they call only `step` and those of frames: not `step_end`, not those for logs and
+    /// self-destructs.
     pub const fn for_recorder() -> Self {
         Self { hooks: Hooks::StepsAndFrames }
     }

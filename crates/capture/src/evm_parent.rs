@@ -1,4 +1,4 @@
-//! The parent state as the EVM gets it, with its errors kept aside.
+//! The parent state as the EVM gets it, with its errors stored for later.
 
 use crate::{CaptureError, ParentState};
 use alloy_primitives::{Address, B256, U256};
@@ -12,8 +12,9 @@ use std::{cell::RefCell, error::Error, fmt};
 
 /// Keeps the database's first error and gives the EVM a stand-in for it.
 ///
-/// What comes out of the block executor is no good to tell a failed lookup from an invalid block: of a system call's database error
-/// it passes on the text, and of one while withdrawals are paid out nothing.
+/// What comes out of the block executor is no good to tell a failed lookup from an invalid block:
+/// of a system call's database error it passes on the text, and of one while withdrawals are paid
+/// out nothing.
 pub(crate) struct EvmParent<'p, DB: DatabaseRef> {
     parent: &'p ParentState<DB>,
     failure: RefCell<Option<DB::Error>>,
@@ -31,7 +32,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> EvmParent<'p, DB> {
         Self { parent, failure: RefCell::new(None) }
     }
 
-    /// The result of an execution on this state. If a lookup failed, that is the reason for whatever came out.
+    /// The result of an execution on this state. If a lookup failed, that is the reason for
+    /// whatever came out.
     pub(crate) fn settle<T>(
         &self,
         result: Result<T, CaptureError<DB::Error>>,

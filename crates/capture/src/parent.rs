@@ -10,9 +10,9 @@ use std::{cell::RefCell, fmt};
 
 /// A read-only view of the parent state that asks the database behind it once for what two ask for.
 ///
-/// The EVM keeps its own cache, which mixes the block's changes in; the recorder needs the parent's values, nearly always
-/// of something that the EVM has just loaded or is about to. Both read through here, so that capture costs
-/// the database hardly any second read.
+/// The EVM keeps its own cache, which mixes the block's changes in; the recorder needs the parent's
+/// values, nearly always of something that the EVM has just loaded or is about to. Both read
+/// through here, so that capture costs the database hardly any second read.
 pub struct ParentState<DB> {
     database: DB,
     memo: RefCell<Memo>,
@@ -21,8 +21,8 @@ pub struct ParentState<DB> {
 #[derive(Default)]
 struct Memo {
     accounts: HashMap<Address, Option<AccountInfo>>,
-    /// The slot that was read last. The EVM and the recorder read a slot right after one another, in either order, so
-    /// remembering one is enough for all but a few.
+    /// The slot that was read last. The EVM and the recorder read a slot right after one another,
+    /// in either order, so remembering one is enough for all but a few.
     last_slot: Option<((Address, U256), U256)>,
     codes: HashMap<B256, Bytecode>,
     block_hashes: HashMap<u64, B256>,

@@ -14,12 +14,14 @@ use std::{
     collections::{BTreeMap, hash_map::Entry},
 };
 
-/// The four read lists as a database to execute on. Any other read is an error that names what is missing.
+/// The four read lists as a database to execute on. Any other read is an error that names what is
+/// missing.
 ///
 /// Two absences are no errors, because the format cannot express them otherwise:
 /// * an account without a row does not exist (a lookup of a missing account leaves no row);
-/// * a code whose *size* alone was asked for has no row. Such a code is stood in for by one byte, or by as many as it is
-///   [known](Self::with_code_sizes) to have, and [`stood_in_codes`](Self::stood_in_codes) tells which.
+/// * a code whose *size* alone was asked for has no row. Such a code is stood in for by one byte,
+///   or by as many as it is [known](Self::with_code_sizes) to have, and
+///   [`stood_in_codes`](Self::stood_in_codes) tells which.
 #[derive(Debug, Default)]
 pub struct SpecimenState {
     accounts: AddressMap<AccountInfo>,
@@ -157,7 +159,8 @@ impl SpecimenState {
         Ok(())
     }
 
-    /// Slots of an address that was created, reverted and created again stand there twice, with value zero.
+    /// Slots of an address that was created, reverted and created again stand there twice, with
+    /// value zero.
     fn add_slots(&mut self, lists: &StateSpecimen) -> Result<(), Contradiction> {
         for (index, row) in lists.storage_read.iter().enumerate() {
             if !row.value.is_zero() && !self.accounts.contains_key(&row.account) {
@@ -194,7 +197,8 @@ impl SpecimenState {
         Ok(())
     }
 
-    /// Different numbers above 2^53 can have become equal in AVRO; no block has such a number, so all have the zero hash.
+    /// Different numbers above 2^53 can have become equal in AVRO; no block has such a number, so
+    /// all have the zero hash.
     fn add_block_hashes(&mut self, lists: &StateSpecimen) -> Result<(), Contradiction> {
         for (index, row) in lists.blockhash_read.iter().enumerate() {
             let known = self.block_hashes.insert(row.block_number, row.block_hash);
@@ -248,8 +252,8 @@ impl DatabaseRef for SpecimenState {
     }
 }
 
-/// A code as it is executed. One that begins as a delegation (EIP-7702) and is none is plain code with an invalid first
-/// opcode, as in geth; revm's own reading of raw code panics at it.
+/// A code as it is executed. One that only begins like a delegation (EIP-7702) is plain code with
+/// an invalid first opcode, as in geth; revm's own reading of raw code panics at it.
 fn bytecode(code: &Bytes) -> Bytecode {
     Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()))
 }

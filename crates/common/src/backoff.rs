@@ -1,4 +1,4 @@
-//! The pauses between attempts at what may pass by itself.
+//! The pauses between attempts at what may pass on its own.
 
 use rand::Rng;
 use std::time::Duration;
@@ -9,8 +9,8 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Pauses that double from 250 ms to 30 s, each shortened by up to a half at random, so that many clients do not come back
-/// at once.
+/// Pauses that double from 250 ms to 30 s, each shortened by up to a half at random, so that many
+/// clients do not come back at once.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,

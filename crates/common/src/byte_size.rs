@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// A number of bytes: `67108864`, or with a unit, `64MiB`. `MB` and `M` mean the same as `MiB`, in either case: 1024 x 1024.
+/// A number of bytes: `67108864`, or with a unit, `64MiB`. `MB` and `M` mean the same as `MiB`, in
+/// either case: 1024 x 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 

@@ -1,7 +1,8 @@
 //! The file of an embedded database (redb).
 //!
-//! redb takes no more changes after an I/O error, and notices some damage by a panic. So both halves open their file again
-//! after a failure, and neither lets a panic of the database end a thread.
+//! redb takes no more changes after an I/O error, and notices some damage by a panic. So both
+//! halves open their file again after a failure, and neither lets a panic of the database end a
+//! thread.
 
 use redb::{Database, DatabaseError, StorageError};
 use std::{

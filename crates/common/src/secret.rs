@@ -1,4 +1,5 @@
-//! Keys, passwords and URLs that carry them: how they travel through the program without being seen.
+//! Keys, passwords and URLs that carry them: how they travel through the program without being
+//! seen.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 use url::Url;
@@ -38,7 +39,8 @@ impl FromStr for Secret<String> {
     }
 }
 
-/// What of a URL may be shown: scheme, host and port. Services take tokens in any other part of it.
+/// The part of a URL that may be shown: scheme, host and port. Services take tokens in any other
+/// part of it.
 ///
 /// ```
 /// use bsp_common::secret::url_shown;

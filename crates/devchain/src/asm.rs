@@ -1,6 +1,7 @@
 //! A small assembler for the EVM, so that the chain's contracts can be read.
 //!
-//! Source is a sequence of words separated by white space; `;` starts a comment that runs to the end of the line.
+//! Source is a sequence of words separated by white space; `;` starts a comment that runs to the
+//! end of the line.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -157,7 +158,8 @@ fn opcode_named(name: &str) -> Option<OpCode> {
     (0..=u8::MAX).filter_map(OpCode::new).find(|op| op.as_str() == name)
 }
 
-/// The bytes that a number pushes: none for a decimal zero, all written digits of a hexadecimal one.
+/// The bytes that a number pushes: none for a decimal zero, all written digits of a hexadecimal
+/// one.
 fn number(line: usize, word: &str) -> Result<Vec<u8>, AsmError> {
     let unknown = || AsmError::UnknownWord { line, word: word.to_owned() };
     let bytes = match word.strip_prefix("0x") {

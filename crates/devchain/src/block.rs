@@ -20,7 +20,8 @@ use revm::database::BundleState;
 /// A block whose transactions are chosen and whose execution is not yet known.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The header. What only execution can tell (state, receipt and request roots, bloom, gas used) is zero.
+    /// The header. What only execution can tell (state, receipt and request roots, bloom, gas used)
+    /// is zero.
     pub header: Header,
     /// The transactions, each valid on what precedes it.
     pub transactions: Vec<Recovered<Transaction>>,
@@ -71,7 +72,8 @@ pub trait Executor {
     ///
     /// # Errors
     ///
-    /// Where a transaction is invalid or a system call fails. Neither happens to a candidate of this crate's own.
+    /// Where a transaction is invalid or a system call fails. Neither happens to a candidate of
+    /// this crate's own.
     fn execute(&self, block: &Candidate, parent: &WorldState) -> Result<Executed, Self::Error>;
 }
 
@@ -113,7 +115,8 @@ pub enum SealError {
         /// How many transactions there are.
         transactions: usize,
     },
-    /// The gas that execution says was used is not the last receipt's cumulative gas, or above the limit.
+    /// The gas that execution says was used is not the last receipt's cumulative gas, or above the
+    /// limit.
     #[error("gas used is {gas_used}, the receipts say {cumulative}, the limit is {limit}")]
     GasUsed {
         /// Gas used by the block.

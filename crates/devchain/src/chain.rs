@@ -48,7 +48,8 @@ pub enum AdvanceError<E> {
     },
 }
 
-/// A chain that grows by one block at a time; the same seed and configuration give the same blocks, byte for byte.
+/// A chain that grows by one block at a time; the same seed and configuration give the same blocks,
+/// byte for byte.
 ///
 /// A block is proposed, executed by the caller, and sealed:
 ///
@@ -117,7 +118,8 @@ impl DevChain {
         })
     }
 
-    /// A chain that has this one's blocks so far, and others from now on. Salts tell the branches of a block apart.
+    /// A chain that has this one's blocks so far, and others from now on. Salts tell the branches
+    /// of a block apart.
     #[must_use]
     pub fn branch(&self, salt: u64) -> Self {
         let origin = [self.dice_seed.to_be_bytes(), salt.to_be_bytes()].concat();
@@ -206,7 +208,8 @@ impl DevChain {
     ///
     /// # Errors
     ///
-    /// Where the two do not fit together or a transaction did not end as meant; the chain is then unchanged.
+    /// Where the two do not fit together or a transaction did not end as meant; the chain is then
+    /// unchanged.
     pub fn seal(
         &mut self,
         mut candidate: Candidate,

@@ -1,9 +1,10 @@
 //! The workload's contracts: what stands at genesis, and what the chain creates.
 //!
-//! A few contracts that do one thing each, put together by calls: the *batch* makes several calls in one transaction, the
-//! *relays* make one call in a given way, the *factories* create. Each of these three checks whether the call or creation
-//! succeeded where it was expected to, and reverts where not, so that a transaction whose receipt says success has
-//! done what its author meant, failing frames included.
+//! A few contracts that do one thing each, put together by calls: the *batch* makes several calls
+//! in one transaction, the *relays* make one call in a given way, the *factories* create. Each of
+//! these three checks whether the call or creation succeeded where it was expected to, and reverts
+//! where not, so that a transaction whose receipt says success has done what its author meant,
+//! failing frames included.
 
 use crate::asm::{AsmError, assemble};
 use alloy_eips::eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS;
@@ -189,7 +190,8 @@ fn factory(salt: &str, opcode: &str) -> String {
     )
 }
 
-/// The contracts that call and create on somebody's behalf: call and create entry, and the gas-stage reads of the `CALL` family.
+/// The contracts that call and create on somebody's behalf: call and create entry, and the
+/// gas-stage reads of the `CALL` family.
 fn callers() -> Result<Vec<Contract>, AsmError> {
     let value = "32 CALLDATALOAD";
     let create = factory("0", "CREATE");
@@ -237,7 +239,8 @@ fn probes() -> Result<Vec<Contract>, AsmError> {
     sources.into_iter().map(|(address, source)| Contract::assembled(address, source)).collect()
 }
 
-/// [`SLOTS`]: the upper half of a word is zero to load the slot that the lower half names, or one more than the value to store there.
+/// [`SLOTS`]: the lower half of a word names a slot. The upper half is zero to load it, or one more
+/// than the value to store there.
 const SLOTS_BODY: &str = "
     DUP1 128 SHR                          ; p word value+1
     DUP1 @store JUMPI
@@ -321,7 +324,8 @@ const IMPLEMENTATION_SLOT: B256 =
 /// Tokens that each holder starts with.
 const SUPPLY_EACH: u64 = 1_000_000_000;
 
-/// The token and its proxies: slots of a mapping, code loaded through `DELEGATECALL`, equal code in two accounts.
+/// The token and its proxies: slots of a mapping, code loaded through `DELEGATECALL`, equal code in
+/// two accounts.
 fn tokens(holders: &[Address]) -> Result<Vec<Contract>, AsmError> {
     let balances = || holders.iter().map(|holder| (balance_slot(*holder), word(SUPPLY_EACH)));
     let implementation = (IMPLEMENTATION_SLOT, TOKEN.into_word());
@@ -377,8 +381,8 @@ pub fn store(slot: u64, value: u64) -> B256 {
 /// Init codes that the workload creates contracts with.
 #[derive(Debug, Clone)]
 pub struct InitCodes {
-    /// Reads slots 0 and 1, sets slot 0, and leaves a contract that self-destructs in favour of a non-zero input word and
-    /// reads slot 0 otherwise.
+    /// Reads slots 0 and 1, sets slot 0, and leaves a contract that self-destructs in favour of a
+    /// non-zero input word and reads slot 0 otherwise.
     pub phoenix: Bytes,
     /// Reads slots 0 and 1, then reverts.
     pub reverting: Bytes,

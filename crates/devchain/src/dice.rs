@@ -8,7 +8,8 @@ use rand_chacha::{
 
 /// A deterministic generator for one block.
 ///
-/// Ranges are drawn by an own rule rather than a library's, whose rule may change between releases: the chain of a seed must not.
+/// Ranges are drawn by an own rule rather than a library's, whose rule may change between releases:
+/// the chain of a seed must not.
 #[derive(Debug, Clone)]
 pub struct Dice(ChaCha8Rng);
 

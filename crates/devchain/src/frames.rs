@@ -14,7 +14,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call without value or input that gets all gas there is (less the 64th that EIP-150 keeps back) and is to succeed.
+    /// A call without value or input that gets all gas there is (less the 64th that EIP-150 keeps
+    /// back) and is to succeed.
     pub const fn to(target: Address) -> Self {
         Self { target, value: U256::ZERO, gas: U256::MAX, succeeds: true, input: Bytes::new() }
     }
@@ -57,7 +58,8 @@ impl Call {
         self
     }
 
-    /// The call is to fail. One that fails otherwise than by reverting uses up its gas: limit it with [`Self::gas`].
+    /// The call is to fail. One that fails otherwise than by reverting uses up its gas: limit it
+    /// with [`Self::gas`].
     #[must_use]
     pub const fn fails(mut self) -> Self {
         self.succeeds = false;

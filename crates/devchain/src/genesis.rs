@@ -79,7 +79,8 @@ pub struct DevConfig {
     pub genesis_time: u64,
     /// Blob target, maximum and fee parameters (EIP-7840) of every block.
     pub blob_params: BlobParams,
-    /// How many transaction scenarios a block has at most, at least one; a scenario is one to three transactions.
+    /// How many transaction scenarios a block has at most, at least one; a scenario is one to three
+    /// transactions.
     pub scenarios_per_block: usize,
 }
 
@@ -121,7 +122,8 @@ pub enum Delegated {
     ToItself,
 }
 
-/// A precompile with a balance, as all of them have on mainnet: SHA2-256. The later ones have none here and do not exist.
+/// A precompile with a balance, as all of them have on mainnet: SHA2-256. The later ones have none
+/// here and do not exist.
 pub const FUNDED_PRECOMPILE: Address = address!("0x0000000000000000000000000000000000000002");
 
 /// Where [`Delegated::ToMissing`] points.
@@ -259,7 +261,8 @@ fn funded(key: &Key) -> GenesisAccount {
     GenesisAccount { private_key: Some(key.secret()), ..Default::default() }.with_balance(balance)
 }
 
-/// The contracts that every block calls on the protocol's behalf, with the code that their EIPs publish.
+/// The contracts that every block calls on the protocol's behalf, with the code that their EIPs
+/// publish.
 fn system_contracts(fork: DevFork) -> impl Iterator<Item = (Address, GenesisAccount)> {
     let contracts = [
         (DevFork::Cancun, eip4788::BEACON_ROOTS_ADDRESS, eip4788::BEACON_ROOTS_CODE.clone()),

@@ -86,7 +86,8 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// Where the signature scheme refuses, which for a valid key it does with negligible probability.
+    /// Where the signature scheme refuses, which for a valid key it does with negligible
+    /// probability.
     pub fn sign_transaction<T>(&self, tx: T) -> Result<Recovered<Transaction>, SigningError>
     where
         T: SignableTransaction<Signature>,

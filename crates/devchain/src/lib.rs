@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
-//! [`DevChain`] proposes blocks full of rare things (destroyed and reborn accounts, reverted creations, delegations,
-//! frames that fail halfway), the caller's [`Executor`] executes them, and the chain seals them with proper roots.
+//! [`DevChain`] proposes blocks full of rare things (destroyed and reborn accounts, reverted
+//! creations, delegations, frames that fail halfway), the caller's [`Executor`] executes them, and
+//! the chain seals them with proper roots.
 
 pub mod asm;
 pub mod block;

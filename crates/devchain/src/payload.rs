@@ -7,7 +7,8 @@ use alloy_primitives::{B256, Bytes, U64, U256};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// One call of the engine API that gives a client a block. Its JSON form is a line of a payload file.
+/// One call of the engine API that gives a client a block. Its JSON form is a line of a payload
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewPayload {
     /// Number of the block.

@@ -1,8 +1,9 @@
-//! The world state in memory: accounts, their storage, code by hash, and the hashes of recent blocks.
+//! The world state in memory: accounts, their storage, code by hash, and the hashes of recent
+//! blocks.
 //!
-//! Accounts and slots are held under their keccak-256 digests, in order, which is the order in which the
-//! Merkle-Patricia tries of the yellow paper take them: a root is one pass. A storage root is computed again only when
-//! one of its slots has changed.
+//! Accounts and slots are held under their keccak-256 digests, in order, which is the order in
+//! which the Merkle-Patricia tries of the yellow paper take them: a root is one pass. A storage
+//! root is computed again only when one of its slots has changed.
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_genesis::GenesisAccount;
@@ -73,7 +74,8 @@ impl StoredAccount {
     }
 }
 
-/// A code of a genesis file, which may be anything. What only begins as an EIP-7702 delegation is a code like any other.
+/// A code of a genesis file, which may be anything. What only begins as an EIP-7702 delegation is a
+/// code like any other.
 fn bytecode(code: &Bytes) -> Bytecode {
     Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()))
 }
@@ -104,7 +106,8 @@ impl WorldState {
         hash
     }
 
-    /// Applies what a block changed, destroyed storage included. Accounts left empty (EIP-161) are removed.
+    /// Applies what a block changed, destroyed storage included. Accounts left empty (EIP-161) are
+    /// removed.
     pub fn apply(&mut self, changes: &BundleState) {
         for (hash, code) in &changes.contracts {
             self.codes.insert(*hash, code.clone());
@@ -134,7 +137,8 @@ impl WorldState {
         }
     }
 
-    /// Makes the hash of a block known to `BLOCKHASH` and forgets the one that fell out of its window.
+    /// Makes the hash of a block known to `BLOCKHASH` and forgets the one that fell out of its
+    /// window.
     pub fn add_block_hash(&mut self, number: u64, hash: B256) {
         self.block_hashes.insert(number, hash);
         while self.block_hashes.len() > BLOCK_HASH_WINDOW {
@@ -152,7 +156,8 @@ impl WorldState {
         self.accounts.len()
     }
 
-    /// Nonce, balance in wei, storage root and code hash of an account, or `None` where it does not exist.
+    /// Nonce, balance in wei, storage root and code hash of an account, or `None` where it does not
+    /// exist.
     pub fn account(&self, address: Address) -> Option<&TrieAccount> {
         self.accounts.get(&keccak256(address)).map(|account| &account.fields)
     }

@@ -24,7 +24,8 @@ use support::PlainExecutor;
 
 const BLOCKS: u64 = 200;
 
-/// A recomputation from nothing takes longer than everything else in a block; it is done after every so many.
+/// A recomputation from nothing takes longer than everything else in a block; it is done after
+/// every this many.
 const SHADOW_INTERVAL: u64 = 8;
 
 /// A chain of [`BLOCKS`] blocks with some of its state roots, computed once for all tests.
@@ -112,8 +113,8 @@ fn every_scenario_runs() {
     assert!(planned > Scenario::ALL.len());
 }
 
-/// The chain seals nothing whose execution ends otherwise than its scenario means, so that a scenario
-/// which needs a later fork would be noticed.
+/// The chain seals nothing whose execution ends otherwise than its scenario means, so that a
+/// scenario which needs a later fork would be noticed.
 #[test]
 fn every_older_fork_runs_all_of_its_scenarios() {
     for fork in [DevFork::Cancun, DevFork::Prague] {

@@ -1,5 +1,5 @@
-//! The workload contracts, one transaction at a time on the genesis state: that their expectations bite, and that the gas they
-//! are said to use before their opcode is what they use.
+//! The workload contracts, one transaction at a time on the genesis state: that their expectations
+//! bite, and that the gas they are said to use before their opcode is what they use.
 
 use alloy_evm::{EvmEnv, EvmFactory, eth::EthEvmFactory};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -59,7 +59,8 @@ impl Genesis {
 
 const COLD_ACCOUNT: u64 = 2_600;
 
-/// An account that does not exist, without zero bytes, so that the floor price of its bytes (EIP-7623) is far.
+/// An account that does not exist, without zero bytes, so that the floor price of its bytes
+/// (EIP-7623) is far.
 fn missing() -> Bytes {
     Address::repeat_byte(0xee).into_word().0.into()
 }

@@ -22,7 +22,7 @@ enum Deed {
     Die,
     /// Panic, as a fault in the code would.
     Panic,
-    /// For so long, or for good.
+    /// For so long, or permanently.
     Stall(Option<Duration>),
 }
 

@@ -8,7 +8,7 @@
 //! | `after_store:3` | it dies the third time |
 //! | `panic:after_store` | the thread that first gets there panics; `panic:after_store:3`: the third one |
 //! | `stall:after_store:20` | the thread that first gets there holds still for 20 seconds |
-//! | `stall:after_store` | it does so for good |
+//! | `stall:after_store` | it does so permanently |
 //!
 //! A program keeps a list of its points, so that a campaign can work through them:
 //!

@@ -1,4 +1,5 @@
-//! Connections to one server, to the master that sentinels name, or to a cluster, each with its deadlines.
+//! Connections to one server, to the master that sentinels name, or to a cluster, each with its
+//! deadlines.
 
 use crate::url::{RedisUrl, Topology};
 use redis::{
@@ -16,7 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// Until a connection is made, with TLS, authentication and, with sentinels or a cluster, the search for the right server.
+/// Until a connection is made, with TLS, authentication and, with sentinels or a cluster, the
+/// search for the right server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Until the reply to one command is there as a whole. The largest entries, 64 MiB, need 20 Mbit/s.
@@ -50,8 +52,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// Where no server answers within ten seconds, rejects the login, or the file of authorities can't be used. Nothing is
-    /// tried again.
+    /// Where no server answers within ten seconds, rejects the login, or the file of authorities
+    /// can't be used. Nothing is tried again.
     pub async fn connect(&self, reply_deadline: Duration) -> RedisResult<Connection> {
         if self.url.tls {
             use_one_crypto_provider();
@@ -166,7 +168,7 @@ impl Connector {
         Ok(address.into_connection_info()?.set_redis_settings(settings))
     }
 
-    /// Read anew for each connection, so that a renewed file is taken up.
+    /// Read again for each connection, so that a renewed file is taken up.
     async fn certificates(&self) -> RedisResult<Option<TlsCertificates>> {
         let Some(path) = self.ca_file.as_ref().filter(|_| self.url.tls) else { return Ok(None) };
         let unusable = |reason: &str| {
@@ -183,7 +185,8 @@ impl Connector {
 
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// rustls picks its cryptography by itself only while a single one is compiled in, and panics otherwise.
+/// rustls picks its cryptography on its own only while a single one is compiled in, and panics
+/// otherwise.
 fn use_one_crypto_provider() {
     // An error means that the program has chosen one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

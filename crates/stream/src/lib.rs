@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
-//! An entry of the stream has the fields `hash` (`0x` and 64 lower-case hex digits) and `data` (the replica's RLP as a raw
-//! snappy block), as bsp-geth v2.2.0 writes them, and `supplement` where the replica leaves something out of its block.
+//! An entry of the stream has the fields `hash` (`0x` and 64 lower-case hex digits) and `data` (the
+//! replica's RLP as a raw snappy block), as bsp-geth v2.2.0 writes them, and `supplement` where the
+//! replica leaves something out of its block.
 
 pub mod connect;
 mod env;

@@ -1,10 +1,11 @@
-//! What a server's error says, and what the operator can do about it. What follows from it is for each half to decide: the
-//! agent refuses to start with a wrong password, the producer waits for the right one.
+//! What a server's error says, and what the operator can do about it. What follows from it is for
+//! each half to decide: the agent refuses to start with a wrong password, the producer waits for
+//! the right one.
 
 use redis::{ErrorKind, RedisError};
 
-/// Whether an error has a code, such as `OOM`. The errors of a transaction have none of their own, and stand in the text as
-/// the library writes them: in quotes, or by the name of its variant.
+/// Whether an error has a code, such as `OOM`. The errors of a transaction have none of their own,
+/// and stand in the text as the library writes them: in quotes, or by the name of its variant.
 pub fn has_code(error: &RedisError, code: &str) -> bool {
     let variant = match code {
         "NOPERM" => "NoPerm",
@@ -23,7 +24,8 @@ pub fn has_any_code(error: &RedisError, codes: &[&str]) -> bool {
     codes.iter().any(|code| has_code(error, code))
 }
 
-/// Whether the server is at its `maxmemory` and evicts nothing: it removes and hands out, and stores nothing new.
+/// Whether the server is at its `maxmemory` and evicts nothing: it removes and hands out, and
+/// stores nothing new.
 pub fn is_full(error: &RedisError) -> bool {
     has_code(error, "OOM")
 }
@@ -33,7 +35,8 @@ pub fn is_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || has_any_code(error, &["NOAUTH", "WRONGPASS"])
 }
 
-/// Whether the server may have done what it was asked for all the same: there was no reply, or none that can be read.
+/// Whether the server may have done what it was asked for all the same: there was no reply, or none
+/// that can be read.
 pub fn outcome_is_unknown(error: &RedisError) -> bool {
     // An error that the server tells has changed nothing.
     !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)

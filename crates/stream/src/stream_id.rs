@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// `<milliseconds>-<number>`, in the order of the stream. Redis gives the time at which the entry was added, on its own clock,
-/// unless the producer names another.
+/// `<milliseconds>-<number>`, in the order of the stream. Redis gives the time at which the entry
+/// was added, on its own clock, unless the producer names another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     /// Milliseconds since 1970.

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! redis[s]://[user[:password]@][host][:port][/db]?topic=STREAM[#GROUP]
-//! redis[s]+sentinel://[user[:password]@]host[:port][,host[:port]…]/MASTER[/db]?topic=STREAM[#GROUP]
+//! redis[s]+sentinel://[user[:password]@]host[:port][,…]/MASTER[/db]?topic=STREAM[#GROUP]
 //! redis[s]+cluster://[user[:password]@]host[:port][,host[:port]…]?topic=STREAM[#GROUP]
 //! ```
 //!
-//! One URL serves both halves: bsp-geth v2.2.0 ignores the fragment, bsp-agent v1.9.2 takes it as the consumer group. What
-//! the former accepts is accepted, and so are the latter's URLs.
+//! One URL serves both halves: bsp-geth v2.2.0 ignores the fragment, bsp-agent v1.9.2 takes it as
+//! the consumer group. What the former accepts is accepted, and so are the latter's URLs.
 //!
 //! | part | when absent |
 //! | --- | --- |
@@ -19,10 +19,11 @@
 //!
 //! # User name and password
 //!
-//! The password comes from the URL or from the environment (`REDIS_PWD`). Without one nothing is authenticated, and the
-//! user name is not used: documented command lines carry a placeholder (`redis://username:@host`), which today's agent
-//! ignores and a server without ACL would reject. For the same reason `name:@` with a password from the environment means
-//! the password alone, while `name@` names an ACL user. Both apply to the Redis servers; sentinels are asked without.
+//! The password comes from the URL or from the environment (`REDIS_PWD`). Without one nothing is
+//! authenticated, and the user name is not used: documented command lines carry a placeholder
+//! (`redis://username:@host`), which today's agent ignores and a server without ACL would reject.
+//! For the same reason `name:@` with a password from the environment means the password alone,
+//! while `name@` names an ACL user. Both apply to the Redis servers; sentinels are asked without.
 
 use crate::env::password_from_env;
 use bsp_common::Secret;
@@ -58,7 +59,7 @@ pub enum UrlError {
     /// Several hosts where there is one.
     #[error("several hosts need redis+sentinel:// or redis+cluster://")]
     SeveralHosts,
-    /// A database that is none.
+    /// An invalid database number.
     #[error(
         "the Redis URL's path must be one database number, as in redis://localhost:6379/0?topic=NAME"
     )]
@@ -71,7 +72,7 @@ pub enum UrlError {
     /// A cluster URL with a database.
     #[error("a Redis cluster has database 0 only: leave the path of the URL empty")]
     ClusterDatabase,
-    /// A percent escape that is none.
+    /// An invalid percent escape.
     #[error("the Redis URL's {0} holds a bad percent escape: write % as %25")]
     Escape(&'static str),
     /// A sign after the host that ends a user name and password: they hold a sign that ends a host.

@@ -1,7 +1,7 @@
 //! A target of one's own: a file for each block, named by its number and hash.
 //!
-//! A target is one trait with one method that counts. The rule that makes everything else work: when [`Target::deliver`]
-//! returns, the batch is safe, even if the power fails now.
+//! A target is one trait with one method that counts. The rule that makes everything else work:
+//! when [`Target::deliver`] returns, the batch is safe, even if the power fails now.
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -42,8 +42,8 @@ fn write_batch(folder: &Path, batch: &[Entry]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Under another name first, so that nobody ever sees half a file. Writing a block again changes nothing, which is what
-/// a target has to be ready for: after an error the whole batch comes again.
+/// Under another name first, so that nobody ever sees half a file. Writing a block again changes
+/// nothing, which is what a target has to be ready for: after an error the whole batch comes again.
 fn write_entry(folder: &Path, Entry { hash, number, replica, .. }: &Entry) -> io::Result<()> {
     let path = folder.join(format!("{number:08}-{hash:#x}.rlp"));
     let unfinished = path.with_extension("part");
@@ -57,7 +57,8 @@ fn write_entry(folder: &Path, Entry { hash, number, replica, .. }: &Entry) -> io
 async fn main() -> eyre::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut target = FilePerBlock { folder: folder.path().to_owned() };
-    // In a node the producer does this with the chain's blocks: `node.install_bsp(Bsp::new(args).with_target("mine", …))`.
+    // In a node the producer does this with the chain's blocks:
+    // `node.install_bsp(Bsp::new(args).with_target("mine", …))`.
     let entry = |number: u64| Entry {
         hash: B256::with_last_byte(number as u8),
         number,

@@ -1,7 +1,7 @@
 //! What a block reads of its parent's state, exactly and in order, with `bsp-capture` alone.
 //!
-//! The parent's state is any [`revm::DatabaseRef`]; here it is a contract and an account in memory. In a node it would be
-//! the state provider of the parent block.
+//! The parent's state is any [`revm::DatabaseRef`]; here it is a contract and an account in memory.
+//! In a node it would be the state provider of the parent block.
 
 use alloy_consensus::{Header, Signed, TxLegacy, transaction::Recovered};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, address, hex};

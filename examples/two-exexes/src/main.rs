@@ -1,10 +1,11 @@
-//! The block specimen producer beside an Execution Extension of one's own: a counter of transactions.
+//! The block specimen producer beside an Execution Extension of one's own: a counter of
+//! transactions.
 //!
-//! `install_exex` is the counter, `install_bsp` the producer. Each gets the node's notifications, and each has its own
-//! `FinishedHeight`, so the node keeps what either still needs.
+//! `install_exex` is the counter, `install_bsp` the producer. Each gets the node's notifications,
+//! and each has its own `FinishedHeight`, so the node keeps what either still needs.
 //!
-//! The counter has an RPC method too. A node has one hook for RPC modules, and `install_bsp` keeps what is in it: so
-//! `extend_rpc_modules` comes first.
+//! The counter has an RPC method too. A node has one hook for RPC modules, and `install_bsp` keeps
+//! what is in it: so `extend_rpc_modules` comes first.
 
 use bsp_exex::{BspArgs, BspRpcModuleValidator, InstallBsp};
 use clap::Parser;

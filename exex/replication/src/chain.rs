@@ -66,7 +66,8 @@ pub trait Chain: fmt::Debug + Send + Sync + 'static {
         Ok(true)
     }
 
-    /// Executes a block again on its parent's state, checks the outcome against its header, and encodes the replica.
+    /// Executes a block again on its parent's state, checks the outcome against its header, and
+    /// encodes the replica.
     ///
     /// No block is left out because this fails, but for [`ProduceError::BeforeDefinition`] and,
     /// where the operator wishes it, [`ProduceError::Pruned`]. For every other error the block is
@@ -74,7 +75,8 @@ pub trait Chain: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ProduceError`] tells what may help. A block whose outcome differs from its header is never returned.
+    /// [`ProduceError`] tells what may help. A block whose outcome differs from its header is never
+    /// returned.
     fn produce(&self, block: BlockNumHash) -> Result<ProducedBlock, ProduceError>;
 }
 
@@ -107,10 +109,11 @@ pub struct ChainError(
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProduceError {
-    /// The node does not know the block, any longer or yet: look at the chain again.
+    /// The node does not know the block, any longer or yet: check the chain again.
     #[error("the node does not have block {} {}", .0.number, .0.hash)]
     UnknownBlock(BlockNumHash),
-    /// The parent's state is not there yet, or no longer because of a reorg: look at the chain again, then try again.
+    /// The parent's state is not there yet, or no longer because of a reorg: check the chain again,
+    /// then retry.
     #[error("the state before block {number} is not ready: {reason}")]
     NotReady {
         /// The block.
@@ -137,7 +140,7 @@ pub enum ProduceError {
         reason: String,
     },
     /// No specimen is defined for the block, in any version: it is the genesis block, or from
-    /// before London. It is passed over for good, so this must never be said of a block that a
+    /// before London. It is passed over permanently, so this must never be said of a block that a
     /// later version could export.
     #[error("no specimen is defined for block {number}: {reason}")]
     BeforeDefinition {
@@ -162,7 +165,7 @@ pub enum ProduceError {
     TooLarge {
         /// The block.
         number: u64,
-        /// What of it is too large.
+        /// What is too large.
         reason: String,
     },
     /// The node's database did not answer.

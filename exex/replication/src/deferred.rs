@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 type OpenTarget = dyn Fn(&CancellationToken) -> Result<Box<dyn Target>, TargetError> + Send + Sync;
 
-/// Opens a target at its first delivery. If that fails the delivery does, and the next one tries again: a target that can't
-/// be opened holds back nobody but itself.
+/// Opens a target at its first delivery. If that fails the delivery does, and the next one tries
+/// again: a target that can't be opened holds back nobody but itself.
 pub struct DeferredTarget {
     name: String,
     open: Arc<OpenTarget>,
@@ -27,9 +27,9 @@ pub struct DeferredTarget {
 impl DeferredTarget {
     /// Nothing is opened yet.
     ///
-    /// `open` is called on a thread that may block, with a token: once that is cancelled the target has to stop waiting.
-    /// The name takes the place of the target's own, which nobody knows before it is open. It has to be the same in
-    /// each process, and to hold no secret.
+    /// `open` is called on a thread that may block, with a token: once that is cancelled the target
+    /// has to stop waiting. The name takes the place of the target's own, which nobody knows before
+    /// it is open. It has to be the same in each process, and to hold no secret.
     pub fn new(
         name: impl Into<String>,
         open: impl Fn(&CancellationToken) -> Result<Box<dyn Target>, TargetError>

@@ -8,7 +8,8 @@ use std::{
     },
 };
 
-/// A target's present trouble. All clones show the same, also while [`Target::deliver`](crate::Target::deliver) waits.
+/// A target's present trouble. All clones show the same, also while
+/// [`Target::deliver`](crate::Target::deliver) waits.
 #[derive(Debug, Clone, Default)]
 pub struct TargetHealth(Arc<HealthState>);
 
@@ -21,7 +22,8 @@ struct HealthState {
 }
 
 impl TargetHealth {
-    /// What keeps the target from taking what it is given, and what to do; `None` while all is well.
+    /// What keeps the target from taking what it is given, and what to do; `None` while all is
+    /// well.
     pub fn trouble(&self) -> Option<String> {
         let own = self.lock().clone();
         own.or_else(|| self.0.other.get()?.trouble())

@@ -21,8 +21,8 @@ pub struct Entry {
     pub number: u64,
     /// The replica's RLP, see [`bsp_codec::rlp::encode_replica`]. Not compressed.
     pub replica: Bytes,
-    /// What the replica leaves out of the block, see [`bsp_codec::supplement`]; `None` if nothing. A target that keeps it
-    /// keeps it beside the replica, for who wants to execute the block again.
+    /// What the replica leaves out of the block, see [`bsp_codec::supplement`]; `None` if nothing.
+    /// A target that keeps it keeps it beside the replica, for consumers that re-execute the block.
     pub supplement: Option<Bytes>,
 }
 
@@ -45,8 +45,9 @@ pub trait Target: Send + fmt::Debug {
 
     /// Delivers a batch. On return the target has durably taken all of it.
     ///
-    /// It waits for as long as the trouble may pass by itself: a target that can't be reached, a full disk.
-    /// After an error, or if the future was dropped, the target may have taken any part of the batch.
+    /// It waits for as long as the trouble may pass on its own: a target that can't be reached, a
+    /// full disk. After an error, or if the future was dropped, the target may have taken any part
+    /// of the batch.
     ///
     /// It should not block its thread: work that does, such as that with files or with a client
     /// that is not async, belongs into [`tokio::task::spawn_blocking`]. A producer gives each
@@ -55,25 +56,28 @@ pub trait Target: Send + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target was stopped.
+    /// [`TargetError`], if the batch can't be delivered without somebody's help, or if the target
+    /// was stopped.
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), TargetError>;
 
-    /// The position after all that was delivered, to tell later whether it is still there. A target that can't lose
-    /// anything unnoticed leaves this as it is.
+    /// The position after all that was delivered, to tell later whether it is still there. A target
+    /// that can't lose anything unnoticed leaves this as it is.
     fn position(&self) -> Option<StreamPosition> {
         None
     }
 
-    /// Told once, before the first delivery: the position after all that was delivered by earlier processes.
+    /// Told once, before the first delivery: the position after all that was delivered by earlier
+    /// processes.
     fn resume(&mut self, _position: StreamPosition) {}
 
-    /// Up to which position the target's consumers have acknowledged everything, so that it need not be there any longer;
-    /// `None` if that is not known.
+    /// Up to which position the target's consumers have acknowledged everything, so that it need
+    /// not be there any longer; `None` if that is not known.
     fn acknowledged(&self) -> Option<StreamPosition> {
         None
     }
 
-    /// Told once, after [`Self::resume`]: what [`Self::acknowledged`] said last to an earlier process.
+    /// Told once, after [`Self::resume`]: what [`Self::acknowledged`] said last to an earlier
+    /// process.
     fn resume_acknowledged(&mut self, _position: StreamPosition) {}
 
     /// Shows why a delivery waits. A target that has nothing to show leaves this as it is.
@@ -86,7 +90,7 @@ pub trait Target: Send + fmt::Debug {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// The target refuses for good what it is asked for.
+    /// The target refuses the batch permanently.
     #[error("{target}: {reason}")]
     Refused {
         /// Which target, without its password.
@@ -94,7 +98,8 @@ pub enum TargetError {
         /// What it says, and what to do.
         reason: String,
     },
-    /// The target no longer has everything that it had taken. It waits for that to be delivered again.
+    /// The target no longer has everything that it had taken. It waits for that to be delivered
+    /// again.
     #[error("{target}: entries that it had confirmed are gone")]
     Lost {
         /// Which target, without its password.
@@ -112,7 +117,8 @@ pub enum TargetError {
 
 /// Opens the target behind a URL, which stops waiting for trouble to pass once `stop` is cancelled.
 ///
-/// A folder is opened at once, and repaired if it has to be. A Redis server is connected to at the first delivery.
+/// A folder is opened at once, and repaired if it has to be. A Redis server is connected to at the
+/// first delivery.
 ///
 /// # Errors
 ///
@@ -128,7 +134,8 @@ pub fn open_target(
     })
 }
 
-/// The same, but a folder that can't be opened yet holds nobody back: its deliveries wait until it can.
+/// The same, but a folder that can't be opened yet holds nobody back: its deliveries wait until it
+/// can.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The URLs that name targets, as bsp-geth v2.2.0's `--replication.targets` takes them, and sentinels and clusters besides.
+//! The URLs that name targets, as bsp-geth v2.2.0's `--replication.targets` takes them, and
+//! sentinels and clusters besides.
 
 use bsp_stream::{RedisUrl, UrlError};
 use std::{fmt, path::PathBuf};
@@ -7,8 +8,9 @@ use url::Url;
 /// Where a target is. [`Display`](fmt::Display) and [`Debug`] show no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetUrl {
-    /// `redis[s]://[user[:password]@][host][:port][/db]?topic=KEY`, or one of the forms for sentinels and clusters, see
-    /// [`bsp_stream::url`]. A consumer group in it is the agent's, and means nothing to a target.
+    /// `redis[s]://[user[:password]@][host][:port][/db]?topic=KEY`, or one of the forms for
+    /// sentinels and clusters, see [`bsp_stream::url`]. A consumer group in it is the agent's, and
+    /// means nothing to a target.
     Redis(Box<RedisUrl>),
     /// `file:///folder`
     File(PathBuf),
@@ -40,8 +42,9 @@ pub enum TargetUrlProblem {
 }
 
 impl TargetUrl {
-    /// Reads a list of URLs with commas between them. Empty items are ignored; a comma within a URL is written `%2C`, but for
-    /// those between the hosts of sentinels and clusters. `password` is that of `REDIS_PWD`, for servers whose URL has none.
+    /// Reads a list of URLs with commas between them. Empty items are ignored; a comma within a URL
+    /// is written `%2C`, but for those between the hosts of sentinels and clusters. `password` is
+    /// that of `REDIS_PWD`, for servers whose URL has none.
     ///
     /// # Errors
     ///
@@ -87,7 +90,8 @@ impl std::str::FromStr for TargetUrl {
     }
 }
 
-/// The items of a list. What follows a comma belongs to the item before it while that names several hosts.
+/// The items of a list. What follows a comma belongs to the item before it while that names several
+/// hosts.
 fn items(list: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     for piece in list.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {

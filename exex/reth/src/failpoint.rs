@@ -1,5 +1,5 @@
-//! The points of the extension itself at which a test makes the process die or hold still, see [`bsp_failpoint`]. Those of
-//! its producer are in [`bsp_replication::failpoint`].
+//! The points of the extension itself at which a test makes the process die or hold still, see
+//! [`bsp_failpoint`]. Those of its producer are in [`bsp_replication::failpoint`].
 
 const ALL: &[&str] = &["on_notification"];
 

@@ -3,7 +3,8 @@
 use bsp_replication::{Producer, Status};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Tells what the producer is doing. The producer itself ends with the Execution Extension, whoever holds one of these.
+/// Tells what the producer is doing. The producer itself ends with the Execution Extension, whoever
+/// holds one of these.
 #[derive(Debug, Clone, Default)]
 pub struct BspHandle(Arc<Mutex<Phase>>);
 

@@ -1,8 +1,10 @@
-//! The place in a node's launch at which the producer begins, where it is no Execution Extension, and its RPC is added.
+//! The place in a node's launch at which the producer begins, where it is no Execution Extension,
+//! and its RPC is added.
 //!
-//! reth v2.5.1 has one hook for RPC modules, and whoever sets it takes the place of who has set it before. So what is to be
-//! done there is held by a ticket, in two hooks: that one, and the one that runs once RPC is served. Whichever comes
-//! first starts the producer. If neither does, the ticket is let go unused, which is the moment to say so.
+//! reth v2.5.1 has one hook for RPC modules, and whoever sets it takes the place of who has set it
+//! before. So what is to be done there is held by a ticket, in two hooks: that one, and the one
+//! that runs once RPC is served. Whichever comes first starts the producer. If neither does, the
+//! ticket is dropped unused, which is the moment to say so.
 
 use crate::{
     chain::NodeChain,
@@ -27,10 +29,12 @@ use std::{
 };
 use tracing::{error, warn};
 
-/// What the hook for RPC modules has to do for the producer. It is to be [`run`](Self::run) in one's own hook, once.
+/// What the hook for RPC modules has to do for the producer. It is to be [`run`](Self::run) in
+/// one's own hook, once.
 ///
-/// It comes from [`InstallBsp::install_bsp_with_hook`](crate::InstallBsp::install_bsp_with_hook), for whom
-/// [`InstallBsp::install_bsp`](crate::InstallBsp::install_bsp), which sets the hook itself, does not fit.
+/// It comes from [`InstallBsp::install_bsp_with_hook`](crate::InstallBsp::install_bsp_with_hook),
+/// for whom [`InstallBsp::install_bsp`](crate::InstallBsp::install_bsp), which sets the hook
+/// itself, does not fit.
 #[derive(Debug)]
 #[must_use = "run it in the hook for RPC modules, or the namespace `bsp` is not served"]
 pub struct BspHook(Option<Arc<Ticket>>);
@@ -57,12 +61,13 @@ impl BspHook {
         Self(Some(Arc::new(Ticket { bsp, handle, is_started, serves_rpc })))
     }
 
-    /// Starts the producer, unless it is an Execution Extension, and adds the RPC namespace `bsp` to the node's modules. Does
-    /// nothing where the producer is switched off.
+    /// Starts the producer, unless it is an Execution Extension, and adds the RPC namespace `bsp`
+    /// to the node's modules. Does nothing where the producer is switched off.
     ///
     /// # Errors
     ///
-    /// If the node's modules have a method of the same name. Returned from the hook, it ends the node's launch.
+    /// If the node's modules have a method of the same name. Returned from the hook, it ends the
+    /// node's launch.
     pub fn run<N, Api>(self, ctx: &mut RpcContext<'_, N, Api>) -> eyre::Result<()>
     where
         N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
@@ -89,7 +94,8 @@ impl BspHook {
         });
     }
 
-    /// Has the producer started at the latest when RPC is served, before what is to be done then already.
+    /// Has the producer started at the latest when RPC is served, before what is to be done then
+    /// already.
     pub(crate) fn back_up<N, Api>(&self, hooks: &mut RpcHooks<N, Api>)
     where
         N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
@@ -107,8 +113,8 @@ impl BspHook {
 }
 
 impl Ticket {
-    /// The same future as that of the Execution Extension. reth has the node's components ready by now, and its engine
-    /// not yet started.
+    /// The same future as that of the Execution Extension. reth has the node's components ready by
+    /// now, and its engine not yet started.
     fn start<N, Api>(&self, ctx: &RpcContext<'_, N, Api>)
     where
         N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
@@ -138,12 +144,12 @@ impl Ticket {
         let module = BspRpc::new(chain, args.deliver, self.handle.clone()).into_module();
         let name = RethRpcModule::Other(MODULE.to_owned());
         ctx.modules.merge_if_module_configured(name, module.clone())?;
-        // IPC's list of modules can't be chosen; who reaches the socket may use all of them.
+        // IPC's list of modules can't be chosen; anyone who reaches the socket may use all of them.
         ctx.modules.merge_ipc(module)?;
         Ok(())
     }
 
-    /// What is lost if it is let go now.
+    /// What is lost if it is dropped now.
     fn loss(&self) -> Option<Loss> {
         if !self.is_started.load(Ordering::Relaxed) {
             Some(Loss::Producer)

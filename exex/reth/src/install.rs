@@ -27,10 +27,11 @@ const EXEX_ID: &str = "bsp";
 ///
 /// # With RPC modules of one's own
 ///
-/// A node of reth v2.5.1 has one hook for RPC modules, and each call of `extend_rpc_modules` takes the place of the one
-/// before. The producer does not depend on it: if its part of the hook is replaced, it starts a moment later, and the log says
-/// that the namespace `bsp` is not served. To have both, call `extend_rpc_modules` first: [`install_bsp`](Self::install_bsp)
-/// keeps what is there.
+/// A node of reth v2.5.1 has one hook for RPC modules, and each call of `extend_rpc_modules` takes
+/// the place of the one before. The producer does not depend on it: if its part of the hook is
+/// replaced, it starts a moment later, and the log says that the namespace `bsp` is not served. To
+/// have both, call `extend_rpc_modules` first: [`install_bsp`](Self::install_bsp) keeps what is
+/// there.
 ///
 /// ```ignore
 /// builder.node(EthereumNode::default()).extend_rpc_modules(mine).install_bsp(args)
@@ -46,19 +47,22 @@ const EXEX_ID: &str = "bsp";
 /// })
 /// ```
 ///
-/// The same holds for `on_rpc_started`, which `install_bsp` uses as well and keeps. If both are replaced by later calls,
-/// no producer runs (unless it is an extension, see [`Register`](crate::Register)): an error in the log says so, and the
-/// metric `not_started` stays 1.
+/// The same holds for `on_rpc_started`, which `install_bsp` uses as well and keeps. If both are
+/// replaced by later calls, no producer runs (unless it is an extension, see
+/// [`Register`](crate::Register)): an error in the log says so, and the metric `not_started` stays
+/// 1.
 pub trait InstallBsp: Sized {
     /// Installs the producer and the RPC namespace `bsp`, or nothing if the arguments say so.
     ///
-    /// The producer is an Execution Extension where the node prunes, see [`Register`](crate::Register), and otherwise runs
-    /// beside the node's manager of extensions. Extensions of one's own are installed before or after, as usual; RPC
-    /// modules of one's own before, see [above](Self#with-rpc-modules-of-ones-own).
+    /// The producer is an Execution Extension where the node prunes, see
+    /// [`Register`](crate::Register), and otherwise runs beside the node's manager of extensions.
+    /// Extensions of one's own are installed before or after, as usual; RPC modules of one's own
+    /// before, see [above](Self#with-rpc-modules-of-ones-own).
     #[must_use]
     fn install_bsp(self, bsp: impl Into<Bsp>) -> Self;
 
-    /// The same, but the namespace `bsp` is left to the caller's hook for RPC modules, which has to run what this returns.
+    /// The same, but the namespace `bsp` is left to the caller's hook for RPC modules, which has to
+    /// run what this returns.
     fn install_bsp_with_hook(self, bsp: impl Into<Bsp>) -> (Self, BspHook);
 
     /// Installs the producer as an Execution Extension, whatever the node prunes, and no RPC.

@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
-//! Every canonical block is re-executed on the node's own data. Everything that the execution reads of the parent state is
-//! recorded in the network's order ([`bsp_capture`]), the outcome is compared with the header, and block, receipts and
-//! reads go to Redis streams or folders ([`bsp_replication`]), byte for byte as bsp-geth v2.2.0 writes them.
+//! Every canonical block is re-executed on the node's own data. Everything that the execution reads
+//! of the parent state is recorded in the network's order ([`bsp_capture`]), the outcome is
+//! compared with the header, and block, receipts and reads go to Redis streams or folders
+//! ([`bsp_replication`]), byte for byte as bsp-geth v2.2.0 writes them.
 //!
 //! # Install it next to your own extension
 //!
@@ -31,17 +32,19 @@
 //! # }
 //! ```
 //!
-//! A node has one hook for RPC modules. Where yours can't come first, [`InstallBsp::install_bsp_with_hook`] returns what
-//! to run in it; see [`InstallBsp`]. Whatever becomes of that hook, the producer runs.
+//! A node has one hook for RPC modules. Where yours can't come first,
+//! [`InstallBsp::install_bsp_with_hook`] returns what to run in it; see [`InstallBsp`]. Whatever
+//! becomes of that hook, the producer runs.
 //!
-//! [`BspArgs`] are the options `--exex.bsp…`; without them nothing is installed. [`BspArgs::enabled`] are the options of
-//! `--exex.bsp` alone, for a program with a command line of its own. [`NodeChain`] is the piece to build other things
-//! from: any block of the node executed again, with what it reads.
+//! [`BspArgs`] are the options `--exex.bsp…`; without them nothing is installed.
+//! [`BspArgs::enabled`] are the options of `--exex.bsp` alone, for a program with a command line of
+//! its own. [`NodeChain`] is the piece to build other things from: any block of the node
+//! re-executed, with what it reads.
 //!
 //! # Deliver to a target of your own
 //!
-//! A [`Target`](bsp_replication::Target) is a trait with one method that counts. [`Bsp::with_target`] adds one to those of the
-//! command line:
+//! A [`Target`](bsp_replication::Target) is a trait with one method that counts.
+//! [`Bsp::with_target`] adds one to those of the command line:
 //!
 //! ```no_run
 //! use bsp_exex::{Bsp, BspArgs};
@@ -55,49 +58,59 @@
 //!
 //! # Assumptions
 //!
-//! * An Ethereum node: reth's own primitives and chain specification, its rules for execution. The node's EVM
-//!   configuration is neither used nor changed.
-//! * The state before a block is still there when the block is due. A node that prunes keeps it, because of
-//!   `FinishedHeight`; state that was pruned before the first start is reported, or skipped if that is asked for.
+//! * An Ethereum node: reth's own primitives and chain specification, its rules for execution. The
+//!   node's EVM configuration is neither used nor changed.
+//! * The state before a block is still there when the block is due. A node that prunes keeps it,
+//!   because of `FinishedHeight`; state that was pruned before the first start is reported, or
+//!   skipped if that is asked for.
 //!
 //! # Invariants
 //!
-//! * What notifications say is not looked at. They, the canonical-state stream and a timer wake the producer, which goes from
-//!   each target's cursor to the canonical tip; so it does not matter how many notifications are lost.
-//! * Blocks and states are asked for by hash. A height stands for a block only up to the tip: above it, reth's database still
-//!   has the branch that a reorg has left.
-//! * A block leaves only if gas used, receipts root, logs bloom, requests hash, transactions root and withdrawals root are
-//!   the header's, and its header hashes to the hash that was asked for.
-//! * Nothing is executed while the node's pipeline has more executed than indexed: states of the past are wrong then.
-//! * A block of a fork that this version does not know is not executed, and nothing is delivered from there on; what is
-//!   known of such forks beforehand is told from the first start on ([`unknown_forks`]).
-//! * The future does not end, nor by a panic, and what fails is tried again: the node must never stop for us.
+//! * The content of notifications is ignored. They, the canonical-state stream and a timer wake the
+//!   producer, which goes from each target's cursor to the canonical tip; so it does not matter how
+//!   many notifications are lost.
+//! * Blocks and states are asked for by hash. A height stands for a block only up to the tip: above
+//!   it, reth's database still has the branch that a reorg has left.
+//! * A block leaves only if gas used, receipts root, logs bloom, requests hash, transactions root
+//!   and withdrawals root are the header's, and its header hashes to the hash that was asked for.
+//! * Nothing is executed while the node's pipeline has more executed than indexed: states of the
+//!   past are wrong then.
+//! * A block of a fork that this version does not know is not executed, and nothing is delivered
+//!   from there on; what is known of such forks beforehand is told from the first start on
+//!   ([`unknown_forks`]).
+//! * The future does not end, nor by a panic, and what fails is tried again: the node must never
+//!   stop for us.
 //!
 //! # Performance
 //!
-//! One execution more of each block, on a thread of its own. A state is opened for one block and closed before the
-//! replica is encoded, so no read transaction of the database grows old. Memory is bounded by `--exex.bsp.memory-budget`,
-//! however far a target is behind.
+//! One execution more of each block, on a thread of its own. A state is opened for one block and
+//! closed before the replica is encoded, so no read transaction of the database grows old. Memory
+//! is bounded by `--exex.bsp.memory-budget`, however far a target is behind.
 //!
 //! # Pruning
 //!
-//! reth prunes nothing above `FinishedHeight`, which is the lower of the finalized block and the last canonical block that every
-//! target has confirmed, with all before it. It is sent soon after every start, because reth does not remember it,
-//! and again whenever it changes. While a target is down the node keeps what that target has yet to get.
+//! reth prunes nothing above `FinishedHeight`, which is the lower of the finalized block and the
+//! last canonical block that every target has confirmed, with all before it. It is sent soon after
+//! every start, because reth does not remember it, and again whenever it changes. While a target is
+//! down the node keeps what that target has yet to get.
 //!
-//! The pipeline of reth v2.5.1 prunes too, and asks no extension before. A node that prunes and was away for long, or
-//! whose target was, says so in its log, and which distance is enough until that has passed.
+//! The pipeline of reth v2.5.1 prunes too, and asks no extension before. A node that prunes and was
+//! away for long, or whose target was, says so in its log, and which distance is enough until that
+//! has passed.
 //!
-//! A node that prunes nothing has to be told nothing. There, [`InstallBsp::install_bsp`] runs the producer beside the node's
-//! manager of extensions, which costs the node processor time for each block: see [`Register`].
+//! A node that prunes nothing has to be told nothing. There, [`InstallBsp::install_bsp`] runs the
+//! producer beside the node's manager of extensions, which costs the node processor time for each
+//! block: see [`Register`].
 //!
-//! reth tells an extension nothing of commits up to its `FinishedHeight`; every extension has its own.
+//! reth tells an extension nothing of commits up to its `FinishedHeight`; every extension has its
+//! own.
 //!
 //! # Delivery
 //!
-//! Each target gets every canonical block once, in the order of their heights. After a reorg it gets the new branch from
-//! the common ancestor on; a block that becomes canonical again is not sent again. Consumers tell what is orphaned by the parent
-//! hashes. [`Deliver`] decides how long a block has to settle before.
+//! Each target gets every canonical block once, in the order of their heights. After a reorg it
+//! gets the new branch from the common ancestor on; a block that becomes canonical again is not
+//! sent again. Consumers tell what is orphaned by the parent hashes. [`Deliver`] decides how long a
+//! block has to settle before.
 
 mod args;
 mod chain;

@@ -28,14 +28,16 @@ pub(crate) struct ExExMetrics {
     pub(crate) notifications_total: Counter,
     /// Height up to which the node was told that it may prune
     pub(crate) prunable_height: Gauge,
-    /// 1 while the node's ExEx manager forwards no notifications although the chain goes on
+    /// 1 while the node's ExEx manager forwards no notifications although the chain continues
     pub(crate) forwarding_silent: Gauge,
     /// 1 while the node may delete what a target lacks
     pub(crate) history_at_risk: Gauge,
     /// 1 while the producer could not be started
     pub(crate) not_started: Gauge,
-    /// When the chain's next fork begins that this version can't export, in Unix seconds; 0 if none has a time
+    /// When the chain's next fork begins that this version can't export, in Unix seconds; 0 if none
+    /// has a time
     pub(crate) unknown_fork_time: Gauge,
-    /// The block that the chain's next fork begins with that this version can't export; 0 if none has a height
+    /// The block that the chain's next fork begins with that this version can't export; 0 if none
+    /// has a height
     pub(crate) unknown_fork_height: Gauge,
 }

@@ -28,9 +28,10 @@ impl Bsp {
 
     /// Delivers to a target of one's own as well, or instead if the command line names none.
     ///
-    /// The cursor is kept under the name, which has to be the same at each start of the node, and is in logs and metrics.
-    /// `open` is called by the target's first delivery, on a thread that may block, and again later if it fails; other
-    /// targets don't wait for it. The target has to stop waiting once the token is cancelled.
+    /// The cursor is kept under the name, which has to be the same at each start of the node, and
+    /// is in logs and metrics. `open` is called by the target's first delivery, on a thread that
+    /// may block, and again later if it fails; other targets don't wait for it. The target has to
+    /// stop waiting once the token is cancelled.
     #[must_use]
     pub fn with_target(
         mut self,

@@ -1,5 +1,5 @@
-//! The CID of a file and the blocks behind it, from ipfs-pinner's rules: CIDv1, SHA2-256, raw leaves of 262144 bytes,
-//! nodes of at most 174 links.
+//! The CID of a file and the blocks behind it, from ipfs-pinner's rules: CIDv1, SHA2-256, raw
+//! leaves of 262144 bytes, nodes of at most 174 links.
 
 use cid::Cid;
 use multihash::Multihash;
@@ -34,7 +34,7 @@ struct Child {
 ///
 /// # Errors
 ///
-/// Where a SHA2-256 digest is none, which can't be.
+/// If a SHA2-256 digest is invalid, which can't happen.
 pub fn blocks_of(file: &[u8]) -> eyre::Result<Vec<Block>> {
     let mut blocks = Vec::new();
     let mut level = Vec::new();

@@ -179,7 +179,8 @@ fn local_fault(data: &Path, cid: &str, blocks: &[dag::Block]) -> Option<String> 
     }
 }
 
-/// Whether an archive (CARv1) holds these blocks and no others, in whatever order, behind a header with the root.
+/// Whether an archive (CARv1) holds these blocks and no others, in whatever order, behind a header
+/// with the root.
 fn fault_of_archive(archive: &[u8], blocks: &[dag::Block]) -> Option<String> {
     let mut rest = archive;
     let (Some(header), Some(root)) = (section(&mut rest), blocks.last()) else {
@@ -204,7 +205,7 @@ fn fault_of_archive(archive: &[u8], blocks: &[dag::Block]) -> Option<String> {
     (found != wanted).then(|| "the archive holds other blocks".to_owned())
 }
 
-/// Takes a section, which is a length and so many bytes, off the beginning.
+/// Takes a section, which is a length and this many bytes, off the beginning.
 fn section<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut length = 0usize;
     let mut shift = 0;

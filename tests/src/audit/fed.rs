@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Which block, and what of it.
+/// Which block, and which part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockRef {
     /// The network's chain id.
@@ -35,11 +35,13 @@ impl fmt::Display for BlockRef {
 pub enum Expect {
     /// Proved exactly once.
     Proved(BlockRef),
-    /// Proved exactly once, or recorded as skipped with a reason: the test made the contract refuse it, at some time.
+    /// Proved exactly once, or recorded as skipped with a reason: the test made the contract refuse
+    /// it, at some time.
     ProvedOrSkipped(BlockRef),
     /// Not proved; kept for a later change of the divisor.
     Unselected(BlockRef),
-    /// Neither proved nor acknowledged nor buried: it stays in the stream until a later version of the agent takes it.
+    /// Neither proved nor acknowledged nor buried: it stays in the stream until a later version of
+    /// the agent takes it.
     Held(BlockRef),
     /// With the dead letters.
     Poison,

@@ -1,8 +1,9 @@
-//! The auditor: from what was fed, what Redis, the proof chain, the pinner and the disk say, and the agents' list of
-//! skipped blocks, it finds what was lost, proved twice, proved without being there, or acknowledged early.
+//! The auditor: from what was fed, what Redis, the proof chain, the pinner and the disk say, and
+//! the agents' list of skipped blocks, it finds what was lost, proved twice, proved without being
+//! there, or acknowledged early.
 //!
-//! It shares no code with the agent or the codec: another AVRO reader, another way to the hashes and identifiers,
-//! plain JSON-RPC.
+//! It shares no code with the agent or the codec: another AVRO reader, another way to the hashes
+//! and identifiers, plain JSON-RPC.
 
 pub mod dag;
 pub mod disk;
@@ -109,7 +110,8 @@ impl Audit {
         Ok(report)
     }
 
-    /// Adds what a watcher has seen: an acknowledgement without a proof is right only for a block that was skipped.
+    /// Adds what a watcher has seen: an acknowledgement without a proof is right only for a block
+    /// that was skipped.
     pub fn add_seen(&self, seen: watch::Seen, report: &mut Report) {
         report.watched = seen.checked;
         report.violations.extend(seen.violations);

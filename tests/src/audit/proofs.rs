@@ -42,7 +42,8 @@ pub enum ProofBook {
         contract: Address,
         /// How many blocks, its own included, have to hold a proof before an entry is acknowledged.
         confirmations: u64,
-        /// Held while the chain is being reorganised, see [`Anvil::reorganising`](crate::servers::anvil::Anvil::reorganising).
+        /// Held while the chain is being reorganised, see
+        /// [`Anvil::reorganising`](crate::servers::anvil::Anvil::reorganising).
         reorganising: Arc<RwLock<()>>,
     },
     /// The agents' ledgers.
@@ -68,7 +69,8 @@ impl ProofBook {
         }
     }
 
-    /// The proofs that one transaction or ledger entry holds, if it is as deep in the chain as it has to be.
+    /// The proofs that one transaction or ledger entry holds, if it is as deep in the chain as it
+    /// has to be.
     ///
     /// # Errors
     ///
@@ -92,7 +94,8 @@ impl ProofBook {
     }
 }
 
-/// Five words: chain id, height, block hash, specimen hash, offset of the URL; there its length and bytes.
+/// Five words: chain id, height, block hash, specimen hash, offset of the URL; there its length and
+/// bytes.
 fn decode(log: &Log) -> eyre::Result<ProofRecord> {
     let word = |at: usize| -> eyre::Result<B256> {
         let bytes =

@@ -53,9 +53,9 @@ struct Letter {
     payload: Option<[u8; 32]>,
 }
 
-/// Checks that the stream is empty but for the entries that had to be held, and that the dead letters are the bad
-/// entries, as they came: beside the stream, or in an agent's folder where Redis could not take them. A crash between
-/// the two may leave one in both.
+/// Checks that the stream is empty but for the entries that had to be held, and that the dead
+/// letters are the bad entries, as they came: beside the stream, or in an agent's folder where
+/// Redis could not take them. A crash between the two may leave one in both.
 ///
 /// # Errors
 ///

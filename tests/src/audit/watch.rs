@@ -1,5 +1,6 @@
-//! Looks on while agents work: whenever an entry is acknowledged, its proof has to be on record and its file on disk
-//! at that moment. It sees an acknowledgement some milliseconds late, so it errs in the agents' favour.
+//! Looks on while agents work: whenever an entry is acknowledged, its proof has to be on record and
+//! its file on disk at that moment. It sees an acknowledgement some milliseconds late, so it errs
+//! in the agents' favour.
 
 use super::{
     Audit, BlockRef, Expect, FedEntry, Violation,
@@ -15,11 +16,11 @@ use std::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// How often the stream is looked at.
+/// How often the stream is checked.
 const PERIOD: Duration = Duration::from_millis(25);
 
-/// Tells which of the entries `ARGV[2..]` of the stream `KEYS[1]` are acknowledged: gone, or delivered to the group
-/// `ARGV[1]` and no longer pending. Payloads stay in the server.
+/// Tells which of the entries `ARGV[2..]` of the stream `KEYS[1]` are acknowledged: gone, or
+/// delivered to the group `ARGV[1]` and no longer pending. Payloads stay in the server.
 const ACKNOWLEDGED: &str = r"
 local delivered = nil
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
@@ -198,7 +199,8 @@ impl Look {
     async fn finding(&self, entry: &FedEntry) -> Finding {
         let folders = &self.audit.folders;
         match &entry.expect {
-            // The dead letter and the acknowledgement are one step; the audit at the end finds a missing one.
+            // The dead letter and the acknowledgement are one step; the audit at the end finds a
+            // missing one.
             Expect::Poison => Finding::Done,
             Expect::Held(_) => Finding::Early("it had to stay in the stream".to_owned()),
             Expect::Unselected(block) => fault_of_unselected(folders, block, entry.payload)

@@ -1,4 +1,5 @@
-//! Several agents on one consumer group with one key, one of them killed at random; audited like the crash campaign.
+//! Several agents on one consumer group with one key, one of them killed at random; audited like
+//! the crash campaign.
 
 use bsp_tests::{
     agent::{AgentCommand, Build, Shipped},
@@ -18,10 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Run several agents on one group with one key, kill one of them at random, and audit what is left.
+/// Run several agents on one group with one key, kill one of them at random, and audit what is
+/// left.
 ///
-/// The agent is built, or taken from BSP_AGENT_BIN. Exits with 1 if anything was lost, proved twice, proved without
-/// being there, or acknowledged early.
+/// The agent is built, or taken from BSP_AGENT_BIN. Exits with 1 if anything was lost, proved
+/// twice, proved without being there, or acknowledged early.
 #[derive(Debug, Parser)]
 #[command(name = "agent-group")]
 struct Args {

@@ -26,9 +26,10 @@ use std::{
 
 /// Measure how fast the agent works off a stream of mainnet's blocks, and print a Markdown table.
 ///
-/// The agent is built in the release profile, or taken from BSP_AGENT_BIN. The blocks of the folder shared/mainnet are
-/// fed several times, each time under another hash: a header differs in its extra data alone. The stream is filled
-/// before the agent starts; time runs from its start to the last acknowledgement.
+/// The agent is built in the release profile, or taken from BSP_AGENT_BIN. The blocks of the folder
+/// shared/mainnet are fed several times, each time under another hash: a header differs in its
+/// extra data alone. The stream is filled before the agent starts; time runs from its start to the
+/// last acknowledgement.
 #[derive(Debug, Parser)]
 #[command(name = "agent-throughput")]
 struct Args {
@@ -178,7 +179,8 @@ const TICKS_PER_SECOND: u64 = 100;
 /// User and system time of a process that runs.
 fn cpu_time(process: &Process) -> eyre::Result<Duration> {
     let stat = proc_file(process, "stat")?;
-    // The second field is the program's name in parentheses, and may hold anything; the third is the first behind.
+    // The second field is the program's name in parentheses, and may hold anything; the third is
+    // the first behind.
     let (_, fields) = stat.rsplit_once(')').ok_or_eyre("stat has no program name")?;
     let field = |number: usize| -> eyre::Result<u64> {
         let text = fields.split_whitespace().nth(number - 3).ok_or_eyre("stat is short")?;

@@ -1,4 +1,5 @@
-//! Kills the agent some hundred times, at every step of its work, amid trouble of every kind, and audits what is left.
+//! Kills the agent some hundred times, at every step of its work, amid trouble of every kind, and
+//! audits what is left.
 
 use bsp_tests::{
     agent::{Build, Shipped},
@@ -14,9 +15,10 @@ use std::{
 
 /// Kill the agent again and again while it works, break what is around it, and audit what is left.
 ///
-/// The agent is built with failpoints, or taken from BSP_AGENT_BIN. redis-server and anvil are taken from PATH, from
-/// tests/node_modules/.bin, or from REDIS_SERVER and ANVIL. The same seed gives the same plan. Exits with 1 if anything
-/// was lost, proved twice, proved without being there, or acknowledged early.
+/// The agent is built with failpoints, or taken from BSP_AGENT_BIN. redis-server and anvil are
+/// taken from PATH, from tests/node_modules/.bin, or from REDIS_SERVER and ANVIL. The same seed
+/// gives the same plan. Exits with 1 if anything was lost, proved twice, proved without being
+/// there, or acknowledged early.
 #[derive(Debug, Parser)]
 #[command(name = "crash-campaign")]
 struct Args {

@@ -1,4 +1,5 @@
-//! What goes wrong with a node that runs the Execution Extension, scenario by scenario, and the table of it.
+//! What goes wrong with a node that runs the Execution Extension, scenario by scenario, and the
+//! table of it.
 
 use bsp_tests::{
     node::faults::{FaultPlan, Scenario, print_table},
@@ -7,11 +8,12 @@ use bsp_tests::{
 use clap::Parser;
 use std::{process::ExitCode, time::Instant};
 
-/// Break a node with the Execution Extension, its targets and its chain in every way, and audit what is left.
+/// Break a node with the Execution Extension, its targets and its chain in every way, and audit
+/// what is left.
 ///
-/// The node's program is taken from BSP_RETH_BIN, built with failpoints for all of it; redis-server from PATH or
-/// REDIS_SERVER. The same seed gives the same
-/// chain and plan. Exits with 1 if a block is missing, changed or in the wrong place, or the node stood still.
+/// The node's program is taken from BSP_RETH_BIN, built with failpoints for all of it; redis-server
+/// from PATH or REDIS_SERVER. The same seed gives the same chain and plan. Exits with 1 if a block
+/// is missing, changed or in the wrong place, or the node stood still.
 #[derive(Debug, Parser)]
 #[command(name = "node-campaign")]
 struct Args {

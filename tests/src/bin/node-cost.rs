@@ -7,11 +7,12 @@ use bsp_tests::{
 use clap::Parser;
 use std::time::Duration;
 
-/// Measure what the producer costs a node: the same blocks for a node without it, one with it, and one where it is
-/// registered with the node's manager of Execution Extensions too, as on a node that prunes, in turns.
+/// Measure what the producer costs a node: the same blocks for a node without it, one with it, and
+/// one where it is registered with the node's manager of Execution Extensions too, as on a node
+/// that prunes, in turns.
 ///
-/// The node's program is taken from BSP_RETH_BIN; published figures need one that was built for release, and an idle
-/// machine. redis-server is taken from PATH or REDIS_SERVER.
+/// The node's program is taken from BSP_RETH_BIN; published figures need one that was built for
+/// release, and an idle machine. redis-server is taken from PATH or REDIS_SERVER.
 #[derive(Debug, Parser)]
 #[command(name = "node-cost")]
 struct Args {

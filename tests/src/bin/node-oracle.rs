@@ -10,7 +10,8 @@ use bsp_tests::{
 use clap::Parser;
 use std::{process::ExitCode, time::Duration};
 
-/// Compare the read set of every block with what reth's prestateTracer, flatCallTracer and debug_executionWitness say.
+/// Compare the read set of every block with what reth's prestateTracer, flatCallTracer and
+/// debug_executionWitness say.
 ///
 /// The node's program is taken from BSP_RETH_BIN. Exits with 1 if a difference has no known cause.
 #[derive(Debug, Parser)]

@@ -1,4 +1,5 @@
-//! Keeps the stream filled: new blocks of a dev chain, with duplicates, bad entries and hopeless blocks among them.
+//! Keeps the stream filled: new blocks of a dev chain, with duplicates, bad entries and hopeless
+//! blocks among them.
 
 use crate::{
     audit::Expect,
@@ -27,7 +28,7 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// A feeder that keeps so many entries in the stream, and feeds so many in all.
+    /// A feeder that keeps this many entries in the stream, and feeds this many in all.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl Feeder {
         Ok(())
     }
 
-    /// Puts so many bad entries at the end of the stream, of every kind in turn.
+    /// Puts this many bad entries at the end of the stream, of every kind in turn.
     ///
     /// # Errors
     ///
@@ -83,7 +84,8 @@ impl Feeder {
         Ok(())
     }
 
-    /// Puts so many blocks at the end of the stream, and as many more under the rules of a fork that no agent knows.
+    /// Puts this many blocks at the end of the stream, and as many more under the rules of a fork
+    /// that no agent knows.
     ///
     /// # Errors
     ///
@@ -126,8 +128,8 @@ impl Feeder {
         Ok(())
     }
 
-    /// The next block, now and then as bsp-geth writes it, without what the format leaves out, or with something else in
-    /// the place of that.
+    /// The next block, now and then as bsp-geth writes it, without what the format leaves out, or
+    /// with something else in the place of that.
     fn next_message(&mut self) -> eyre::Result<(Replica, Message)> {
         let (replica, supplement) = self.blocks.recv()??;
         let supplement = match self.dice.random_range(0..10) {

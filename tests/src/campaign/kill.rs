@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a life is looked at.
+/// How often a life is checked.
 const PERIOD: Duration = Duration::from_millis(25);
 
 /// How long a life waits for its failpoint before it ends at whatever it does.
@@ -51,7 +51,8 @@ impl KillCampaign {
     ///
     /// # Errors
     ///
-    /// Where the agent ends by itself although nothing is wrong around it, or a server does not do as it is told.
+    /// Where the agent ends on its own although nothing is wrong around it, or a server does not do
+    /// as it is told.
     pub async fn live(&mut self, life: &Life) -> eyre::Result<()> {
         let begun = Instant::now();
         let mut process = self.start(life.death)?;
@@ -98,8 +99,9 @@ impl KillCampaign {
         end_in_order(&mut process).await
     }
 
-    /// Lets a fork that the agent does not know begin in mid-stream, and kills the agent some times while it holds
-    /// those blocks. The blocks before them are proved, and the agent says what to do.
+    /// Lets a fork that the agent does not know begin in mid-stream, and kills the agent some times
+    /// while it holds those blocks. The blocks before them are proved, and the agent says what to
+    /// do.
     ///
     /// # Errors
     ///
@@ -182,7 +184,8 @@ impl KillCampaign {
         }
     }
 
-    /// An agent may give up a start while a server is away, and is started again then, as its supervisor would do.
+    /// An agent may give up a start while a server is away, and is started again then, as its
+    /// supervisor would do.
     fn may_end_by_itself(
         &mut self,
         process: &Process,

@@ -43,7 +43,8 @@ pub fn failpoints(with_chain: bool) -> Vec<&'static str> {
     failpoint::ALL.iter().copied().filter(passed).collect()
 }
 
-/// A plan of so many lives. Two of three end at a failpoint, each of which has its turn; every second has trouble.
+/// A plan of this many lives. Two of three end at a failpoint, each of which has its turn; every
+/// second has trouble.
 pub fn plan(seed: u64, lives: usize, with_chain: bool) -> Vec<Life> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let points = failpoints(with_chain);

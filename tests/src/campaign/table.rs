@@ -14,7 +14,7 @@ pub struct Table {
     pub not_reached: u64,
     /// Times of trouble.
     pub troubles: BTreeMap<TroubleKind, u64>,
-    /// Starts that the agent gave up by itself, during trouble.
+    /// Starts that the agent gave up on its own, during trouble.
     pub given_up: u64,
     /// Entries fed, by kind.
     pub fed: BTreeMap<&'static str, u64>,

@@ -19,7 +19,8 @@ pub enum TroubleKind {
     RedisRestarts,
     /// redis-server is at `maxmemory`: it refuses whatever takes memory.
     RedisFull,
-    /// The host ends: redis-server and the agent are killed at once, and come back one after the other.
+    /// The host ends: redis-server and the agent are killed at once, and come back one after the
+    /// other.
     HostReboots,
     /// Connections to Redis are cut and refused.
     RedisRefuses,
@@ -47,7 +48,8 @@ pub enum TroubleKind {
     RpcLate,
     /// Two of five requests are answered by a node that is three blocks behind.
     RpcLags,
-    /// Submissions revert without a reason when they are tried, and the contract's views explain nothing.
+    /// Submissions revert without a reason when they are tried, and the contract's views explain
+    /// nothing.
     RpcRevertsWithoutReason,
     /// The contract refuses all submissions, with a text that nobody knows.
     ContractReverts,

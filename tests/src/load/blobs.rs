@@ -1,5 +1,5 @@
-//! Blobs that need no trusted setup: a blob of zeros is the zero polynomial, whose commitment and whose proofs are all
-//! the point at infinity.
+//! Blobs that need no trusted setup: a blob of zeros is the zero polynomial, whose commitment and
+//! whose proofs are all the point at infinity.
 
 use alloy_eips::{
     eip4844::{Blob, Bytes48},
@@ -14,7 +14,7 @@ const INFINITY: Bytes48 = {
     Bytes48::new(bytes)
 };
 
-/// A sidecar of so many blobs with their cell proofs (EIP-7594).
+/// A sidecar of this many blobs with their cell proofs (EIP-7594).
 pub(super) fn sidecar(count: usize) -> BlobTransactionSidecarEip7594 {
     BlobTransactionSidecarEip7594 {
         blobs: vec![Blob::ZERO; count],

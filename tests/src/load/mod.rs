@@ -1,7 +1,8 @@
-//! Transactions for a node's pool: of every type, from the funded accounts of a dev chain's genesis.
+//! Transactions for a node's pool: of every type, from the funded accounts of a dev chain's
+//! genesis.
 //!
-//! The engine's load comes from [`crate::node::driver`], in whole blocks; this one goes the way that users' transactions
-//! go, through `eth_sendRawTransaction`.
+//! The engine's load comes from [`crate::node::driver`], in whole blocks; this one goes the way
+//! that users' transactions go, through `eth_sendRawTransaction`.
 
 mod blobs;
 mod kinds;
@@ -29,14 +30,16 @@ pub(crate) struct Sender {
     pub(crate) nonce: u64,
 }
 
-/// Sends rounds of transactions, one of each [`Kind`] a round. The same seed gives the same transactions.
+/// Sends rounds of transactions, one of each [`Kind`] a round. The same seed gives the same
+/// transactions.
 #[derive(Debug)]
 pub struct PoolLoad {
     rpc: JsonRpc,
     chain_id: u64,
     /// One for each kind, since a pool treats the kinds of one sender as each other's obstacles.
     senders: Vec<Sender>,
-    /// Each delegates once in so many rounds: a pool takes one transaction in flight of a delegated account.
+    /// Each delegates once in this many rounds: a pool takes one transaction in flight of a
+    /// delegated account.
     authorities: Vec<Sender>,
     init_codes: InitCodes,
     round: u64,

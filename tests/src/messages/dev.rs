@@ -12,7 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the genesis file of the dev chain, whose rules are built into no agent, and returns its path.
+/// Writes the genesis file of the dev chain, whose rules are built into no agent, and returns its
+/// path.
 ///
 /// # Errors
 ///
@@ -41,7 +42,7 @@ impl DevBlocks {
         Self::with_scenarios(seed, 2)
     }
 
-    /// The chain of a seed, with at most so many scenarios a block.
+    /// The chain of a seed, with at most this many scenarios a block.
     ///
     /// # Errors
     ///
@@ -133,8 +134,8 @@ impl DevBlocks {
         Ok((sealed, replica, (!supplement.is_empty()).then_some(supplement)))
     }
 
-    /// The next block that executes on nothing but what the network exports: without EIP-7702 authorizations, and with
-    /// transactions.
+    /// The next block that executes on nothing but what the network exports: without EIP-7702
+    /// authorizations, and with transactions.
     ///
     /// # Errors
     ///
@@ -149,7 +150,7 @@ impl DevBlocks {
         }
     }
 
-    /// The next so many blocks.
+    /// The given number of next blocks.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Stream entries to feed: a block replica as bsp-geth v2.2.0 and bsp-reth put it there, and what should not be there.
+//! Stream entries to feed: a block replica as bsp-geth v2.2.0 and bsp-reth put it there, and what
+//! should not be there.
 
 pub mod dev;
 pub mod mainnet;
@@ -93,8 +94,8 @@ pub fn block_of(replica: &Replica) -> BlockRef {
     }
 }
 
-/// A block that differs from another one in its header's extra data alone, so that all that its header commits to
-/// still fits: the same work under another hash.
+/// A block that differs from another one in its header's extra data alone, so that all that its
+/// header commits to still fits: the same work under another hash.
 pub fn variant(replica: &Replica, number: u64) -> Replica {
     let mut variant = replica.clone();
     variant.header.extra_data = Bytes::from(format!("variant {number}").into_bytes());

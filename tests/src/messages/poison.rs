@@ -14,8 +14,9 @@ pub struct Poison {
     pub message: Message,
 }
 
-/// One of each kind, made from variants of a good replica that has transactions, senders and account reads. Entries of
-/// one hash might pass for duplicates of each other, so each kind that decodes has a hash of its own.
+/// One of each kind, made from variants of a good replica that has transactions, senders and
+/// account reads. Entries of one hash might pass for duplicates of each other, so each kind that
+/// decodes has a hash of its own.
 ///
 /// # Errors
 ///
@@ -55,7 +56,7 @@ fn bad_fields(good: &Replica) -> eyre::Result<Vec<Poison>> {
         of("no data", hash.clone(), None),
         of("empty data", hash, Some(Vec::new())),
         of("another hash", Some(other_hash), data.clone()),
-        of("a hash that is none", Some(b"0x12".to_vec()), data.clone()),
+        of("an invalid hash", Some(b"0x12".to_vec()), data.clone()),
         of("a hash that is no text", Some(vec![0xff; 66]), data),
     ])
 }

@@ -1,4 +1,5 @@
-//! Blocks of a fork that no version of today knows: their headers have two fields more, as Amsterdam's have.
+//! Blocks of a fork that no version of today knows: their headers have two fields more, as
+//! Amsterdam's have.
 
 use super::Message;
 use crate::audit::fed::Expect;

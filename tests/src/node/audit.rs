@@ -1,5 +1,6 @@
-//! The auditor of a node's targets: from the chain that the node was given, and what a target holds, it finds gaps,
-//! entries that are not what they should be, and children that came before their parents.
+//! The auditor of a node's targets: from the chain that the node was given, and what a target
+//! holds, it finds gaps, entries that are not what they should be, and children that came before
+//! their parents.
 
 use super::{block::EngineBlock, target::Delivered};
 use alloy_eips::BlockNumHash;

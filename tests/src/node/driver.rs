@@ -1,4 +1,5 @@
-//! The consensus client of the tests: makes blocks and branches, has the node import them, and remembers all of them.
+//! The consensus client of the tests: makes blocks and branches, has the node import them, and
+//! remembers all of them.
 
 use super::{
     block::EngineBlock,
@@ -35,7 +36,8 @@ pub struct ChainDriver {
     pace: Pace,
 }
 
-/// How many blocks below the tip the consensus client stands by; `None` says that it stands by none.
+/// How many blocks below the tip the consensus client stands by; `None` says that it stands by
+/// none.
 #[derive(Debug, Clone, Copy)]
 pub struct Depths {
     /// For safe blocks.
@@ -60,7 +62,7 @@ pub struct Pace {
 }
 
 impl ChainDriver {
-    /// A driver of the chain of a seed, with at most so many scenarios a block.
+    /// A driver of the chain of a seed, with at most this many scenarios a block.
     ///
     /// # Errors
     ///
@@ -114,7 +116,7 @@ impl ChainDriver {
         &self.pace
     }
 
-    /// Makes so many blocks, and has them imported one by one.
+    /// Makes this many blocks, and has them imported one by one.
     ///
     /// # Errors
     ///
@@ -135,8 +137,8 @@ impl ChainDriver {
         Branch { base: self.tip().number, maker, blocks: Vec::new() }
     }
 
-    /// Makes blocks until the branch is `length` blocks long, and has it become canonical at once. Returns what was
-    /// canonical before, from the same base on.
+    /// Makes blocks until the branch is `length` blocks long, and has it become canonical at once.
+    /// Returns what was canonical before, from the same base on.
     ///
     /// # Errors
     ///
@@ -169,7 +171,8 @@ impl ChainDriver {
         Ok(abandoned)
     }
 
-    /// Gives a restarted node the canonical blocks that it lost or never had. Returns how many those were.
+    /// Gives a restarted node the canonical blocks that it lost or never had. Returns how many
+    /// those were.
     ///
     /// # Errors
     ///
@@ -183,7 +186,8 @@ impl ChainDriver {
         Ok(missing)
     }
 
-    /// Gives a restarted node the canonical blocks that it lost or never had, up to a height, and not those above.
+    /// Gives a restarted node the canonical blocks that it lost or never had, up to a height, and
+    /// not those above.
     ///
     /// # Errors
     ///
@@ -202,8 +206,8 @@ impl ChainDriver {
         Ok(missing.len())
     }
 
-    /// Tells a node of the tip and gives it no block, as a consensus client does with one that was away for long, until
-    /// it has fetched them all from its peers.
+    /// Tells a node of the tip and gives it no block, as a consensus client does with one that was
+    /// away for long, until it has fetched them all from its peers.
     ///
     /// # Errors
     ///

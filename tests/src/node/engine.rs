@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{net::SocketAddr, time::Duration};
 
-/// What reth v2.5.1 answers to a block now and then, with extensions or without, while it moves others from memory to disk.
+/// What reth v2.5.1 answers to a block now and then, with extensions or without, while it moves
+/// others from memory to disk.
 const MOVING: &str = "no header found for Number(";
 
 /// How often a block is given to a node that answers so. A consensus client never gives up.
@@ -47,8 +48,8 @@ impl EngineApi {
         Self(JsonRpc::with_secret(address, secret))
     }
 
-    /// Has the node execute a block, whose parent it must know. Returns how often it had to be given again, because the
-    /// node was at odds with itself.
+    /// Has the node execute a block, whose parent it must know. Returns how often it had to be
+    /// given again, because the node was at odds with itself.
     ///
     /// # Errors
     ///
@@ -79,7 +80,8 @@ impl EngineApi {
         expect_valid(&format!("fork choice {}", choice.head), status)
     }
 
-    /// Names a tip whose blocks the node may have to fetch from its peers first. Whether it has them by now.
+    /// Names a tip whose blocks the node may have to fetch from its peers first. Whether it has
+    /// them by now.
     ///
     /// # Errors
     ///

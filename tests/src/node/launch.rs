@@ -118,7 +118,8 @@ impl NodeLaunch {
         Ok(())
     }
 
-    /// The file of settings is written by a node with a short pruning distance, and refused by its next start.
+    /// The file of settings is written by a node with a short pruning distance, and refused by its
+    /// next start.
     fn forget_settings(&self) {
         let _ = fs::remove_file(self.data().join("reth.toml"));
     }
@@ -127,8 +128,8 @@ impl NodeLaunch {
     ///
     /// # Errors
     ///
-    /// Where it ends before it answers, other than because of its predecessor's lock or of a port, or does not answer in
-    /// time.
+    /// Where it ends before it answers, other than because of its predecessor's lock or of a port,
+    /// or does not answer in time.
     pub async fn start(&self) -> eyre::Result<Node> {
         self.forget_settings();
         for _ in 0..20 {

@@ -1,5 +1,5 @@
-//! A node with the Execution Extension: the shipped program, driven over its engine API as a consensus client would,
-//! with blocks of a dev chain whose replicas are known beforehand.
+//! A node with the Execution Extension: the shipped program, driven over its engine API as a
+//! consensus client would, with blocks of a dev chain whose replicas are known beforehand.
 //!
 //! ```text
 //! ChainDriver ─ newPayload, forkchoiceUpdated ─► Node ─ the extension ─► redis-server, folder
@@ -7,8 +7,8 @@
 //!      └────────────────────────► audit ◄──────────── TargetView ◄──────────────┘
 //! ```
 //!
-//! The driver is the oracle: it executes each block itself, on a state in memory, and exports it. What the node's
-//! targets hold is compared with that, byte for byte.
+//! The driver is the oracle: it executes each block itself, on a state in memory, and exports it.
+//! What the node's targets hold is compared with that, byte for byte.
 
 pub mod audit;
 pub mod block;

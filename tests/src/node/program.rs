@@ -1,4 +1,5 @@
-//! The node's program. It is built in a workspace of its own, so tests take it from where the environment says.
+//! The node's program. It is built in a workspace of its own, so tests take it from where the
+//! environment says.
 
 use eyre::OptionExt;
 use std::{env, path::PathBuf};

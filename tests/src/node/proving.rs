@@ -1,5 +1,5 @@
-//! From the node's stream to the proof chain: the entries that a node has put there, as the agent's auditor wants
-//! them, and the segments that the agent makes of them.
+//! From the node's stream to the proof chain: the entries that a node has put there, as the agent's
+//! auditor wants them, and the segments that the agent makes of them.
 
 use super::block::EngineBlock;
 use crate::{
@@ -47,12 +47,14 @@ pub async fn adopt_stream(scene: &mut Scene) -> eyre::Result<Vec<BlockRef>> {
 pub struct Reexecuted {
     /// Every check was made, and is good.
     pub fully: usize,
-    /// Executed with authorization lists that the network's format leaves out (EIP-7702). Without their signatures the
-    /// transactions' root, and that a sender has signed, can't be checked; everything else is good.
+    /// Executed with authorization lists that the network's format leaves out (EIP-7702). Without
+    /// their signatures the transactions' root, and that a sender has signed, can't be checked;
+    /// everything else is good.
     pub with_authorizations: usize,
 }
 
-/// Executes each segment of an agent again from nothing but its bytes, and the authorization lists of `blocks`.
+/// Executes each segment of an agent again from nothing but its bytes, and the authorization lists
+/// of `blocks`.
 ///
 /// # Errors
 ///

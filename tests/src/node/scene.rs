@@ -46,7 +46,8 @@ pub struct NodeScene {
 }
 
 impl NodeScene {
-    /// Starts Redis, and prepares a node with the extension and both targets, from block 1 on. It is not started.
+    /// Starts Redis, and prepares a node with the extension and both targets, from block 1 on. It
+    /// is not started.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl NodeScene {
         self.take_node()?.stop().await
     }
 
-    /// Has the node import so many new blocks.
+    /// Has the node import this many new blocks.
     ///
     /// # Errors
     ///
@@ -175,7 +176,8 @@ impl NodeScene {
         self.switch(branch, depth + 1).await.map(drop)
     }
 
-    /// Makes a branch canonical, which is made `length` blocks long. Returns what was canonical before.
+    /// Makes a branch canonical, which is made `length` blocks long. Returns what was canonical
+    /// before.
     ///
     /// # Errors
     ///
@@ -246,8 +248,8 @@ impl NodeScene {
         )))
     }
 
-    /// Waits until the extension has written down that every target has the tip. An end before that makes a delivery
-    /// doubtful.
+    /// Waits until the extension has written down that every target has the tip. An end before that
+    /// makes a delivery doubtful.
     ///
     /// # Errors
     ///

@@ -119,7 +119,8 @@ async fn read_stream(
     }
 }
 
-/// An entry has the fields `hash` and `data`, and `supplement` where the format leaves something of its block out.
+/// An entry has the fields `hash` and `data`, and `supplement` where the format leaves something of
+/// its block out.
 fn stream_entry(
     fields: &std::collections::HashMap<String, redis::Value>,
 ) -> eyre::Result<Delivered> {

@@ -42,8 +42,8 @@ pub struct SceneConfig {
 }
 
 impl SceneConfig {
-    /// A contract on anvil with blocks on demand, one confirmation, the stand-in pinner, the dev chain's network, and the
-    /// programs built with the tests.
+    /// A contract on anvil with blocks on demand, one confirmation, the stand-in pinner, the dev
+    /// chain's network, and the programs built with the tests.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! All servers of a run, with faults in between, the agents' folders, and what was fed: everything an audit needs.
+//! All servers of a run, with faults in between, the agents' folders, and what was fed: everything
+//! an audit needs.
 
 mod config;
 
@@ -122,8 +123,8 @@ impl Scene {
         self.folder.path()
     }
 
-    /// An agent with a name of its own and everything that it needs to work on this scene, through the proxies. Every
-    /// block is selected.
+    /// An agent with a name of its own and everything that it needs to work on this scene, through
+    /// the proxies. Every block is selected.
     ///
     /// # Errors
     ///
@@ -266,7 +267,7 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// Where something can't be looked at.
+    /// Where something can't be checked.
     pub async fn audit(&mut self) -> eyre::Result<Report> {
         let mut skipped = HashMap::new();
         for name in &self.agents {
@@ -281,7 +282,8 @@ impl Scene {
         Ok(report)
     }
 
-    /// The blocks that an agent has proved after it had executed all of them, by its journal. The agent must have ended.
+    /// The blocks that an agent has proved after it had executed all of them, by its journal. The
+    /// agent must have ended.
     ///
     /// # Errors
     ///

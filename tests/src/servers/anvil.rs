@@ -35,7 +35,7 @@ pub const OPERATOR: Account = Account {
 /// Who makes blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mining {
-    /// anvil, each so many seconds.
+    /// anvil, each this many seconds.
     EachSeconds(u64),
     /// The test, with [`Anvil::mine`] or [`Anvil::keep_mining`].
     OnDemand,
@@ -117,8 +117,8 @@ impl Anvil {
         }))
     }
 
-    /// Held for writing while blocks are replaced. anvil does that in two steps, and the chain is shorter between them: who
-    /// judges by its length waits.
+    /// Held for writing while blocks are replaced. anvil does that in two steps, and the chain is
+    /// shorter between them: who judges by its length waits.
     pub fn reorganising(&self) -> Arc<RwLock<()>> {
         Arc::clone(&self.reorganising)
     }
@@ -127,7 +127,7 @@ impl Anvil {
     ///
     /// # Errors
     ///
-    /// Where anvil refuses, for instance because there are not so many blocks.
+    /// Where anvil refuses, for instance because there are not this many blocks.
     pub async fn reorganise(&self, depth: u64) -> eyre::Result<()> {
         let _standstill = self.reorganising.write().await;
         self.rpc.call::<Value>("anvil_reorg", json!([depth, []])).await.map(drop)

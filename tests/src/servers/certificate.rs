@@ -38,7 +38,8 @@ impl Certificate {
         self.0.path().join("cert.pem")
     }
 
-    /// redis-server's arguments for listening with it on a port, without wanting certificates of its clients.
+    /// redis-server's arguments for listening with it on a port, without wanting certificates of
+    /// its clients.
     pub fn redis_arguments(&self, port: u16) -> Vec<String> {
         let shown = |path: PathBuf| path.display().to_string();
         let key = shown(self.0.path().join("key.pem"));

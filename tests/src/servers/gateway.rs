@@ -1,5 +1,5 @@
-//! A provider's gateway in front of the proof chain's RPC: it can answer from nodes that lag behind, or keep the reason
-//! of a revert to itself.
+//! A provider's gateway in front of the proof chain's RPC: it can answer from nodes that lag
+//! behind, or keep the reason of a revert to itself.
 
 use alloy_primitives::{U64, hex};
 use alloy_sol_types::{SolCall, sol};
@@ -42,7 +42,8 @@ pub enum GatewayFault {
         /// How many blocks it has not seen.
         blocks: u64,
     },
-    /// Submissions revert without data when they are called or estimated; everything else is told as it is.
+    /// Submissions revert without data when they are called or estimated; everything else is told
+    /// as it is.
     RevertsWithoutReason,
 }
 

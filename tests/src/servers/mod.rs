@@ -1,4 +1,5 @@
-//! Real servers, and a stand-in for the one that can't be installed. All listen on free ports of the loopback.
+//! Real servers, and a stand-in for the one that can't be installed. All listen on free ports of
+//! the loopback.
 
 pub mod anvil;
 pub mod certificate;
@@ -15,15 +16,15 @@ use std::{
     ops::Range,
 };
 
-/// Ports that no system gives to a connection going out. Of others, one that is free now may be somebody's before the
-/// server that it is meant for listens on it.
+/// Ports that no system gives to a connection going out. Of others, one that is free now may be
+/// somebody's before the server that it is meant for listens on it.
 const PORTS: Range<u16> = 12_000..32_000;
 
 /// How many ports are tried, of which most are free on any machine.
 const TRIES: usize = 100;
 
-/// A port of the loopback that nobody listens on now. Another test, which is a process of its own, is unlikely to choose
-/// the same.
+/// A port of the loopback that nobody listens on now. Another test, which is a process of its own,
+/// is unlikely to choose the same.
 ///
 /// # Errors
 ///

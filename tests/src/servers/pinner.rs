@@ -1,5 +1,5 @@
-//! A stand-in for ipfs-pinner's HTTP server: `/upload`, `/cid`, `/get` and `/health`, content kept in memory, and
-//! faults on demand.
+//! A stand-in for ipfs-pinner's HTTP server: `/upload`, `/cid`, `/get` and `/health`, content kept
+//! in memory, and faults on demand.
 
 use axum::{
     Router,

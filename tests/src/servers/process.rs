@@ -10,7 +10,8 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
-/// A child process. Dropping it kills it, and what it has started: some programs are scripts around the real one.
+/// A child process. Dropping it kills it, and what it has started: some programs are scripts around
+/// the real one.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -124,8 +125,8 @@ impl Process {
     }
 }
 
-/// Runs a program's work until it ends or Ctrl-C comes. Either way its processes end with it: they have a group of
-/// their own, which Ctrl-C does not reach.
+/// Runs a program's work until it ends or Ctrl-C comes. Either way its processes end with it: they
+/// have a group of their own, which Ctrl-C does not reach.
 ///
 /// # Errors
 ///

@@ -31,7 +31,8 @@ impl Program {
         }
     }
 
-    /// Its path: what the environment names, else the first in `PATH`, else what npm installed in `tests/`.
+    /// Its path: what the environment names, else the first in `PATH`, else what npm installed in
+    /// `tests/`.
     pub fn find(self) -> Option<PathBuf> {
         if let Some(path) = env::var_os(self.variable()).filter(|value| !value.is_empty()) {
             return Some(path.into());
@@ -60,7 +61,8 @@ impl Program {
     }
 }
 
-/// Whether all these programs are there. If not, says so for a test that is about to pass without testing.
+/// Whether all these programs are there. If not, says so for a test that is about to pass without
+/// testing.
 pub fn all_there(programs: &[Program]) -> bool {
     let missing: Vec<_> = programs.iter().filter(|program| program.find().is_none()).collect();
     for program in &missing {

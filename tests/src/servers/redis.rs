@@ -59,8 +59,8 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Starts a sentinel that watches a master, alone, and has a replica take its place soon after it is gone. It can't be
-    /// started again.
+    /// Starts a sentinel that watches a master, alone, and has a replica take its place soon after
+    /// it is gone. It can't be started again.
     ///
     /// # Errors
     ///
@@ -130,7 +130,8 @@ impl RedisServer {
         self.evict_beyond(bytes, "noeviction").await
     }
 
-    /// Sets `maxmemory` in bytes, 0 for no limit, and the policy by which entries are removed beyond it.
+    /// Sets `maxmemory` in bytes, 0 for no limit, and the policy by which entries are removed
+    /// beyond it.
     ///
     /// # Errors
     ///

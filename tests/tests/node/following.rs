@@ -37,7 +37,8 @@ async fn every_block_arrives_as_its_execution_gives_it_through_reorgs_and_a_rest
     }
 }
 
-/// In a node several libraries bring a cryptography of their own, and rustls wants to be told which is meant.
+/// In a node several libraries bring a cryptography of their own, and rustls wants to be told which
+/// is meant.
 #[tokio::test]
 async fn a_stream_is_reached_over_tls() {
     if !program::is_there() || !all_there(&[Program::Redis]) {
@@ -65,7 +66,8 @@ async fn a_stream_is_reached_over_tls() {
     assert!(report.violations.is_empty(), "{report}");
 }
 
-/// reth tells what may be pruned to extensions alone, and what is registered as one costs the node something.
+/// reth tells what may be pruned to extensions alone, and what is registered as one costs the node
+/// something.
 #[tokio::test]
 async fn the_producer_is_an_extension_only_where_the_node_prunes() {
     if !program::is_there() || !all_there(&[Program::Redis]) {

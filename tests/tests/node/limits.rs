@@ -23,7 +23,8 @@ use tempfile::TempDir;
 
 const SEED: u64 = 11;
 
-/// Ahead of every clock, so that each block that the node makes has the time of its parent and a second.
+/// Ahead of every clock, so that each block that the node makes has the time of its parent and a
+/// second.
 const GENESIS_TIME: u64 = 2_100_000_000;
 
 /// The first block of the unknown fork.
@@ -72,7 +73,8 @@ fn genesis_with(change: impl FnOnce(&mut Genesis)) -> Genesis {
     genesis
 }
 
-/// Waits until the chain has gone on by some blocks above the fork, and every target says that it holds before it.
+/// Waits until the chain has gone on by some blocks above the fork, and every target says that it
+/// holds before it.
 async fn held(node: &Node, miner: &Miner) -> BspStatus {
     let held = wait_for("all targets hold", DEADLINE, async || {
         let status = node.bsp_status().await.ok()?;
@@ -147,7 +149,7 @@ async fn a_network_whose_id_the_format_has_no_room_for_is_refused_by_name() {
     refused.await.unwrap_or_else(|error| panic!("{error}\n{}", miner.printed()));
     assert_eq!(node.metric("reth_exex_bsp_not_started").await.unwrap(), Some(1.0));
     assert!(miner.printed().contains("no room for one of 2^31"), "{}", miner.printed());
-    // The node itself goes on.
+    // The node itself continues.
     wait_for("the node makes blocks", DEADLINE, async || {
         (node.tip().await.ok()?.number >= 3).then_some(())
     })

@@ -1,4 +1,5 @@
-//! The node with the Execution Extension, against real servers. The program is taken from BSP_RETH_BIN.
+//! The node with the Execution Extension, against real servers. The program is taken from
+//! BSP_RETH_BIN.
 
 mod deliver;
 mod faults;

@@ -15,7 +15,7 @@ use bsp_tests::{
 use rustix::process::Signal;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Of this chain, so many blocks have transactions of every type and a creation.
+/// Of this chain, this many blocks have transactions of every type and a creation.
 const SEED: u64 = 3;
 const BLOCKS: u64 = 30;
 

@@ -1,4 +1,4 @@
-//! Where a target begins, and that the node goes on whatever the producer does.
+//! Where a target begins, and that the node continues whatever the producer does.
 
 use crate::DEADLINE;
 use bsp_tests::{

@@ -1,4 +1,5 @@
-//! The auditor against states made by hand: it is silent about what is right, and names what is wrong.
+//! The auditor against states made by hand: it is silent about what is right, and names what is
+//! wrong.
 
 use bsp_codec::{Profile, Segment, avro, dag, digest};
 use bsp_tests::{

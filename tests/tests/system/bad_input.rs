@@ -1,4 +1,5 @@
-//! Entries that are wrong in every way: each goes to the dead letters as it came, and the line moves on.
+//! Entries that are wrong in every way: each goes to the dead letters as it came, and the line
+//! moves on.
 
 use crate::run::Run;
 use bsp_tests::{

@@ -34,7 +34,8 @@ async fn real_blocks_become_the_networks_own_files_and_are_proved_with_their_has
     assert_eq!((report.proved, report.watched), (blocks.len(), blocks.len()));
 }
 
-/// The event says exactly what the reference file gives, and the file is the reference, byte for byte.
+/// The event says exactly what the reference file gives, and the file is the reference, byte for
+/// byte.
 async fn check(scene: &Scene, block: &MainnetBlock) {
     let chain = scene.chain.as_ref().unwrap();
     let book = ProofBook::Chain {

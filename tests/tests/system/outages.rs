@@ -1,4 +1,5 @@
-//! Servers that go away, lie or are late, and disks that are full or read-only: the agent waits, says so, and goes on.
+//! Servers that go away, lie or are late, and disks that are full or read-only: the agent waits,
+//! says so, and continues.
 
 use crate::run::Run;
 use bsp_tests::{

@@ -26,7 +26,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Starts everything, on a proof chain with a block each 300 ms, or nothing where a server's program is missing.
+    /// Starts everything, on a proof chain with a block each 300 ms, or nothing where a server's
+    /// program is missing.
     pub(crate) async fn on_chain(args: &[&str]) -> Option<Self> {
         if !all_there(&[Program::Redis, Program::Anvil]) {
             return None;
@@ -34,7 +35,8 @@ impl Run {
         Some(Self::start(SceneConfig::of_chain().unwrap(), args).await)
     }
 
-    /// Starts everything, with a ledger and local pins, or nothing where a server's program is missing.
+    /// Starts everything, with a ledger and local pins, or nothing where a server's program is
+    /// missing.
     pub(crate) async fn on_ledger(args: &[&str]) -> Option<Self> {
         if !all_there(&[Program::Redis]) {
             return None;
@@ -53,12 +55,13 @@ impl Run {
         run
     }
 
-    /// Waits until the agent has begun to read. Before, a signal kills it, and an outage makes it give up.
+    /// Waits until the agent has begun to read. Before, a signal kills it, and an outage makes it
+    /// give up.
     pub(crate) async fn is_up(&self) {
         self.is_up_after(1).await;
     }
 
-    /// The same after so many starts, of which all but the last came so far too.
+    /// The same after this many starts, of which all but the last came so far too.
     pub(crate) async fn is_up_after(&self, starts: usize) {
         self.prints_so_often("Initializing Consumer", starts).await;
     }

@@ -1,5 +1,5 @@
-//! Ends of the agent: one signal parks what is in work, two end at once, a panic ends with 1, and none of them loses
-//! anything.
+//! Ends of the agent: one signal parks what is in flight, two end at once, a panic ends with 1, and
+//! none of them loses anything.
 
 use crate::run::Run;
 use bsp_tests::{

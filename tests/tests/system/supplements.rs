@@ -1,4 +1,5 @@
-//! Blocks of which the network's format leaves something out, with what bsp-reth delivers beside them.
+//! Blocks of which the network's format leaves something out, with what bsp-reth delivers beside
+//! them.
 
 use crate::run::Run;
 use bsp_tests::messages::{Message, dev::DevBlocks};
@@ -9,7 +10,8 @@ async fn with_the_third_field_every_block_is_executed_whole_before_it_is_proved(
     let Some(mut run) = Run::on_chain(&[]).await else { return };
     let mut blocks = DevBlocks::new(11).unwrap();
     let mut all = HashSet::new();
-    // Those that can't be executed without what lies beside them, each once with it and, of other blocks, without.
+    // Those that can't be executed without what lies beside them, each once with it and, of other
+    // blocks, without.
     let (mut with, mut without) = (0, HashSet::new());
     while with < 3 || without.len() < 3 {
         let (replica, supplement) = blocks.next_supplemented().unwrap();

@@ -52,12 +52,12 @@ pub enum IpfsPinnerError {
 }
 
 impl IpfsPinner {
-    /// A client of the server with this base URL, with or without a slash at its end. User and password in it are sent as
-    /// HTTP Basic authentication.
+    /// A client of the server with this base URL, with or without a slash at its end. User and
+    /// password in it are sent as HTTP Basic authentication.
     ///
     /// # Errors
     ///
-    /// If the URL is none to start from, or the machine's TLS settings are unusable.
+    /// If the URL is unusable, or the machine's TLS settings are unusable.
     pub fn new(base: &Url) -> Result<Self, IpfsPinnerError> {
         let client = builder_for(base)
             .connect_timeout(CONNECT_DEADLINE)

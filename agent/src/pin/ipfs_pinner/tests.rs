@@ -51,7 +51,8 @@ async fn failure(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) 
     }
 }
 
-/// A server that reads some of what comes, sends these bytes, and then ends or keeps the connection.
+/// A server that reads some of what comes, sends these bytes, and then ends or keeps the
+/// connection.
 async fn sending(bytes: &'static [u8], keep: bool) -> IpfsPinner {
     let (listener, address) = listen().await;
     tokio::spawn(async move {

@@ -101,8 +101,8 @@ impl World {
         self.answers.lock().unwrap().insert(number, answer);
     }
 
-    /// Runs a pipeline until it has handled some deliveries, or is stopped by an answer, and returns the journal that it
-    /// leaves.
+    /// Runs a pipeline until it has handled some deliveries, or is stopped by an answer, and
+    /// returns the journal that it leaves.
     pub(super) async fn run(&self, deliveries: Vec<Delivery>) -> Journal {
         let journal = self.journal();
         let queue = Queue::of(deliveries);
@@ -112,7 +112,7 @@ impl World {
         journal
     }
 
-    /// Runs a pipeline until something is so, where some entries stay in hand.
+    /// Runs a pipeline until something is so, where some entries stay in flight.
     pub(super) async fn run_until(
         &self,
         deliveries: Vec<Delivery>,
@@ -260,7 +260,7 @@ impl Queue {
         Self(Arc::new(Mutex::new(entries)), Arc::default())
     }
 
-    /// An entry is not in hand any more.
+    /// An entry is not in flight any more.
     fn gone(&self, entry: &EntryId, again: bool) {
         let mut entries = self.0.lock().unwrap();
         while let Some(at) = entries.in_hand.iter().position(|held| held.entry == *entry) {

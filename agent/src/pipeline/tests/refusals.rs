@@ -1,4 +1,5 @@
-//! What becomes of messages that can't be taken: one by one, many in a row, and of a fork or network that is not known.
+//! What becomes of messages that can't be taken: one by one, many in a row, and of a fork or
+//! network that is not known.
 
 use super::{
     fakes::{Answer, World, delivery, proof_of},
@@ -82,7 +83,8 @@ async fn a_message_of_an_unknown_fork_stays_in_the_source_and_the_others_go_on()
     assert!(is_proved(&journal, &blocks[2]));
     drop(journal);
 
-    // After a restart with a version that knows it, it is a message like any other: nothing was noted of it.
+    // After a restart with a version that knows it, it is a message like any other: nothing was
+    // noted of it.
     let journal = world.run(vec![delivery("2-0", &blocks[1])]).await;
     assert!(is_proved(&journal, &blocks[1]));
 }
@@ -337,7 +339,7 @@ async fn a_message_that_ended_the_process_eight_times_goes_to_the_dead_letters()
     let letters = world.letters.lock().unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].entry, guilty);
-    assert!(letters[0].reason.contains("the process ended while it was in work"));
+    assert!(letters[0].reason.contains("the process ended while it was in flight"));
     assert!(letters[0].payload.is_some());
     // The other one was handled alone, and is cleared.
     assert!(is_proved(&journal, &blocks[1]));

@@ -103,7 +103,8 @@ impl LedgerEntry {
 }
 
 impl LedgerContent {
-    /// The canonical form. Only numbers, hashes and a text are in it, and serde writes fields in their order.
+    /// The canonical form. Only numbers, hashes and a text are in it, and serde writes fields in
+    /// their order.
     fn json(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         format!(

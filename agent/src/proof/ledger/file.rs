@@ -45,8 +45,8 @@ pub(super) enum Existing {
 }
 
 impl LedgerFile {
-    /// Opens a ledger, or begins one, and checks all of it. A last line that was not written to its end is cut off: nobody
-    /// was told that it is on record.
+    /// Opens a ledger, or begins one, and checks all of it. A last line that was not written to its
+    /// end is cut off: nobody was told that it is on record.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let failed = |source| LedgerError::Io { path: path.to_owned(), source };
         let is_new = !path.try_exists().map_err(failed)?;
@@ -134,7 +134,8 @@ impl LedgerFile {
         })
     }
 
-    /// Records claims whose blocks are not on record, with one sync for all. On an error none of them is.
+    /// Records claims whose blocks are not on record, with one sync for all. On an error none of
+    /// them is.
     pub(super) fn append(&mut self, claims: &[&Claim]) -> Result<(), LedgerError> {
         let mut entries: Vec<LedgerEntry> = Vec::with_capacity(claims.len());
         let mut bytes = Vec::new();

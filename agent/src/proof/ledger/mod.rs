@@ -1,7 +1,8 @@
 //! Proofs in a file instead of on a chain: [`LedgerProver`].
 //!
-//! The ledger is a file of JSON lines, each with the SHA-256 of the one before, so that nothing can be taken out of the middle
-//! or changed without notice. It is meant for operators without a chain, and never a silent replacement of one.
+//! The ledger is a file of JSON lines, each with the SHA-256 of the one before, so that nothing can
+//! be taken out of the middle or changed without notice. It is meant for operators without a chain,
+//! and never a silent replacement of one.
 
 mod entry;
 mod file;
@@ -66,8 +67,8 @@ struct AppendRequest {
 }
 
 impl LedgerProver {
-    /// Opens the ledger, or begins one, and starts what writes it. Reads the whole file, which blocks. Has to be called
-    /// within a tokio runtime.
+    /// Opens the ledger, or begins one, and starts what writes it. Reads the whole file, which
+    /// blocks. Has to be called within a tokio runtime.
     pub fn start(
         path: &Path,
         alarms: Alarms,
@@ -143,7 +144,8 @@ impl LedgerWriter {
         }
     }
 
-    /// Records a batch, and answers it. `None`: the writing thread is gone. On an error the batch is as it was.
+    /// Records a batch, and answers it. `None`: the writing thread is gone. On an error the batch
+    /// is as it was.
     async fn write(&mut self, batch: &mut Vec<AppendRequest>) -> Option<Result<(), LedgerError>> {
         if self.stop.is_cancelled() {
             return None;
@@ -163,7 +165,7 @@ impl LedgerWriter {
         if result.is_ok() {
             for request in requests {
                 if let Some(outcome) = outcome(&file, &request.claim) {
-                    // Whoever no longer waits finds it at the next start.
+                    // A caller that no longer waits finds it at the next start.
                     let _ = request.reply.send(outcome);
                 }
             }

@@ -6,7 +6,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Refusals before something is concluded from them. One may come from a single server of many behind one URL.
+/// Refusals before something is concluded from them. One may come from a single server of many
+/// behind one URL.
 const REFUSALS: u32 = 2;
 
 /// How long what was concluded holds. Then larger batches are tried again.
@@ -32,7 +33,7 @@ struct BatchState {
 }
 
 impl Batches {
-    /// Batches of at most so many calls.
+    /// Batches of at most this many calls.
     pub(super) fn of(most: usize) -> Self {
         let most = most.max(1);
         let state = BatchState { refusals: 0, refused: usize::MAX, learned: None, told: most };
@@ -68,8 +69,8 @@ impl Batches {
         was_limited
     }
 
-    /// A batch was refused, for what it is and not for how many requests there are. Returns the new limit where it is
-    /// news.
+    /// A batch was refused, for what it is and not for how many requests there are. Returns the new
+    /// limit where it is news.
     pub(super) fn refused(&self, calls: usize) -> Option<usize> {
         let mut state = self.state();
         state.refusals = state.refusals.saturating_add(1);

@@ -1,10 +1,11 @@
-//! The RPC's address, and what of it may be shown.
+//! The RPC's address, and the part of it that may be shown.
 
 use super::RpcUrlError;
 use std::fmt;
 use url::Url;
 
-/// An HTTP or HTTPS address. Its user, password, path and query may be keys: only scheme, host and port are ever shown.
+/// An HTTP or HTTPS address. Its user, password, path and query may be keys: only scheme, host and
+/// port are ever shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
 

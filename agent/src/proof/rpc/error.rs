@@ -3,7 +3,8 @@
 use alloy_primitives::Bytes;
 use std::time::Duration;
 
-/// Why an RPC gave no answer that can be used. No message holds the RPC's URL, which may have a key in it.
+/// Why an RPC gave no answer that can be used. No message holds the RPC's URL, which may have a key
+/// in it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {
@@ -33,7 +34,8 @@ pub enum RpcError {
         /// What to do, where the status tells.
         hint: &'static str,
     },
-    /// The RPC answers that there are too many requests, or one waited too long for its turn after such an answer.
+    /// The RPC answers that there are too many requests, or one waited too long for its turn after
+    /// such an answer.
     #[error(
         "{method}: the RPC limits the rate of requests ({reason}); the next one follows in {} s. If that goes on, take a \
          larger plan, or name another RPC in MB_RPC_URL",

@@ -15,7 +15,8 @@ const FAILURES_BEFORE_ALARM: u32 = 3;
 /// A pause that the RPC asks for is told at once from this length on.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 
-/// Counts failures in a row for each part of the work, so that the success of one does not hide the failure of another.
+/// Counts failures in a row for each part of the work, so that the success of one does not hide the
+/// failure of another.
 #[derive(Debug, Clone)]
 pub struct Health {
     endpoint: Endpoint,
@@ -37,7 +38,8 @@ impl Health {
         }
     }
 
-    /// A part of the work got no answer, or none that can be used. Returns how long to wait before the next attempt.
+    /// A part of the work got no answer, or none that can be used. Returns how long to wait before
+    /// the next attempt.
     pub fn bad(&self, part: &'static str, error: &RpcError) -> Duration {
         metrics::counter!("agent_proof_rpc_errors_total", "part" => part).increment(1);
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime};
 /// Codes that say nothing else: HTTP's, also as JSON-RPC's, and providers' own.
 const CODES: [i64; 4] = [429, -32029, -32055, -32999];
 
-/// EIP-1474's "limit exceeded". Rate limits have it, and so have an event search over too many blocks, and batches that
-/// are too large.
+/// EIP-1474's "limit exceeded". Rate limits have it, and so have an event search over too many
+/// blocks, and batches that are too large.
 const LIMIT_EXCEEDED: i64 = -32005;
 
 /// geth's code of a call that reverted.
 const REVERTED: i64 = 3;
 
-/// What rate limits say, in lower case: Alchemy, Ankr, Infura, OnFinality, QuickNode, Substrate's nodes and others.
+/// What rate limits say, in lower case: Alchemy, Ankr, Infura, OnFinality, QuickNode, Substrate's
+/// nodes and others.
 const TEXTS: [&str; 14] = [
     "rate limit",
     "rate-limit",

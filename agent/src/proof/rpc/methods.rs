@@ -27,7 +27,7 @@ pub struct Receipt {
     pub block: (u64, B256),
     /// Whether it did not revert.
     pub success: bool,
-    /// Its logs, each with who emitted it.
+    /// Its logs, each with the contract that emitted it.
     pub logs: Vec<(Address, LogData)>,
 }
 
@@ -38,7 +38,7 @@ pub struct FoundLog {
     pub transaction: B256,
     /// The block that holds it.
     pub block: (u64, B256),
-    /// Who emitted it.
+    /// The contract that emitted it.
     pub emitter: Address,
     /// What it says.
     pub data: LogData,
@@ -201,7 +201,7 @@ pub(in crate::proof) mod answers {
         Ok(Some(Receipt { transaction: hash, block: (number.to(), block), success, logs }))
     }
 
-    /// Who sent a transaction. `None`: the node does not know it.
+    /// The sender of a transaction; `None` if the node does not know it.
     pub(in crate::proof) fn sender(
         call: &Call,
         answer: &Answer,

@@ -1,5 +1,5 @@
-//! The proof chain's RPC: a client that waits no longer than it is told, reads no more than it needs, and believes
-//! no answer that contradicts another.
+//! The proof chain's RPC: a client that waits no longer than it is told, reads no more than it
+//! needs, and believes no answer that contradicts another.
 
 mod batches;
 mod endpoint;

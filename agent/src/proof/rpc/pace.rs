@@ -1,4 +1,5 @@
-//! How fast requests follow each other: as fast as they come, until the RPC says that there are too many.
+//! How fast requests follow each other: as fast as they come, until the RPC says that there are too
+//! many.
 
 use bsp_common::backoff::pause_after;
 use std::{
@@ -17,10 +18,12 @@ const RELIEF: Duration = Duration::from_secs(60);
 /// The longest pause that an RPC can order by `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// Failures in a row that [`pause_after`] is told beyond those there were: a rate limit holds for a second at least.
+/// Failures in a row that [`pause_after`] is told beyond those there were: a rate limit holds for a
+/// second at least.
 const FIRST_PAUSE_AFTER: u32 = 2;
 
-/// Lets requests through one by one. After a refusal none for a while, and then at most one in an interval.
+/// Lets requests through one by one. After a refusal none for a while, and then at most one in an
+/// interval.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// First come, first served.
@@ -35,7 +38,8 @@ struct PaceState {
     interval: Duration,
     /// Refusals without a served request in between.
     strikes: u32,
-    /// How many refusals counted. Those of requests that were under way at the same time count once.
+    /// How many refusals counted. Those of requests that were under way at the same time count
+    /// once.
     epoch: u64,
     /// When the interval was last changed.
     changed: Instant,
@@ -73,8 +77,8 @@ impl Pace {
         RequestTurn { epoch: state.epoch }
     }
 
-    /// The RPC refused a request because there are too many. Returns the pause before the next one: at least what the
-    /// RPC asks for, up to ten minutes.
+    /// The RPC refused a request because there are too many. Returns the pause before the next one:
+    /// at least what the RPC asks for, up to ten minutes.
     pub(super) fn refused(&self, turn: RequestTurn, asked_for: Option<Duration>) -> Duration {
         let now = Instant::now();
         let mut state = self.state();
@@ -178,7 +182,8 @@ mod tests {
         assert_eq!(pace.wait(), LONGEST_PAUSE);
     }
 
-    /// An RPC that takes five requests a second is asked at most about that, and at full speed when it takes all again.
+    /// An RPC that takes five requests a second is asked at most about that, and at full speed when
+    /// it takes all again.
     #[tokio::test(start_paused = true)]
     async fn the_pace_settles_below_the_limit_and_recovers() {
         const LIMIT: usize = 5;

@@ -45,7 +45,7 @@ fn number_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D
 }
 
 impl RpcReply<'_> {
-    /// The answer to a single call. Its id is not looked at: there is only one.
+    /// The answer to a single call. Its id is ignored: there is only one.
     pub(super) fn one(&self, method: &'static str) -> Result<Response, RpcError> {
         self.check_rate(method)?;
         let response = serde_json::from_slice::<Response>(&self.bytes);
@@ -58,8 +58,9 @@ impl RpcReply<'_> {
         }
     }
 
-    /// The answers to a batch, in whatever order. `None` if the RPC takes no batch like this: an HTTP error, or an error
-    /// about how many requests there are, is an error of the connection and says nothing of that.
+    /// The answers to a batch, in whatever order. `None` if the RPC takes no batch like this: an
+    /// HTTP error, or an error about how many requests there are, is an error of the connection and
+    /// says nothing of that.
     pub(super) fn many(
         &self,
         method: &'static str,
@@ -67,7 +68,8 @@ impl RpcReply<'_> {
     ) -> Result<Option<Vec<Response>>, RpcError> {
         self.check_rate(method)?;
         if !self.is_success() {
-            // Nothing was wrong with the calls one by one, and a server in trouble says so with 5xx.
+            // Nothing was wrong with the calls one by one, and a server in trouble says so with
+            // 5xx.
             return match self.status {
                 400 | 413 => Ok(None),
                 _ => Err(self.http_status(method)),
@@ -118,7 +120,7 @@ impl RpcReply<'_> {
         matches!(self.status, 200..=299)
     }
 
-    /// What the server says to who asks, not to what is asked.
+    /// What the server says to the caller, whatever the call.
     const fn is_refused_access(&self) -> bool {
         matches!(self.status, 401..=403 | 407)
     }

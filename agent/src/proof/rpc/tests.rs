@@ -116,7 +116,7 @@ async fn retry_after_is_obeyed_by_all() {
     assert_eq!(server.requests(), 1);
 }
 
-/// Who waits for its turn does not wait for ever, and asks nothing.
+/// A caller that waits for its turn does not wait for ever, and asks nothing.
 #[tokio::test]
 async fn patience_ends() {
     let server = Server::start(|_, _| StatusCode::TOO_MANY_REQUESTS.into_response()).await;
@@ -164,7 +164,7 @@ async fn an_rpc_without_batches_gets_single_calls_after_two_refusals() {
     assert_eq!(server.requests(), 8 + 3);
 }
 
-/// Substrate's and geth's nodes take so many calls at once, and no more.
+/// Substrate's and geth's nodes take this many calls at once, and no more.
 #[tokio::test]
 async fn an_rpc_with_smaller_batches_gets_smaller_ones() {
     let server = Server::start(|_, request| match request {

@@ -1,4 +1,5 @@
-//! JSON-RPC 2.0 over HTTP: deadlines, bounded answers, batches, and no more requests than the RPC takes.
+//! JSON-RPC 2.0 over HTTP: deadlines, bounded answers, batches, and no more requests than the RPC
+//! takes.
 
 use super::{
     Endpoint, RpcError, RpcUrlError,
@@ -97,8 +98,8 @@ impl Rpc {
         read(call.method, &self.single(call).await?)
     }
 
-    /// Asks several things at once: an answer, or an error, for each, in their order. The outer error is one of
-    /// the connection, all calls share it.
+    /// Asks several things at once: an answer, or an error, for each, in their order. The outer
+    /// error is one of the connection, all calls share it.
     pub async fn batch(&self, calls: &[Call]) -> Result<Vec<Answer>, RpcError> {
         let mut answers = Vec::with_capacity(calls.len());
         let mut rest = calls;
@@ -211,7 +212,8 @@ impl Rpc {
         }
     }
 
-    /// Sends a request in its turn, and reads the answer. How the RPC answers sets the pace of the next ones.
+    /// Sends a request in its turn, and reads the answer. How the RPC answers sets the pace of the
+    /// next ones.
     async fn exchange<T>(
         &self,
         method: &'static str,

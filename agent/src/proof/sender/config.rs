@@ -14,10 +14,10 @@ pub const DEPTH_WITHOUT_FINALITY: u64 = 12;
 /// When a proof counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmations {
-    /// When the RPC calls its block finalized; on an RPC that does not know that tag, when the block is
-    /// [`DEPTH_WITHOUT_FINALITY`] deep.
+    /// When the RPC calls its block finalized; on an RPC that does not know that tag, when the
+    /// block is [`DEPTH_WITHOUT_FINALITY`] deep.
     Finalized,
-    /// When so many blocks hold or follow it; 1 is its own block. Zero counts as 1.
+    /// When this many blocks hold or follow it; 1 is its own block. Zero counts as 1.
     Blocks(u64),
 }
 
@@ -90,18 +90,19 @@ pub struct ChainProverConfig {
     pub deadline: Duration,
     /// The balance that is an alarm, in proofs.
     pub balance_alarm: u64,
-    /// The shortest time between two looks at the chain.
+    /// The shortest time between two polls of the chain.
     pub poll_interval: Duration,
     /// The longest: in between, it is half the time from block to block that is observed.
     pub longest_poll_interval: Duration,
     /// The longest pause before a claim that the contract does not take yet is asked about again.
     pub longest_ask_pause: Duration,
-    /// Between two looks at what changes rarely: the balance, the chain id, an operator that is not enabled.
+    /// Between two looks at what changes rarely: the balance, the chain id, an operator that is not
+    /// enabled.
     pub check_interval: Duration,
     /// How many blocks back our own proof is looked for, in a session that is over.
     pub search_blocks: u64,
-    /// For how long our own proof is looked for again where the contract, or a transaction that was sent, says that there is
-    /// one and the RPC finds none: its nodes may be behind each other.
+    /// For how long our own proof is looked for again where the contract, or a transaction that was
+    /// sent, says that there is one and the RPC finds none: its nodes may be behind each other.
     pub search_again_for: Duration,
     /// Which blocks are selected, to be compared with those that the contract takes.
     pub selection: Option<Selection>,

@@ -16,8 +16,8 @@
 //! | `nonces` | which nonces are free, and which are missing |
 //! | `look` | what the chain says about transactions under way |
 //! | `search` | our own proofs among the contract's events |
-//! | `patience` | how long one claim is asked about in vain |
-//! | `moment`, `pace` | time that no clock moves, and how often the chain is looked at |
+//! | `patience` | how long one claim is asked about without success |
+//! | `moment`, `pace` | time that no clock moves, and how often the chain is checked |
 //! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
 
 mod claims;
@@ -64,8 +64,8 @@ const MOST_REVERTS: u32 = 3;
 
 /// Proves claims by transactions to the proof-chain contract.
 ///
-/// One task owns the key's nonces. Another agent may have the same key, and any wallet too: a nonce that somebody else uses is
-/// noticed, and its claim gets another.
+/// One task owns the key's nonces. Another agent may have the same key, and any wallet too: a nonce
+/// that somebody else uses is noticed, and its claim gets another.
 #[derive(Debug)]
 pub struct ChainProver {
     contract: Arc<ProofContract>,
@@ -78,8 +78,9 @@ pub struct ChainProver {
 }
 
 impl ChainProver {
-    /// Starts the task that owns the key's nonces. Nothing is asked of the RPC yet; it may be down. The task ends when
-    /// it is stopped, or with this prover. Has to be called within a tokio runtime.
+    /// Starts the task that owns the key's nonces. Nothing is asked of the RPC yet; it may be down.
+    /// The task ends when it is stopped, or with this prover. Has to be called within a tokio
+    /// runtime.
     pub fn start(
         config: ChainProverConfig,
         signer: PrivateKeySigner,
@@ -101,7 +102,7 @@ impl ChainProver {
         Ok(Self { contract, health, gate, waiting, permits, requests, stop })
     }
 
-    /// The operator: who sends.
+    /// The operator, which sends.
     pub fn operator(&self) -> Address {
         self.contract.account.address()
     }
@@ -273,7 +274,7 @@ impl ChainProver {
     }
 }
 
-/// How the asking about a claim goes on.
+/// How the asking about a claim continues.
 enum Asking {
     /// Not at all: the contract takes the claim with so much gas, or it has its outcome.
     Over(Result<u64, ProofOutcome>),

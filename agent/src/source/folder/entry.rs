@@ -1,4 +1,4 @@
-//! How a record of a chunk is named for good.
+//! How a record of a chunk is named permanently.
 
 use crate::source::EntryId;
 use bsp_codec::chunk::ChunkName;

@@ -8,18 +8,21 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// A folder whose time of change is as old as this when it is listed gets another time with the next change, even where
-/// the file system's clock ticks once in two seconds.
+/// A folder whose time of change is as old as this when it is listed gets another time with the
+/// next change, even where the file system's clock ticks once in two seconds.
 const CLOCK_TICK: Duration = Duration::from_secs(2);
-/// After this it is listed again even if it says that nothing changed, for file systems that don't tell.
+/// After this it is listed again even if it says that nothing changed, for file systems that don't
+/// tell.
 const LONGEST_TRUST: Duration = Duration::from_secs(10);
 
-/// The chunks that a folder has, or had: one that is not there for a while is not new when it is there again.
+/// The chunks that a folder has, or had: one that is not there for a while is not new when it is
+/// there again.
 #[derive(Debug)]
 pub(super) struct Listing {
     folder: PathBuf,
     known: BTreeSet<ChunkName>,
-    /// When the folder was last listed, and the time of change that it had then, if another change is sure to change it.
+    /// When the folder was last listed, and the time of change that it had then, if another change
+    /// is sure to change it.
     listed: Option<(Instant, Option<SystemTime>)>,
 }
 

@@ -1,18 +1,19 @@
 //! The chunk files of a `file://` target as a source, see [`bsp_codec::chunk`].
 //!
-//! Chunks are read in the order of their names, or, of those that come later, in that in which they appear; the last one as it
-//! grows. The producer closes a chunk before it opens the next, so a chunk has all of its records as soon as there is
-//! another. Until then a part of a
-//! record at its end is a record that is still being written; after that it is one that never will be, and
-//! goes to the dead letters, as does everything behind a damaged place. What the format leaves out of a chunk's blocks is
-//! taken from the file beside the chunk, where there is one.
+//! Chunks are read in the order of their names, or, of those that come later, in that in which they
+//! appear; the last one as it grows. The producer closes a chunk before it opens the next, so a
+//! chunk has all of its records as soon as there is another. Until then a part of a record at its
+//! end is a record that is still being written; after that it is one that never will be, and goes
+//! to the dead letters, as does everything behind a damaged place. What the format leaves out of a
+//! chunk's blocks is taken from the file beside the chunk, where there is one.
 //!
 //! # State
 //!
-//! `positions.json` in the state folder says which records are acknowledged. It is replaced as a whole and synced, once for
-//! all acknowledgements that came in meanwhile, before any of them returns. Records are named by their place, so
-//! a folder's chunks must not be edited, and chunks that are done with may be removed by whoever owns them. The file `lock`
-//! beside it is locked for as long as something may write there.
+//! `positions.json` in the state folder says which records are acknowledged. It is replaced as a
+//! whole and synced, once for all acknowledgements that came in meanwhile, before any of them
+//! returns. Records are named by their place, so a folder's chunks must not be edited, and chunks
+//! that are done with may be removed by whoever owns them. The file `lock` beside it is locked for
+//! as long as something may write there.
 
 mod chunk_file;
 mod entry;
@@ -67,7 +68,8 @@ pub struct FolderSource {
 }
 
 impl FolderSource {
-    /// The chunks in `folder`, with the positions in `state_dir` and the dead letters in a folder `dead` beside that.
+    /// The chunks in `folder`, with the positions in `state_dir` and the dead letters in a folder
+    /// `dead` beside that.
     pub fn new(folder: impl Into<PathBuf>, state_dir: impl Into<PathBuf>) -> Self {
         let choices = Choices { idle: Duration::from_secs(600), remove_finished: false };
         Self {
@@ -78,8 +80,8 @@ impl FolderSource {
         }
     }
 
-    /// Takes no longer replicas, in bytes of RLP. One that is longer makes the rest of its chunk a dead letter. By
-    /// default [`MAX_INPUT_BYTES`].
+    /// Takes no longer replicas, in bytes of RLP. One that is longer makes the rest of its chunk a
+    /// dead letter. By default [`MAX_INPUT_BYTES`].
     #[must_use]
     pub const fn with_max_replica_bytes(mut self, max: usize) -> Self {
         self.max_replica_bytes = max;
@@ -100,7 +102,8 @@ impl FolderSource {
         self
     }
 
-    /// Looks at what [`open`](Self::open) needs, without opening it: the folder, and the positions if there are any.
+    /// Looks at what [`open`](Self::open) needs, without opening it: the folder, and the positions
+    /// if there are any.
     ///
     /// # Errors
     ///
@@ -120,7 +123,8 @@ impl FolderSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Refused`], if the folder is not there or can't be read, or the state folder can't be used.
+    /// [`SourceError::Refused`], if the folder is not there or can't be read, or the state folder
+    /// can't be used.
     pub fn open(self, alarms: &Alarms, stop: &CancellationToken) -> Result<Source, SourceError> {
         let source_name = format!("file://{}", self.folder.display());
         let refused = |reason| SourceError::Refused { source_name: source_name.clone(), reason };

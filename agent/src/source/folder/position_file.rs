@@ -13,7 +13,7 @@ use std::{
 
 const FILE_NAME: &str = "positions.json";
 const VERSION: u32 = 1;
-/// The file has some hundred bytes for each chunk in work.
+/// The file has some hundred bytes for each chunk in flight.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// The file `positions.json` of one folder.

@@ -4,9 +4,11 @@ use super::entry::Record;
 use bsp_codec::chunk::ChunkName;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that is known about a folder's records: of each chunk in work, and of the others that they are done with.
+/// All that is known about a folder's records: of each chunk in flight, and of the others that they
+/// are done with.
 ///
-/// Chunks are begun in order, but for those that appear late, so those that are done with are mostly all up to one.
+/// Chunks are begun in order, but for those that appear late, so those that are done with are
+/// mostly all up to one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Positions {
     /// This chunk and all before it are done with, unless they are listed.
@@ -27,7 +29,8 @@ pub(super) struct Progress {
     pub(super) done: bool,
     /// The chunk's length, once it is known to be final. Not kept across restarts.
     length: Option<u64>,
-    /// Records that were read and are not before `acknowledged`: where they start and end. Not kept.
+    /// Records that were read and are not before `acknowledged`: where they start and end. Not
+    /// kept.
     ends: BTreeMap<u64, u64>,
 }
 

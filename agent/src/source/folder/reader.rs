@@ -84,8 +84,8 @@ impl FolderReader {
         Ok(reader)
     }
 
-    /// Chunks that went with records that nobody acknowledged. Only where there are later ones: a folder without any may just not
-    /// be mounted.
+    /// Chunks that went with records that nobody acknowledged. Only where there are later ones: a
+    /// folder without any may just not be mounted.
     fn report_missing(&self) {
         let missing: Vec<ChunkName> = self.shared.positions(|positions| {
             let unfinished = positions.chunks.iter().filter(|(_, progress)| !progress.done);
@@ -240,8 +240,9 @@ impl FolderReader {
         Ok(ReadStep::Deliver(delivery(record, located, supplement, 1)))
     }
 
-    /// Leaves a chunk behind that has all of its records. What can't be read of it becomes one dead letter: a record that its writer
-    /// did not finish, or everything behind a damaged place, since nothing says where the next record would start.
+    /// Leaves a chunk behind that has all of its records. What can't be read of it becomes one dead
+    /// letter: a record that its writer did not finish, or everything behind a damaged place, since
+    /// nothing says where the next record would start.
     fn finish(&mut self, damage: Option<ChunkError>) -> Result<ReadStep, ReadFailure> {
         let Some(current) = &self.current else { return Ok(ReadStep::GoOn) };
         let (chunk, rest_at) = (current.file.name(), current.file.position());

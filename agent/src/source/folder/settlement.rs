@@ -33,7 +33,7 @@ pub(super) struct Shared {
     state: Mutex<SettlementState>,
     /// Locked before `state`, for as long as the file is written.
     saved: Mutex<LastSaved>,
-    /// Until the last who may write is gone.
+    /// Until the last possible writer is gone.
     _lock: StateLock,
 }
 
@@ -109,8 +109,8 @@ impl Shared {
         (changed, state.version)
     }
 
-    /// Brings a version to disk. Those who come while another's is written wait for it, and the first of them
-    /// brings all of theirs.
+    /// Brings a version to disk. Those who come while another's is written wait for it, and the
+    /// first of them brings all of theirs.
     pub(super) fn save(&self, version: u64) -> io::Result<()> {
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         if saved.version >= version {
@@ -131,7 +131,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes a chunk, and the supplements beside it first: whoever finds the chunk again removes what is left.
+    /// Removes a chunk, and the supplements beside it first: whoever finds the chunk again removes
+    /// what is left.
     fn remove(&self, chunk: ChunkName) {
         for name in [chunk.supplements(), chunk.to_string()] {
             if let Err(error) = remove_if_there(&self.folder.join(&name)) {

@@ -12,8 +12,9 @@ use std::{
 
 /// The supplements of one chunk's blocks, as far as they were read.
 ///
-/// A supplement is there before its block's record is, so whoever has the record finds it now or never. What can't be
-/// read is no trouble of the blocks: they are executed as far as their format allows.
+/// A supplement is there before its block's record is, so whoever has the record finds it now or
+/// never. What can't be read is no trouble of the blocks: they are executed as far as their format
+/// allows.
 #[derive(Debug)]
 pub(super) struct Supplements {
     folder: PathBuf,

@@ -348,7 +348,7 @@ async fn a_record_comes_with_its_supplement_again_and_again() {
     assert_eq!(supplements(&come), [None, supplement.clone(), None]);
     opened.source.settlement.redeliver(&come[1].entry);
     assert_eq!(opened.next().await.supplement, supplement);
-    // The chunk goes on.
+    // The chunk continues.
     target.deliver(&[with(3)]).await.unwrap();
     assert_eq!(opened.next().await.supplement, supplement);
     drop(opened);

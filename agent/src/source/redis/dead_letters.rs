@@ -1,7 +1,8 @@
 //! The dead letters of a stream, for tools: what could not be handled, with its reason.
 //!
-//! They are in the stream `<topic>.dead`, with the fields `id` (of the entry), `hash`, `data`, `supplement`, `reason`, `group` and `time_ms`. What
-//! the entry had not is absent. Those that Redis could not take are in the agent's data folder, and are not seen here.
+//! They are in the stream `<topic>.dead`, with the fields `id` (of the entry), `hash`, `data`,
+//! `supplement`, `reason`, `group` and `time_ms`. What the entry had not is absent. Those that
+//! Redis could not take are in the agent's data folder, and are not seen here.
 
 use super::{
     refusal::{ErrorClass, cannot_write, judge},
@@ -38,7 +39,8 @@ pub struct Letter {
     /// The payload, if any; not in lists.
     #[serde(skip)]
     pub payload: Option<Bytes>,
-    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if any; not in lists.
+    /// What the payload's format leaves out of the block, see [`bsp_codec::supplement`], if any;
+    /// not in lists.
     #[serde(skip)]
     pub supplement: Option<Bytes>,
 }
@@ -113,7 +115,7 @@ impl DeadLetters {
         Ok(added.map_err(|error| explain(&self.url, &error))?)
     }
 
-    /// Deletes one for good.
+    /// Deletes one permanently.
     pub async fn discard(&mut self, id: &str) -> Result<(), DeadError> {
         let no_such = || DeadError::NoSuchLetter(id.to_owned());
         let id = id.parse::<StreamId>().map_err(|_| no_such())?;

@@ -8,8 +8,9 @@ use bsp_stream::RedisUrl;
 use bsp_stream::{Connection, StreamId};
 use redis::{RedisResult, Value, cmd};
 
-/// Makes the group if it is not there. A server at its `maxmemory` refuses to make what is there already, too, and must
-/// not keep an agent from starting that would drain it: so it is asked first.
+/// Makes the group if it is not there. A server at its `maxmemory` refuses to make what is there
+/// already, too, and must not keep an agent from starting that would drain it: so it is asked
+/// first.
 pub(super) async fn ensure(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
     match all(&mut connection, &url.topic).await {
         Ok(groups) if groups.iter().any(|group| group.name == url.group) => Ok(()),
@@ -23,7 +24,8 @@ pub(super) async fn probe(connection: &mut Connection, url: &RedisUrl) -> RedisR
     cmd("XACK").arg(&url.topic).arg(&url.group).arg("0-0").exec_async(connection).await
 }
 
-/// Makes the group, and the stream if need be. A new group begins with the oldest entry there is, as bsp-agent v1.9.2's.
+/// Makes the group, and the stream if need be. A new group begins with the oldest entry there is,
+/// as bsp-agent v1.9.2's.
 pub(super) async fn create(mut connection: Connection, url: &RedisUrl) -> RedisResult<()> {
     let made: RedisResult<()> = cmd("XGROUP")
         .arg("CREATE")
@@ -64,8 +66,8 @@ pub(super) async fn all(
     reply::groups(groups)
 }
 
-/// The oldest entry that some group has not acknowledged, or has yet to read. `None` if ours is not among the groups:
-/// it will begin with the oldest entry there is.
+/// The oldest entry that some group has not acknowledged, or has yet to read. `None` if ours is not
+/// among the groups: it will begin with the oldest entry there is.
 pub(super) async fn oldest_needed(
     connection: &mut Connection,
     url: &RedisUrl,

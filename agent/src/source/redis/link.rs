@@ -19,11 +19,12 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long after the stop an operation that is under way may take: most are over in a moment, and are then
-/// not to be done again at the next start.
+/// How long after the stop an operation that is under way may take: most are over in a moment, and
+/// are then not to be done again at the next start.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The alarm that the links of a source share: it is over when none of their operations is in trouble.
+/// The alarm that the links of a source share: it is over when none of their operations is in
+/// trouble.
 #[derive(Debug)]
 pub(super) struct Outages {
     alarms: Alarms,
@@ -91,7 +92,8 @@ impl Link {
         Self { role, connector, reply_deadline, outages, stop, state }
     }
 
-    /// Runs an operation once, on the connection there is or a new one. After an error the next one gets a new connection.
+    /// Runs an operation once, on the connection there is or a new one. After an error the next one
+    /// gets a new connection.
     pub(super) async fn attempt<T, F, R>(&self, operation: F) -> RedisResult<T>
     where
         F: FnOnce(Connection) -> R,
@@ -105,9 +107,11 @@ impl Link {
         result
     }
 
-    /// Runs an operation until it succeeds. An error is for the operator, or says that the process stops.
+    /// Runs an operation until it succeeds. An error is for the operator, or says that the process
+    /// stops.
     ///
-    /// The operation learns how often it failed before: then it may have happened although the reply was lost.
+    /// The operation learns how often it failed before: then it may have happened although the
+    /// reply was lost.
     pub(super) async fn run<T, F, R>(&self, operation: F) -> Result<T, SourceError>
     where
         F: Fn(Connection, u32) -> R,
@@ -119,7 +123,8 @@ impl Link {
         }
     }
 
-    /// As [`run`](Self::run), but for what has another place: an error that `gives_up` is returned at once.
+    /// As [`run`](Self::run), but for what has another place: an error that `gives_up` is returned
+    /// at once.
     pub(super) async fn run_unless<T, F, R>(
         &self,
         gives_up: fn(&RedisError) -> bool,
@@ -153,7 +158,8 @@ impl Link {
         }
     }
 
-    /// Waits until another attempt is worthwhile after an error, and makes the consumer group anew where it is gone.
+    /// Waits until another attempt is worthwhile after an error, and makes the consumer group again
+    /// where it is gone.
     pub(super) async fn recover(
         &self,
         error: &RedisError,

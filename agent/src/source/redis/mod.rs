@@ -3,26 +3,30 @@
 //! # What an entry goes through
 //!
 //! ```text
-//! undelivered ──► pending to a consumer ──► in hand ──► acknowledged and deleted
-//!      │                  ▲     │              │   └──► buried in <topic>.dead, or in the data folder
+//! undelivered ──► pending to a consumer ──► in flight ──► acknowledged and deleted
+//!      │                  ▲     │              │   └──► buried in <topic>.dead, or the data folder
 //!      │                  └─────┼── released ──┘
 //!      └── trimmed ──► lost ◄───┘ trimmed
 //! ```
 //!
-//! - A consumer's name stays the same across restarts, so what it had taken is pending to it when it comes back, and
-//!   comes first.
-//! - The keeper resets the idle time of what is in hand, and claims what nobody has touched for [`RedisSourceConfig::claim_idle`].
-//! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise, and once in a while, the stream's
-//!   beginning is deleted as far as every group has acknowledged it.
-//! - What is trimmed before it was handled is counted, raised as an alarm and remembered in `<topic>.lost`.
-//! - A server that is full, or may not write to one of the keys, keeps nothing from being handled: only reading,
-//!   acknowledging and deleting have to work, which a full server does. What can't be added goes to the data folder.
+//! - A consumer's name stays the same across restarts, so what it had taken is pending to it when
+//!   it comes back, and comes first.
+//! - The keeper resets the idle time of what is in flight, and claims what nobody has touched for
+//!   [`RedisSourceConfig::claim_idle`].
+//! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise, and
+//!   once in a while, the stream's beginning is deleted as far as every group has acknowledged it.
+//! - What is trimmed before it was handled is counted, raised as an alarm and remembered in
+//!   `<topic>.lost`.
+//! - A server that is full, or may not write to one of the keys, keeps nothing from being handled:
+//!   only reading, acknowledging and deleting have to work, which a full server does. What can't be
+//!   added goes to the data folder.
 //!
 //! # Servers
 //!
-//! Redis 6.2 or later; from 7.0 on it also tells how many entries were trimmed before anybody had read them. An ACL
-//! user needs `+@stream +@transaction +@sortedset +@connection` on the keys `TOPIC` and `TOPIC.*`. In a cluster, a dead letter
-//! and its acknowledgement are two steps, in this order.
+//! Redis 6.2 or later; from 7.0 on it also tells how many entries were trimmed before anybody had
+//! read them. An ACL user needs `+@stream +@transaction +@sortedset +@connection` on the keys
+//! `TOPIC` and `TOPIC.*`. In a cluster, a dead letter and its acknowledgement are two steps, in
+//! this order.
 
 pub mod dead_letters;
 mod group;
@@ -59,24 +63,27 @@ pub struct RedisSourceConfig {
     pub url: RedisUrl,
     /// This consumer's name: its own within the group, and the same after a restart.
     pub consumer: String,
-    /// How long an entry stays untouched before another consumer takes it over: longer than the longest pause that an agent
-    /// makes. At least a second.
+    /// How long an entry stays untouched before another consumer takes it over: longer than the
+    /// longest pause that an agent makes. At least a second.
     pub claim_idle: Duration,
     /// PEM file of the certificate authorities to trust for `rediss`, instead of the built-in ones.
     pub ca_file: Option<PathBuf>,
-    /// Where dead letters and losses go that Redis can't take: into its folder `dead` and its file `lost.jsonl`.
+    /// Where dead letters and losses go that Redis can't take: into its folder `dead` and its file
+    /// `lost.jsonl`.
     pub data_dir: PathBuf,
-    /// Entries whose blocks are in work here from the start, without being delivered again. They are settled or released as
-    /// others are.
+    /// Entries whose blocks are in flight here from the start, without being delivered again. They
+    /// are settled or released as others are.
     pub in_work: Vec<EntryId>,
 }
 
-/// Connects, makes the consumer group if it is not there, and begins to look after its pending entries.
+/// Connects, makes the consumer group if it is not there, and begins to look after its pending
+/// entries.
 ///
 /// # Errors
 ///
-/// Tries once: [`SourceError::Unavailable`] if the server can't be reached now, [`SourceError::Refused`] if it never
-/// will be that way. Later on, only what needs the operator is an error; the rest is retried until the stop.
+/// Tries once: [`SourceError::Unavailable`] if the server can't be reached now,
+/// [`SourceError::Refused`] if it never will be that way. Later on, only what needs the operator is
+/// an error; the rest is retried until the stop.
 pub async fn open(
     config: RedisSourceConfig,
     alarms: Alarms,

@@ -29,7 +29,8 @@ pub struct Overview {
     pub length: u64,
     /// The groups that read it, not only ours.
     pub groups: Vec<GroupOverview>,
-    /// Age of the oldest entry that our group has not acknowledged, in milliseconds; see [`Backlog::oldest_age_ms`].
+    /// Age of the oldest entry that our group has not acknowledged, in milliseconds; see
+    /// [`Backlog::oldest_age_ms`].
     pub oldest_age_ms: Option<u64>,
     /// Dead letters.
     pub dead: u64,
@@ -37,12 +38,13 @@ pub struct Overview {
     pub unread: Option<Unread>,
     /// How many entries were trimmed before they were delivered to our group.
     pub lost_undelivered: u64,
-    /// Entries that were delivered to our group and trimmed before they were handled, the latest first.
+    /// Entries that were delivered to our group and trimmed before they were handled, the latest
+    /// first.
     pub lost: Vec<LostEntry>,
 }
 
-/// Entries before every group's position of which it is not known that our group was ever given them: it was made after
-/// them, or they were acknowledged by all when nobody could remove them.
+/// Entries before every group's position of which it is not known that our group was ever given
+/// them: it was made after them, or they were acknowledged by all when nobody could remove them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unread {
     /// The id that they are before.
@@ -112,8 +114,8 @@ pub async fn overview_if_there(
     look.await.map_err(|error| dead_letters::explain(url, &error))
 }
 
-/// Tries, without changing anything, whether an agent could start on this server and settle entries there: it may answer
-/// and yet not write. Returns what an operator should know although it works.
+/// Tries, without changing anything, whether an agent could start on this server and settle entries
+/// there: it may answer and yet not write. Returns what an operator should know although it works.
 pub async fn check_writes(
     url: &RedisUrl,
     ca_file: Option<&Path>,
@@ -122,7 +124,8 @@ pub async fn check_writes(
     let look = async {
         let mut connection = connector.connect(REPLY_DEADLINE).await?;
         group::probe(&mut connection, url).await?;
-        // `XX` adds nothing to what is not there, and is refused all the same where nothing can be added.
+        // `XX` adds nothing to what is not there, and is refused all the same where nothing can be
+        // added.
         let mut command = cmd("ZADD");
         command.arg(url.lost_topic()).arg("XX").arg(0).arg("");
         match command.exec_async(&mut connection).await {
@@ -222,8 +225,8 @@ async fn losses(connection: &mut Connection, url: &RedisUrl) -> RedisResult<(u64
 
 /// How much waits for our group.
 ///
-/// The age is that of the id of the oldest entry pending, or if none is, of the oldest in the stream: an id is the
-/// time at which the entry was added, on the clock of Redis.
+/// The age is that of the id of the oldest entry pending, or if none is, of the oldest in the
+/// stream: an id is the time at which the entry was added, on the clock of Redis.
 pub(super) async fn backlog(connection: &mut Connection, url: &RedisUrl) -> RedisResult<Backlog> {
     let groups = group::all(connection, &url.topic).await?;
     let length: u64 = cmd("XLEN").arg(&url.topic).query_async(connection).await?;
@@ -234,7 +237,8 @@ pub(super) async fn backlog(connection: &mut Connection, url: &RedisUrl) -> Redi
     };
     let ours = groups.iter().find(|group| group.name == url.group);
     let pending = ours.map(|group| group.pending);
-    // Redis can't tell after deletions in the middle. Where what is acknowledged is deleted, the rest is what is to come.
+    // Redis can't tell after deletions in the middle. Where what is acknowledged is deleted, the
+    // rest is what is to come.
     let rest =
         pending.filter(|_| groups.len() == 1).and_then(|pending| length.checked_sub(pending));
     let undelivered = ours.and_then(|group| group.lag).or(rest);

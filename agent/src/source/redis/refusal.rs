@@ -1,4 +1,5 @@
-//! Which of Redis' errors need the operator, which pass, and which only mean that it can't take more now.
+//! Which of Redis' errors need the operator, which pass, and which only mean that it can't take
+//! more now.
 
 use bsp_stream::server_error::{advice, has_any_code, has_code, is_login};
 use redis::{ErrorKind, RedisError};
@@ -36,8 +37,8 @@ pub(super) fn judge(error: &RedisError) -> ErrorClass {
     }
 }
 
-/// Whether Redis answers, and yet does not store something: it is full, may not write, or the key is not for us. What
-/// has another place must not wait for it then.
+/// Whether Redis answers, and yet does not store something: it is full, may not write, or the key
+/// is not for us. What has another place must not wait for it then.
 pub(super) fn cannot_store(error: &RedisError) -> bool {
     has_any_code(error, &["OOM", "MISCONF", "READONLY", "NOREPLICAS", "NOPERM", "WRONGTYPE"])
         || error.to_string().contains(NO_MORE_IDS)

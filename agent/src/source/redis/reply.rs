@@ -1,4 +1,5 @@
-//! The replies of the stream commands, as types. A reply of another form is an error, never a panic.
+//! The replies of the stream commands, as types. A reply of another form is an error, never a
+//! panic.
 
 use bsp_stream::StreamId;
 use bytes::Bytes;
@@ -163,7 +164,8 @@ pub(super) fn ids(reply: Value) -> RedisResult<Vec<StreamId>> {
     sequence(reply)?.into_iter().map(stream_id).collect()
 }
 
-/// The rows of `XINFO CONSUMERS`: name, pending entries, milliseconds since the last attempt to read.
+/// The rows of `XINFO CONSUMERS`: name, pending entries, milliseconds since the last attempt to
+/// read.
 pub(super) fn consumers(reply: Value) -> RedisResult<Vec<(String, u64, u64)>> {
     sequence(reply)?
         .into_iter()

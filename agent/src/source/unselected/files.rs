@@ -55,7 +55,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Takes stock of a folder, which is made if it is not there. What a crash left unfinished is removed.
+    /// Takes stock of a folder, which is made if it is not there. What a crash left unfinished is
+    /// removed.
     pub(super) fn open(folder: PathBuf, budget: u64) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut found: Vec<(SystemTime, FileName, u64)> = Vec::new();
@@ -100,9 +101,10 @@ impl Files {
         self.budget == 0
     }
 
-    /// Writes a file, and removes the oldest ones that there is no room for any more. A message that differs from the one that
-    /// is here of the same block is kept beside it: which of them is right is known when they are executed. The supplement
-    /// is there before the file that it belongs to.
+    /// Writes a file, and removes the oldest ones that there is no room for any more. A message
+    /// that differs from the one that is here of the same block is kept beside it: which of them is
+    /// right is known when they are executed. The supplement is there before the file that it
+    /// belongs to.
     pub(super) fn keep(
         &mut self,
         name: FileName,
@@ -174,7 +176,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Takes the blocks whose number the divisor divides, to be delivered in the order of their numbers.
+    /// Takes the blocks whose number the divisor divides, to be delivered in the order of their
+    /// numbers.
     pub(super) fn select(&mut self, divisor: NonZeroU64) {
         let chosen = |name: &FileName| name.block.number.is_multiple_of(divisor.get());
         let mut names: Vec<_> = self.sizes.keys().copied().filter(chosen).collect();
@@ -204,7 +207,7 @@ impl Files {
         }
     }
 
-    /// A file that was delivered is not in work any more, and may be to be delivered again.
+    /// A file that was delivered is not in flight any more, and may be to be delivered again.
     pub(super) fn release(&mut self, name: FileName, again: bool) {
         if self.in_hand.remove(&name) && again {
             self.queue.push_back(name);

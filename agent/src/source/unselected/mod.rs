@@ -1,8 +1,9 @@
 //! Blocks that the divisor did not select, kept on disk up to a budget.
 //!
-//! bsp-agent v1.9.2 deletes them, so a higher sampling rate can't be had for the past. Here a start with another divisor
-//! takes up what it selects of them. A file, `<network>-<number>-<kind>-<hash>.rlp.snappy`, is the payload of a stream's entry. What
-//! its format leaves out of the block lies beside it, in `….rlp.snappy.supplement`.
+//! bsp-agent v1.9.2 deletes them, so a higher sampling rate can't be had for the past. Here a start
+//! with another divisor takes up what it selects of them. A file,
+//! `<network>-<number>-<kind>-<hash>.rlp.snappy`, is the payload of a stream's entry. What its
+//! format leaves out of the block lies beside it, in `….rlp.snappy.supplement`.
 
 mod files;
 mod name;
@@ -46,10 +47,11 @@ pub struct UnselectedFolder {
 }
 
 impl UnselectedFolder {
-    /// Opens a folder, and makes it if it is not there. With a budget of 0 bytes it keeps nothing new.
+    /// Opens a folder, and makes it if it is not there. With a budget of 0 bytes it keeps nothing
+    /// new.
     ///
-    /// Files beyond the budget are removed when something is kept, not before, so that a start with another divisor can take
-    /// up [what it selects](Self::selected_by).
+    /// Files beyond the budget are removed when something is kept, not before, so that a start with
+    /// another divisor can take up [what it selects](Self::selected_by).
     ///
     /// # Errors
     ///
@@ -77,13 +79,13 @@ impl UnselectedFolder {
         }
     }
 
-    /// Keeps a block, and removes the oldest ones that there is no room for any more. On return it is on disk, and
-    /// its entry may be acknowledged.
+    /// Keeps a block, and removes the oldest ones that there is no room for any more. On return it
+    /// is on disk, and its entry may be acknowledged.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Unavailable`], if it was stopped before a trouble had passed; [`SourceError::Refused`] for a
-    /// payload that snappy can't hold.
+    /// [`SourceError::Unavailable`], if it was stopped before a trouble had passed;
+    /// [`SourceError::Refused`] for a payload that snappy can't hold.
     pub async fn keep(
         &self,
         block: &BlockId,
@@ -109,8 +111,9 @@ impl UnselectedFolder {
         self.work("keeping an unselected block", keep).await
     }
 
-    /// The blocks whose number the divisor divides, of those that are here now. Acknowledging one removes its file; one
-    /// that is released is delivered again after the next start. The source ends once each is settled or released.
+    /// The blocks whose number the divisor divides, of those that are here now. Acknowledging one
+    /// removes its file; one that is released is delivered again after the next start. The source
+    /// ends once each is settled or released.
     pub fn selected_by(&self, divisor: NonZeroU64) -> Source {
         lock(&self.files).select(divisor);
         Source {

@@ -8,8 +8,9 @@ const EXTENSION: &str = ".rlp.snappy";
 
 const SUPPLEMENT: &str = ".supplement";
 
-/// A file's name, `1-22433671-replica-0x6d1f….rlp.snappy`. Names sort by network and number. Another message about the same
-/// block has a number before the extension, from 2 on: `….2.rlp.snappy`.
+/// A file's name, `1-22433671-replica-0x6d1f….rlp.snappy`. Names sort by network and number.
+/// Another message about the same block has a number before the extension, from 2 on:
+/// `….2.rlp.snappy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileName {
     pub(super) block: BlockId,

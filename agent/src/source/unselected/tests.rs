@@ -114,7 +114,8 @@ async fn the_oldest_go_when_there_is_no_room() {
     let size = payload(1).len() as u64;
     keep(&open(scratch.path(), 3 * size), [9, 3, 5]).await;
     assert_eq!(numbers(scratch.path()), [3, 5, 9]);
-    // The order in which they were kept, after a restart as well. A file system's clock may be too slow to tell it.
+    // The order in which they were kept, after a restart as well. A file system's clock may be too
+    // slow to tell it.
     for (seconds, number) in [9, 3, 5].into_iter().enumerate() {
         let path =
             scratch.path().join(FileName::new(block(number), ReplicaKind::Replica).to_string());
@@ -182,7 +183,7 @@ async fn what_is_to_be_delivered_again_comes_again_and_keeps_the_source_open() {
     let mut source = folder.selected_by(divisor(1));
     let first = source.deliveries.next().await.unwrap().unwrap();
     let second = source.deliveries.next().await.unwrap().unwrap();
-    assert!(source.deliveries.next().now_or_never().is_none(), "they are in work");
+    assert!(source.deliveries.next().now_or_never().is_none(), "they are in flight");
     source.settlement.redeliver(&first.entry);
     let again = source.deliveries.next().await.unwrap().unwrap();
     assert_eq!((&again.entry, &again.payload), (&first.entry, &first.payload));

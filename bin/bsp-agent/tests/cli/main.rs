@@ -1,4 +1,5 @@
-//! The agent as operators start it: the built program, what it prints, and its exit codes. Nothing here needs a server.
+//! The agent as operators start it: the built program, what it prints, and its exit codes. Nothing
+//! here needs a server.
 
 mod check;
 mod help;

@@ -41,7 +41,7 @@ impl Agent {
         self
     }
 
-    /// Runs to the end, which must come by itself.
+    /// Runs to the end, which must come on its own.
     pub(crate) fn run(mut self) -> Run {
         self.command.output().unwrap().into()
     }

@@ -1,5 +1,6 @@
-//! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the same name, its payload
-//! and its supplement: those of an agent that reads files, and those that Redis could not take.
+//! The dead letters in `dead/` under an agent's data folder, for each a JSON object and, under the
+//! same name, its payload and its supplement: those of an agent that reads files, and those that
+//! Redis could not take.
 
 use bsp_agent::source::{DeadLetter, StreamOrigin, redis::dead_letters::Letter};
 use bsp_common::files::{read_if_there, remove_if_there};
@@ -59,7 +60,7 @@ impl DeadFolder {
         read_if_there(&path).wrap_err_with(|| format!("cannot read {}", path.display()))
     }
 
-    /// Deletes one for good: the object last, so that what is half deleted is still listed.
+    /// Deletes one permanently: the object last, so that what is half deleted is still listed.
     pub(super) fn discard(&self, id: &str) -> eyre::Result<()> {
         self.must_have(id)?;
         for extension in ["bin", "supplement", "json"] {

@@ -37,7 +37,7 @@ impl DevAgent {
         Ok(Self { tasks, run, finished, alarms, stop })
     }
 
-    /// What an operator would have to look at.
+    /// What would need the operator's attention.
     pub(crate) fn raised(&self) -> BTreeMap<AlarmKind, Alarm> {
         self.alarms.raised()
     }
@@ -46,7 +46,7 @@ impl DevAgent {
     ///
     /// # Errors
     ///
-    /// That it ends by itself, which it has no reason to.
+    /// That it ends on its own, which it has no reason to.
     pub(crate) async fn next_finished(&mut self) -> eyre::Result<BlockRecord> {
         tokio::select! {
             biased;
@@ -58,7 +58,7 @@ impl DevAgent {
         }
     }
 
-    /// Cancels its token, lets it park what is in work, and waits until it has ended.
+    /// Cancels its token, lets it park what is in flight, and waits until it has ended.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;

@@ -11,7 +11,8 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// How many blocks may be made and not finished by the agent: as many as it sends proofs for at once.
+/// How many blocks may be made and not finished by the agent: as many as it sends proofs for at
+/// once.
 const MAX_IN_WORK: usize = 16;
 
 /// Which blocks to make, and when.
@@ -30,14 +31,15 @@ pub(crate) struct Schedule {
 /// What has happened to a block.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It is about to be delivered, if it has to be. The permit is its place among those in work.
+    /// It is about to be delivered, if it has to be. The permit is its place among those in flight.
     Made(Box<Made>, OwnedSemaphorePermit),
     /// The target has durably taken the last one that was made.
     Delivered,
 }
 
-/// Makes and delivers blocks in their order, and returns the producer. Whoever reads the events says how fast: it holds
-/// the permits. It ends after its interrupt with the block at hand delivered, or without, when the target is stopped.
+/// Makes and delivers blocks in their order, and returns the producer. Whoever reads the events
+/// says how fast: it holds the permits. It ends after its interrupt with the block at hand
+/// delivered, or without, when the target is stopped.
 ///
 /// # Errors
 ///

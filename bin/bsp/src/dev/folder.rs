@@ -25,7 +25,8 @@ use url::Url;
 pub(crate) struct DevFolder(PathBuf);
 
 impl DevFolder {
-    /// Makes the folder, or opens one that belongs to the same chain. Files of another are never mixed in.
+    /// Makes the folder, or opens one that belongs to the same chain. Files of another are never
+    /// mixed in.
     pub(crate) fn open(path: &Path, genesis: &Genesis) -> eyre::Result<Self> {
         let folder = Self(path.to_owned());
         for made in [folder.segments(), folder.authorizations()] {
@@ -92,8 +93,8 @@ impl DevFolder {
     }
 }
 
-/// Writes a chain's genesis file, or finds the same one there. The folder of another chain is refused;
-/// `option` is where the user names another.
+/// Writes a chain's genesis file, or finds the same one there. The folder of another chain is
+/// refused; `option` is where the user names another.
 pub(crate) fn keep_genesis(file: &Path, genesis: &Genesis, option: &str) -> eyre::Result<()> {
     let description = serde_json::to_vec_pretty(genesis)?;
     match fs::read(file) {

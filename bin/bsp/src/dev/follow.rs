@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two looks at the agent's alarms.
 const ALARM_INTERVAL: Duration = Duration::from_millis(500);
-/// How long blocks in work are waited for after an interrupt.
+/// How long blocks in flight are waited for after an interrupt.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything that tells what becomes of a block.
@@ -25,8 +25,8 @@ pub(crate) struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Shows each block that is done, until all are, or, after an interrupt, those that can be for now. Then the agent and
-    /// the target are stopped.
+    /// Shows each block that is done, until all are, or, after an interrupt, those that can be for
+    /// now. Then the agent and the target are stopped.
     ///
     /// # Errors
     ///

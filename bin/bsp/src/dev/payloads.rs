@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `genesis.json`, and `payloads.jsonl` with one call of the engine API a line, in the chain's order.
+/// `genesis.json`, and `payloads.jsonl` with one call of the engine API a line, in the chain's
+/// order.
 #[derive(Debug)]
 pub(crate) struct PayloadFolder {
     file: File,
@@ -18,8 +19,8 @@ pub(crate) struct PayloadFolder {
 }
 
 impl PayloadFolder {
-    /// Makes the folder, or opens one of the same chain. Every run makes the chain from its first block
-    /// on, so the payloads of an earlier one are written anew.
+    /// Makes the folder, or opens one of the same chain. Every run makes the chain from its first
+    /// block on, so the payloads of an earlier one are written again.
     pub(crate) fn open(folder: &Path, chain: &DevChain) -> eyre::Result<Self> {
         fs::create_dir_all(folder)
             .wrap_err_with(|| format!("cannot make the folder {}", folder.display()))?;

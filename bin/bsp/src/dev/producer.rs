@@ -17,7 +17,8 @@ use bsp_replication::Entry;
 use eyre::Context;
 use std::time::{Duration, Instant};
 
-/// The embedded chain, and what a producer does with each of its blocks: capture, encode, and verify the outcome.
+/// The embedded chain, and what a producer does with each of its blocks: capture, encode, and
+/// verify the outcome.
 #[derive(Debug)]
 pub(crate) struct Producer {
     chain: DevChain,
@@ -46,7 +47,8 @@ pub(crate) struct Made {
 }
 
 impl Producer {
-    /// The rules are those of the chain's genesis file. Payloads are written where a folder is given.
+    /// The rules are those of the chain's genesis file. Payloads are written where a folder is
+    /// given.
     pub(crate) fn new(chain: DevChain, folder: DevFolder, payloads: Option<PayloadFolder>) -> Self {
         let spec = ChainSpec::from_genesis(chain.genesis());
         Self { chain, spec, folder, payloads }
@@ -152,8 +154,9 @@ fn supplement(block: &DevBlock, captured: &Capture) -> Option<Vec<u8>> {
     (!supplement.is_empty()).then(|| supplement.encode())
 }
 
-/// Reads the segment back and re-executes it. The format leaves authorization lists out; a block that has some is
-/// given them for its own segment, and proves in the complete profile that they are all that is missing.
+/// Reads the segment back and re-executes it. The format leaves authorization lists out; a block
+/// that has some is given them for its own segment, and proves in the complete profile that they
+/// are all that is missing.
 fn verify(
     block: &DevBlock,
     captured: &Capture,

@@ -1,4 +1,4 @@
-//! Which blocks are in work, and what has become of the others.
+//! Which blocks are in flight, and what has become of the others.
 
 use super::{folder::DevFolder, producer::Made};
 use alloy_primitives::B256;
@@ -44,7 +44,8 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub(crate) struct Progress {
     folder: DevFolder,
-    /// What the agent is done with, from earlier runs too, and what it resumed before it was made again in this run.
+    /// What the agent is done with, from earlier runs too, and what it resumed before it was made
+    /// again in this run.
     settled: HashMap<B256, Settled>,
     /// In the order in which they were made.
     in_work: VecDeque<InWork>,

@@ -1,4 +1,5 @@
-//! What `bsp dev` works with: a stand-in for every service, or the real ones that the command line names.
+//! What `bsp dev` works with: a stand-in for every service, or the real ones that the command line
+//! names.
 
 use super::folder::DevFolder;
 use alloy_primitives::Address;
@@ -14,7 +15,7 @@ use clap::Args;
 use std::env;
 use tokio_util::sync::CancellationToken;
 
-/// Seconds that blocks in work get to come to a safe point at the end.
+/// Seconds that blocks in flight get to come to a safe point at the end.
 const SHUTDOWN_SECONDS: u64 = 10;
 
 /// Real services in place of their stand-ins.
@@ -24,13 +25,13 @@ pub(crate) struct ServiceArgs {
     /// Redis stream to deliver to and to take from, in place of replicas/:
     /// `redis[s]://[user[:password]@]host[:port]/[db]?topic=STREAM#GROUP`.
     ///
-    /// Name a stream that nothing else uses: the chain's blocks are put into it, and all that is in it is taken. The
-    /// password may be in REDIS_PWD.
+    /// Name a stream that nothing else uses: the chain's blocks are put into it, and all that is in
+    /// it is taken. The password may be in REDIS_PWD.
     #[arg(long, value_name = "URL")]
     redis_url: Option<Secret<String>>,
 
-    /// Contract on a proof chain to send proofs to, in place of the ledger. The key is in MB_PRIVATE_KEY, or in
-    /// MB_KEYSTORE_PATH with MB_KEYSTORE_PWD. One confirmation is enough.
+    /// Contract on a proof chain to send proofs to, in place of the ledger. The key is in
+    /// MB_PRIVATE_KEY, or in MB_KEYSTORE_PATH with MB_KEYSTORE_PWD. One confirmation is enough.
     #[arg(long, value_name = "ADDRESS")]
     proof_chain_address: Option<Address>,
 
@@ -69,7 +70,7 @@ impl ServiceArgs {
         })
     }
 
-    /// The agent's settings: every block is taken, executed again, and proved.
+    /// The agent's settings: every block is taken, re-executed, and proved.
     pub(crate) fn agent_config(&self, folder: &DevFolder) -> eyre::Result<AgentConfig> {
         let from_folder = self.redis_url.is_none().then(|| folder.replicas_url()).transpose()?;
         let proof = if self.has_ledger() { ProofTarget::Ledger } else { ProofTarget::Chain };
@@ -90,7 +91,8 @@ impl ServiceArgs {
             proofs: ProofArgs {
                 proof,
                 proof_chain_address: self.proof_chain_address.map(|address| address.to_string()),
-                // Development chains often make a block only when there is a transaction, so none would ever be deeper.
+                // Development chains often make a block only when there is a transaction, so none
+                // would ever be deeper.
                 proof_confirmations: Confirmations::Blocks(1),
                 ..ProofArgs::default()
             },

@@ -1,4 +1,4 @@
-//! The agent's alarms: shown when they are raised, and the end of the run where nothing goes on.
+//! The agent's alarms: shown when they are raised, and the end of the run where nothing continues.
 
 use bsp_agent::alarm::{Alarm, AlarmKind, now_ms};
 use eyre::bail;
@@ -31,8 +31,8 @@ impl Trouble {
     ///
     /// # Errors
     ///
-    /// An alarm that does not pass: a block that waits for the operator, or one that has lasted with nothing finished
-    /// meanwhile.
+    /// An alarm that does not pass: a block that waits for the operator, or one that has lasted
+    /// with nothing finished meanwhile.
     pub(crate) fn newly_raised(
         &mut self,
         raised: BTreeMap<AlarmKind, Alarm>,

@@ -1,4 +1,4 @@
-//! `bsp journal forget`: an agent takes a block as new that was dealt with before.
+//! `bsp journal forget`: an agent takes a block as new that was handled before.
 
 use super::{FolderArgs, open};
 use crate::{output, stream};
@@ -8,18 +8,20 @@ use clap::Args;
 use eyre::{ContextCompat, bail};
 use std::{collections::BTreeMap, fmt, fmt::Write, process::ExitCode, str::FromStr};
 
-/// Forget blocks, so that the agent takes them as new when they come again: to prove a block once more that it has proved.
-/// Blocks that were skipped or refused, or are only in the ledger, are taken up again without this.
+/// Forget blocks, so that the agent takes them as new when they come again: to prove a block once
+/// more that it has proved. Blocks that were skipped or refused, or are only in the ledger, are
+/// taken up again without this.
 ///
-/// The agent must not be running. Afterwards have the blocks exported again. Their files, pins and proofs stay. Exits with
-/// 2, and forgets nothing, if one of the blocks is not in the journal or is in work.
+/// The agent must not be running. Afterwards have the blocks exported again. Their files, pins and
+/// proofs stay. Exits with 2, and forgets nothing, if one of the blocks is not in the journal or is
+/// in flight.
 #[derive(Debug, Args)]
 pub(super) struct ForgetArgs {
     /// Heights, or block hashes with 0x. A height means all blocks of that height.
     #[arg(required = true, value_name = "BLOCK|HASH")]
     blocks: Vec<Wanted>,
-    /// Also blocks that are in work. What was done for them is done again, and a transaction that is under way may be paid
-    /// for twice.
+    /// Also blocks that are in flight. What was done for them is done again, and a transaction that
+    /// is under way may be paid for twice.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -88,7 +90,7 @@ pub(super) fn run(args: &ForgetArgs) -> eyre::Result<ExitCode> {
     }
     if let Some(record) = found.values().find(|record| !record.stage.is_final() && !args.force) {
         bail!(
-            "block {} is in work ({}), the agent goes on with it at its next start: nothing was forgotten. --force forgets \
+            "block {} is in flight ({}), the agent goes on with it at its next start: nothing was forgotten. --force forgets \
              it all the same",
             record.block,
             record.stage.as_str()
@@ -127,7 +129,7 @@ fn was(stage: &Stage) -> String {
         Stage::Acknowledged { proof, .. } => format!("proved by {}", proof.id),
         Stage::Skipped { reason, .. } => format!("skipped: {}", stream::plain(reason)),
         Stage::Refused { reason, .. } => format!("refused: {}", stream::plain(reason)),
-        stage => format!("in work: {}", stage.as_str()),
+        stage => format!("in flight: {}", stage.as_str()),
     }
 }
 

@@ -54,7 +54,8 @@ impl Supplied {
         }
     }
 
-    /// Tells where the operator has mixed files up, which would otherwise come out as a verdict on the block.
+    /// Tells where the operator has mixed files up, which would otherwise come out as a verdict on
+    /// the block.
     pub(super) fn check_fits(&self, input: &Input) -> eyre::Result<()> {
         let (replica, name) = (&input.segment.replica, input.path.display());
         if let Some(spec) = &self.spec
@@ -85,7 +86,8 @@ impl Supplied {
     }
 }
 
-/// The indices of the type-4 transactions that lack their authorizations both in the file and beside it.
+/// The indices of the type-4 transactions that lack their authorizations both in the file and
+/// beside it.
 pub(super) fn without_authorizations(replica: &Replica, options: VerifyOptions<'_>) -> String {
     let supplied = |index| {
         options.authorizations.is_some_and(|lists| lists.of_transaction(index).is_some())

@@ -6,8 +6,8 @@ use crate::{
 };
 use std::{fs, path::Path};
 
-/// Known from elsewhere: what `ipfs add --cid-version 1` says of these twelve bytes, and the SHA-256 of the quoted base64
-/// text `"aGVsbG8gd29ybGQK"`, which is how the agent hashes them.
+/// Known from elsewhere: what `ipfs add --cid-version 1` says of these twelve bytes, and the
+/// SHA-256 of the quoted base64 text `"aGVsbG8gd29ybGQK"`, which is how the agent hashes them.
 const HELLO: &[u8] = b"hello world\n";
 const HELLO_CID: &str = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4";
 

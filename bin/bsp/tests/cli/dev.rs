@@ -13,7 +13,8 @@ use std::{
     process::{Child, Stdio},
 };
 
-/// The files of a folder with their bytes; those of `segments/` under their blocks' names, as proofs differ from run to run.
+/// The files of a folder with their bytes; those of `segments/` under their blocks' names, as
+/// proofs differ from run to run.
 fn contents(folder: &Path, subfolder: &str) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(folder.join(subfolder)).unwrap().map(|entry| entry.unwrap());
     files
@@ -194,7 +195,8 @@ fn a_block_time_that_is_none_is_a_usage_error() {
     }
 }
 
-/// Starts `bsp dev` and waits until it has printed a block. Returns it with what it printed so far and what it will.
+/// Starts `bsp dev` and waits until it has printed a block. Returns it with what it printed so far
+/// and what it will.
 fn started(args: &[&str]) -> (Child, String, impl Read + use<>) {
     let mut child =
         command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bsp dev");
@@ -206,7 +208,8 @@ fn started(args: &[&str]) -> (Child, String, impl Read + use<>) {
     (child, printed, output)
 }
 
-/// Starts `bsp dev`, sends a signal once it has printed a block, and returns everything that it printed.
+/// Starts `bsp dev`, sends a signal once it has printed a block, and returns everything that it
+/// printed.
 #[cfg(unix)]
 fn interrupted(signal: &str, args: &[&str]) -> String {
     let (mut child, mut printed, mut output) = started(args);
@@ -234,7 +237,7 @@ fn an_interrupt_ends_the_run_with_its_summary() {
     for signal in ["-INT", "-TERM"] {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
-        // So many that the run would not end by itself before the signal arrives.
+        // So many that the run would not end on its own before the signal arrives.
         let args = ["dev", "--blocks", "1000", "--data-dir", folder.to_str().unwrap()];
         let blocks = counted_blocks(&interrupted(signal, &args), &folder);
         assert!((1..1000).contains(&blocks), "{signal}: {blocks} blocks");
@@ -259,7 +262,7 @@ fn a_run_that_was_killed_is_gone_on_with() {
     let (mut child, _, _) = started(&args);
     child.kill().unwrap();
     child.wait().unwrap();
-    // More than can have been in work.
+    // More than can have been in flight.
     let printed = make_chain(&folder, "1", 20);
     assert!(printed.contains("\n20 blocks made, "), "{printed}");
     let heights: Vec<_> =

@@ -61,10 +61,10 @@ fn nothing_is_forgotten_unless_all_can_be() {
     put_in_work(&agent, 7);
 
     forget(&agent, &["1", "99"]).expect_refusal("block 99 is not in the journal");
-    forget(&agent, &["1", "7"]).expect_refusal("is in work (received)");
+    forget(&agent, &["1", "7"]).expect_refusal("is in flight (received)");
     assert_eq!(heights(&agent), [1, 2, 7]);
     let run = forget(&agent, &["1", "7", "--force"]).expect(0);
-    assert!(run.text().contains("which was in work: received"), "{}", run.text());
+    assert!(run.text().contains("which was in flight: received"), "{}", run.text());
     assert_eq!(heights(&agent), [2]);
 
     for wrong in ["latest", "0x12", "-1"] {

@@ -9,7 +9,8 @@ use alloy_primitives::{Address, U256};
 use bsp_codec::{AccountRead, Replica};
 use serde_json::Value;
 
-/// Verifies a forgery; it has to fail in this check and name a place or value that contains `place`.
+/// Verifies a forgery; it has to fail in this check and name a place or value that contains
+/// `place`.
 fn expect_caught(change: impl FnOnce(&mut Replica), check: &str, place: &str) -> Value {
     let scratch = Scratch::new();
     let file = scratch.tampered("forged.avro", change);

@@ -78,7 +78,8 @@ impl Case {
     }
 }
 
-/// Parts of the names of the tests that create at an address with storage but neither nonce nor code.
+/// Parts of the names of the tests that create at an address with storage but neither nonce nor
+/// code.
 const EIP_7610: [&str; 5] = [
     "InitCollisionParis",
     "create2collisionStorageParis",
@@ -96,7 +97,8 @@ pub(crate) fn is_of_eip_7610(name: &str) -> bool {
 pub(crate) fn spec(network: &str) -> Option<ChainSpec> {
     const LATER: [&str; 4] = ["shanghaiTime", "cancunTime", "pragueTime", "osakaTime"];
     let at_start = |forks: usize, paris: bool| (forks, 0, paris, 0);
-    // How many of the later forks are on, when the last of them comes, whether it is after the merge, London's block.
+    // How many of the later forks are on, when the last of them comes, whether it is after the
+    // merge, London's block.
     let (forks, last, paris, london) = match network {
         "London" => at_start(0, false),
         "Paris" | "Merge" => at_start(0, true),

@@ -1,12 +1,13 @@
-//! Runs official Ethereum tests: captures their blocks, and verifies the replicas on nothing but themselves.
+//! Runs official Ethereum tests: captures their blocks, and verifies the replicas on nothing but
+//! themselves.
 //!
 //! ```text
 //! ETHEREUM_TESTS=tests/BlockchainTests cargo run --release -p bsp-capture --example ethereum_tests
 //! ```
 //!
-//! The folder is one of <https://github.com/ethereum/tests>, or any below it. Prints the tests whose outcome is not their
-//! header's or whose replica fails its verification, then how many there were. Exits with 1 if there was any but those
-//! of EIP-7610, which revm does not follow.
+//! The folder is one of <https://github.com/ethereum/tests>, or any below it. Prints the tests
+//! whose outcome is not their header's or whose replica fails its verification, then how many there
+//! were. Exits with 1 if there was any but those of EIP-7610, which revm does not follow.
 
 mod cases;
 

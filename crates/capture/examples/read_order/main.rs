@@ -4,7 +4,8 @@
 //! cargo run --release -p bsp-capture --example read_order -- vectors.jsonl
 //! ```
 //!
-//! Prints how many cases are equal, and the first difference of each that is not. Exits with 1 if any differs.
+//! Prints how many cases are equal, and the first difference of each that is not. Exits with 1 if
+//! any differs.
 
 mod vectors;
 

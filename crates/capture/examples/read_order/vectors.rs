@@ -1,7 +1,7 @@
 //! Differential vectors: small blocks run through real geth, one JSON object a line.
 //!
-//! Each holds the whole parent state, unsigned transactions with their senders, and what bsp-geth v2.2.0 listed and
-//! returned. They are below the level of a signed block: no roots, no signatures.
+//! Each holds the whole parent state, unsigned transactions with their senders, and what bsp-geth
+//! v2.2.0 listed and returned. They are below the level of a signed block: no roots, no signatures.
 
 use alloy_consensus::{
     Header, Signed, TxEip1559, TxEip2930, TxEip7702, TxLegacy, transaction::Recovered,
@@ -278,7 +278,8 @@ impl Vector {
 }
 
 impl VectorTransaction {
-    /// The environment to execute, and a stand-in for the signed transaction, which the vectors do not have.
+    /// The environment to execute, and a stand-in for the signed transaction, which the vectors do
+    /// not have.
     fn executable(&self, sender: Address) -> (TxEnv, Recovered<SignedTransaction>) {
         let transaction = Recovered::new_unchecked(self.unsigned(), sender);
         let mut env: TxEnv = transaction.to_tx_env();

@@ -1,4 +1,5 @@
-//! A genuine segment with some bytes changed: only changes to values that the outcome does not depend on pass.
+//! A genuine segment with some bytes changed: only changes to values that the outcome does not
+//! depend on pass.
 
 #![no_main]
 
@@ -26,8 +27,8 @@ fuzz_target!(|changes: Vec<(u16, u8)>| {
     }
 });
 
-/// No root over the parent state's values is in a replica, and a block need not depend on all of them. Nothing depends on
-/// the total difficulty.
+/// No root over the parent state's values is in a replica, and a block need not depend on all of
+/// them. Nothing depends on the total difficulty.
 fn without_values(mut replica: Replica) -> Replica {
     replica.total_difficulty = U256::ZERO;
     for row in &mut replica.state.account_read {

@@ -1,4 +1,5 @@
-//! Whatever decodes as a segment gets a verdict, and the quick verdict never fails what the full one passes.
+//! Whatever decodes as a segment gets a verdict, and the quick verdict never fails what the full
+//! one passes.
 
 #![no_main]
 

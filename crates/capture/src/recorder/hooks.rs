@@ -1,13 +1,14 @@
 //! Where in the EVM's run geth reads state.
 //!
-//! One opcode goes through these stages in geth: stack check, constant gas, memory size, gas function, memory growth,
-//! execution. Reads of the gas function happen even if the opcode then fails; they are taken in `step`,
-//! before revm runs the opcode, with the same conditions. Reads of the execution happen when the opcode succeeds, which
-//! shows when the frame goes on to another opcode: they are taken in the `step` of that one. Calls and creations
-//! read at the entry of their frame.
+//! One opcode goes through these stages in geth: stack check, constant gas, memory size, gas
+//! function, memory growth, execution. Reads of the gas function happen even if the opcode then
+//! fails; they are taken in `step`, before revm runs the opcode, with the same conditions. Reads of
+//! the execution happen when the opcode succeeds, which shows when the frame continues to another
+//! opcode: they are taken in the `step` of that one. Calls and creations read at the entry of their
+//! frame.
 //!
-//! Most opcodes read nothing, and there are millions in a block. All that `step` does for those is to look one byte
-//! up; there is no `step_end`.
+//! Most opcodes read nothing, and there are millions in a block. All that `step` does for those is
+//! to look one byte up; there is no `step_end`.
 
 use super::{ExactSize, ObjectId, ReadLog, memory};
 use crate::{ParentState, RecordError, evm::EvmContext};
@@ -32,21 +33,25 @@ const SSTORE_SENTRY_GAS: u64 = 2300;
 /// EIP-150: constant gas of `SELFDESTRUCT`.
 const SELFDESTRUCT_GAS: u64 = 5000;
 
-/// An inspector that records what a block's execution reads of the parent state, in the network's order.
+/// An inspector that records what a block's execution reads of the parent state, in the network's
+/// order.
 ///
-/// It watches and never changes the execution. Give it to an [`InspectingEvmFactory`](crate::InspectingEvmFactory) EVM (one that inspects
-/// system calls), run the whole block on that one EVM, and [`finish`](Self::finish). [`capture`](crate::capture()) does
-/// all that for a block.
+/// It watches and never changes the execution. Give it to an
+/// [`InspectingEvmFactory`](crate::InspectingEvmFactory) EVM (one that inspects system calls), run
+/// the whole block on that one EVM, and [`finish`](Self::finish). [`capture`](crate::capture())
+/// does all that for a block.
 ///
-/// `DB` is the parent state's database. Its errors cannot leave a hook: the first is kept, and has to be asked for with
-/// [`take_error`](Self::take_error) after each transaction. The lists are incomplete from then on.
+/// `DB` is the parent state's database. Its errors cannot leave a hook: the first is kept, and has
+/// to be asked for with [`take_error`](Self::take_error) after each transaction. The lists are
+/// incomplete from then on.
 #[derive(Debug)]
 pub struct Recorder<'p, DB: DatabaseRef<Error: Error + 'static>> {
     log: ReadLog<'p, DB>,
     frames: Vec<Frame>,
     /// Which opcodes `step` looks closer at: [`READING`], or [`ANY`] while a read is pending.
     watched: &'static [bool; 256],
-    /// The opcode whose reads are due once it has succeeded; `STOP`, which reads nothing, if there is none.
+    /// The opcode whose reads are due once it has succeeded; `STOP`, which reads nothing, if there
+    /// is none.
     pending_opcode: u8,
     /// Its first stack operand.
     pending_operand: U256,
@@ -110,8 +115,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         self.log.error.take()
     }
 
-    /// Ends the block and returns the lists. `state` is the state after the last transaction or system call;
-    /// `rewarded` are the accounts that the block's end credits outside of the EVM, in geth's order.
+    /// Ends the block and returns the lists. `state` is the state after the last transaction or
+    /// system call; `rewarded` are the accounts that the block's end credits outside of the EVM, in
+    /// geth's order.
     ///
     /// # Errors
     ///
@@ -157,18 +163,20 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         &self.log.exact_sizes
     }
 
-    /// Everything that geth does when a transaction or system call is over, put off until the next one begins: only
-    /// then is the state after it (fees and refunds included) in the EVM's database.
+    /// Everything that geth does when a transaction or system call is over, put off until the next
+    /// one begins: only then is the state after it (fees and refunds included) in the EVM's
+    /// database.
     fn finalise<S: Database>(&mut self, state: &mut S) {
         self.log.finalise(|address| {
             state.basic(address).map(|account| account.is_none_or(|account| account.is_empty()))
         });
     }
 
-    /// The reads before the first frame: sender, EIP-7702 authorities in list order, then the recipient's code.
+    /// The reads before the first frame: sender, EIP-7702 authorities in list order, then the
+    /// recipient's code.
     ///
-    /// The last is read to see a delegation, whether or not the call then runs it: a recipient that is a precompile and
-    /// has code (in a genesis of its own) has a row for it.
+    /// The last is read to see a delegation, whether or not the call then runs it: a recipient that
+    /// is a precompile and has code (in a genesis of its own) has a row for it.
     fn begin_transaction<S: Database>(&mut self, context: &mut EvmContext<S>) {
         self.finalise(&mut context.journaled_state.database);
         if context.tx.caller == SYSTEM_ADDRESS {
@@ -184,8 +192,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    /// geth loads an authority's code to check the authorization, also if it then turns it down for its nonce or code; not
-    /// if the chain id, a nonce of 2^64-1, or the signature rule it out before.
+    /// geth loads an authority's code to check the authorization, also if it then turns it down for
+    /// its nonce or code; not if the chain id, a nonce of 2^64-1, or the signature rule it out
+    /// before.
     fn read_authorities<S: Database>(&mut self, context: &EvmContext<S>) {
         for authorization in context.tx.authorization_list() {
             let chain_id = authorization.chain_id();
@@ -207,7 +216,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    /// geth's `Call`, `CallCode`, `DelegateCall` and `StaticCall`. Returns the object that the called code works on.
+    /// geth's `Call`, `CallCode`, `DelegateCall` and `StaticCall`. Returns the object that the
+    /// called code works on.
     fn enter_call<S: Database>(
         &mut self,
         context: &EvmContext<S>,
@@ -233,7 +243,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         object
     }
 
-    /// The part of `Call` that moves value: a missing recipient is created, unless there is nothing to do for it.
+    /// The part of `Call` that moves value: a missing recipient is created, unless there is nothing
+    /// to do for it.
     fn enter_transfer<S: Database>(
         &mut self,
         context: &EvmContext<S>,
@@ -255,7 +266,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         Some(object)
     }
 
-    /// geth's `create`. An address that exists keeps its object, whether or not the creation collides with it.
+    /// geth's `create`. An address that exists keeps its object, whether or not the creation
+    /// collides with it.
     fn enter_create<S: Database>(
         &mut self,
         context: &EvmContext<S>,
@@ -288,7 +300,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    /// The slot's first read is part of `SSTORE`'s price, so it happens before the write is allowed or paid for.
+    /// The slot's first read is part of `SSTORE`'s price, so it happens before the write is allowed
+    /// or paid for.
     fn before_sstore(&mut self, interpreter: &Interpreter) {
         let stack = &interpreter.stack;
         if interpreter.gas.remaining() > SSTORE_SENTRY_GAS
@@ -308,8 +321,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    /// A call's price depends on the target: from Prague on geth loads its code, to follow a delegation (and reads no
-    /// further than the target). Before, it only checks that the target of a value transfer exists.
+    /// A call's price depends on the target: from Prague on geth loads its code, to follow a
+    /// delegation (and reads no further than the target). Before, it only checks that the target of
+    /// a value transfer exists.
     fn before_call<S: Database>(
         &mut self,
         interpreter: &Interpreter,
@@ -364,7 +378,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> Recorder<'p, DB> {
         }
     }
 
-    /// Drops the reads of an opcode that ended its frame by failing. A self-destruct that ends it has succeeded.
+    /// Drops the reads of an opcode that ended its frame by failing. A self-destruct that ends it
+    /// has succeeded.
     fn end_pending(&mut self, result: InstructionResult) {
         if self.pending_opcode == opcode::SELFDESTRUCT && result == InstructionResult::SelfDestruct
         {
@@ -473,13 +488,14 @@ where
 pub struct Reads {
     /// The four lists, in order of first read.
     pub lists: StateSpecimen,
-    /// Codes whose size was asked for while the code itself was not: the only reads that the network's format has no row
-    /// for. One for each account, in order of first question.
+    /// Codes whose size was asked for while the code itself was not: the only reads that the
+    /// network's format has no row for. One for each account, in order of first question.
     pub size_only_codes: Vec<SizeOnlyCode>,
 }
 
 impl Reads {
-    /// The sizes of [`Self::size_only_codes`] by hash, as a [supplement](bsp_codec::supplement) has them.
+    /// The sizes of [`Self::size_only_codes`] by hash, as a [supplement](bsp_codec::supplement) has
+    /// them.
     pub fn code_sizes(&self) -> impl Iterator<Item = (B256, u32)> {
         self.size_only_codes.iter().map(|code| (code.hash, code.size))
     }
@@ -492,8 +508,8 @@ pub struct SizeOnlyCode {
     pub account: Address,
     /// The code's hash.
     pub hash: B256,
-    /// Its size, in bytes. Of a parent state that does not have the code, as [`SpecimenState`](crate::SpecimenState), that of
-    /// what stands in for it.
+    /// Its size, in bytes. Of a parent state that does not have the code, as
+    /// [`SpecimenState`](crate::SpecimenState), that of what stands in for it.
     pub size: u32,
 }
 
@@ -521,8 +537,9 @@ impl CallOperands {
     }
 }
 
-/// Whether an `EXTCODESIZE` that has just left its answer on the stack asked for nothing but whether there is a code: the
-/// opcode that comes now consumes the answer, and tells zero from all else. Compilers ask so before each call.
+/// Whether an `EXTCODESIZE` that has just left its answer on the stack asked for nothing but
+/// whether there is a code: the opcode that comes now consumes the answer, and tells zero from all
+/// else. Compilers ask so before each call.
 fn asks_for_existence_only(interpreter: &Interpreter) -> bool {
     match interpreter.bytecode.opcode() {
         opcode::ISZERO | opcode::POP => true,
@@ -532,7 +549,8 @@ fn asks_for_existence_only(interpreter: &Interpreter) -> bool {
     }
 }
 
-/// Whether the gas covers a call's constant price and, for a cold target, the cold access on top of it (EIP-2929).
+/// Whether the gas covers a call's constant price and, for a cold target, the cold access on top of
+/// it (EIP-2929).
 fn can_pay_access<S: Database>(
     interpreter: &Interpreter,
     context: &EvmContext<S>,
@@ -552,7 +570,8 @@ fn is_warm<S: Database>(context: &EvmContext<S>, address: &Address) -> bool {
     journal.state.get(address).is_some_and(is_loaded) || journal.warm_addresses.is_warm(address)
 }
 
-/// Whether geth refuses the call because the caller cannot pay its value. A delegate call moves none.
+/// Whether geth refuses the call because the caller cannot pay its value. A delegate call moves
+/// none.
 fn lacks_funds<S: Database>(context: &EvmContext<S>, inputs: &CallInputs) -> bool {
     let Some(value) = inputs.transfer_value() else { return false };
     let caller = context.journaled_state.inner.state.get(&inputs.caller);
@@ -569,8 +588,9 @@ fn delegate_of<S: Database>(context: &EvmContext<S>, address: &Address) -> Optio
     account.info.code.as_ref()?.eip7702_address()
 }
 
-/// Whether an authority that did not exist before was set up by one of the transaction's authorizations: revm has applied
-/// them all before the first frame, and an accepted one leaves a nonce.
+/// Whether an authority that did not exist before was set up by one of the transaction's
+/// authorizations: revm has applied them all before the first frame, and an accepted one leaves a
+/// nonce.
 fn was_set_up<S: Database>(context: &EvmContext<S>, authority: Address) -> bool {
     let account = context.journaled_state.inner.state.get(&authority);
     account.is_some_and(|account| account.info.nonce > 0)

@@ -4,15 +4,16 @@ use alloy_primitives::U256;
 
 /// Whether geth's memory size function accepts a call's input and output ranges (offset, length).
 ///
-/// The check comes before the gas function, hence before the reads in it. Ranges that are merely too expensive pass
-/// here: their gas is only charged after those reads.
+/// The check comes before the gas function, hence before the reads in it. Ranges that are merely
+/// too expensive pass here: their gas is only charged after those reads.
 pub(super) fn ranges_fit(ranges: [(U256, U256); 2]) -> bool {
     // The size is rounded up to words of 32 bytes, which must not overflow 64 bits either.
     const MAX_BYTES: u64 = u64::MAX - 31;
     ranges.into_iter().all(|range| end_of(range).is_some_and(|end| end <= MAX_BYTES))
 }
 
-/// The end of a range; zero for an empty one, wherever it lies. `None` where it does not fit 64 bits.
+/// The end of a range; zero for an empty one, wherever it lies. `None` where it does not fit 64
+/// bits.
 fn end_of((offset, length): (U256, U256)) -> Option<u64> {
     let length = u64::try_from(length).ok()?;
     if length == 0 {

@@ -1,8 +1,9 @@
 //! Which reads of the parent state a block specimen lists, and in which order.
 //!
-//! The order is geth's: bsp-geth v2.2.0 appends a row whenever its state database (`StateDB`, one for the whole block)
-//! first fetches something from the parent state. The recorder does not run geth; it keeps a shadow of
-//! the little of that database that decides on rows, and moves it at the places where geth would:
+//! The order is geth's: bsp-geth v2.2.0 appends a row whenever its state database (`StateDB`, one
+//! for the whole block) first fetches something from the parent state. The recorder does not run
+//! geth; it keeps a shadow of the little of that database that decides on rows, and moves it at the
+//! places where geth would:
 //!
 //! | geth | here |
 //! |---|---|
@@ -16,8 +17,8 @@
 //! | `RevertToSnapshot` | [`ReadLog::revert`] |
 //! | `Finalise(true)` | [`ReadLog::finalise`] |
 //!
-//! The lists are append-only: not a revert, nor a failed transaction, nor a self-destruct takes a row away.
-//! Rows hold the parent block's values, whatever the block has changed since.
+//! The lists are append-only: not a revert, nor a failed transaction, nor a self-destruct takes a
+//! row away. Rows hold the parent block's values, whatever the block has changed since.
 //!
 //! [`ReadLog`] is that shadow; `hooks` drives it from the EVM.
 
@@ -42,15 +43,19 @@ type ObjectId = usize;
 #[derive(Debug)]
 struct Object {
     address: Address,
-    /// Code hash in the parent state if the account has code there and this object has not loaded it yet.
+    /// Code hash in the parent state if the account has code there and this object has not loaded
+    /// it yet.
     unread_code: Option<B256>,
-    /// Whether the account existed in the parent state. An object created in the block reads zero slots.
+    /// Whether the account existed in the parent state. An object created in the block reads zero
+    /// slots.
     in_parent: bool,
-    /// Whether it existed there without nonce, balance and code: such an account vanishes at its next change (EIP-161).
+    /// Whether it existed there without nonce, balance and code: such an account vanishes at its
+    /// next change (EIP-161).
     blank_in_parent: bool,
 }
 
-/// A question for the size of a code that is in no row so far, the answer to which an execution can depend on.
+/// A question for the size of a code that is in no row so far, the answer to which an execution can
+/// depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExactSize {
     /// Whose code.
@@ -78,7 +83,8 @@ impl JournalEntry {
     }
 }
 
-/// The four read lists, and the shadow of geth's state database that decides what is appended to them.
+/// The four read lists, and the shadow of geth's state database that decides what is appended to
+/// them.
 #[derive(Debug)]
 pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     parent: &'p ParentState<DB>,
@@ -90,7 +96,8 @@ pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     /// Slots that an object was asked for already, to read or to write.
     asked_slots: HashSet<(ObjectId, U256)>,
     asked_block_hashes: HashSet<u64>,
-    /// Accounts whose code's size was asked for before the code was loaded, with its hash, in order.
+    /// Accounts whose code's size was asked for before the code was loaded, with its hash, in
+    /// order.
     sized_codes: Vec<(Address, B256)>,
     /// The same accounts, to name each once.
     sized_accounts: AddressSet,
@@ -98,7 +105,8 @@ pub(crate) struct ReadLog<'p, DB: DatabaseRef<Error: Error + 'static>> {
     exact_sizes: Vec<ExactSize>,
     /// Of which accounts, to name each once.
     exactly_sized_accounts: AddressSet,
-    /// The first failed lookup. The EVM's hooks cannot return an error, so the executor asks for it.
+    /// The first failed lookup. The EVM's hooks cannot return an error, so the executor asks for
+    /// it.
     error: Option<RecordError<DB::Error>>,
 }
 
@@ -121,8 +129,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }
     }
 
-    /// Looks an account up. Its first lookup in the block leaves a row if the parent state has it; an account
-    /// that is missing there leaves none and is looked up again the next time.
+    /// Looks an account up. Its first lookup in the block leaves a row if the parent state has it;
+    /// an account that is missing there leaves none and is looked up again the next time.
     fn touch(&mut self, address: Address) -> Option<ObjectId> {
         if let Some(id) = self.live.get(&address) {
             return Some(*id);
@@ -148,8 +156,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }))
     }
 
-    /// Looks an account up to change it (geth does, even to add a balance of zero), and creates a blank one
-    /// where there is none.
+    /// Looks an account up to change it (geth does, even to add a balance of zero), and creates a
+    /// blank one where there is none.
     fn touch_or_create(&mut self, address: Address) -> ObjectId {
         match self.touch(address) {
             Some(id) => {
@@ -181,8 +189,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         id
     }
 
-    /// Loads an account's code: a row for each account that has code in the parent state, the first time. Equal
-    /// codes of two accounts give two rows. Code deployed in this block, or a delegation set in it, gives none.
+    /// Loads an account's code: a row for each account that has code in the parent state, the first
+    /// time. Equal codes of two accounts give two rows. Code deployed in this block, or a
+    /// delegation set in it, gives none.
     fn read_code(&mut self, address: Address) -> Option<ObjectId> {
         let id = self.touch(address)?;
         if let Some(hash) = self.objects[id].unread_code.take() {
@@ -194,8 +203,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         Some(id)
     }
 
-    /// Asks for an account's code size, which leaves no code row. `exact_in` is the transaction, if it asks for more than
-    /// whether there is a code.
+    /// Asks for an account's code size, which leaves no code row. `exact_in` is the transaction, if
+    /// it asks for more than whether there is a code.
     fn read_code_size(&mut self, address: Address, exact_in: Option<usize>) {
         if let Some(id) = self.touch(address)
             && let Some(hash) = self.objects[id].unread_code
@@ -211,9 +220,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }
     }
 
-    /// Reads (or is about to write) a slot of a loaded object. The first time leaves a row with the parent's value,
-    /// zero included; an object created in this block has zeros. Slots of an address that was destroyed
-    /// earlier in the block leave none.
+    /// Reads (or is about to write) a slot of a loaded object. The first time leaves a row with the
+    /// parent's value, zero included; an object created in this block has zeros. Slots of an
+    /// address that was destroyed earlier in the block leave none.
     fn read_slot(&mut self, id: ObjectId, slot: U256) {
         if !self.asked_slots.insert((id, slot)) {
             return;
@@ -236,8 +245,8 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         });
     }
 
-    /// Notes what `BLOCKHASH` returned for a number, once for each number in the block. Numbers outside of
-    /// the window count too: they returned zero.
+    /// Notes what `BLOCKHASH` returned for a number, once for each number in the block. Numbers
+    /// outside of the window count too: they returned zero.
     fn read_block_hash(&mut self, block_number: u64, block_hash: B256) {
         if self.asked_block_hashes.insert(block_number) {
             self.rows.blockhash_read.push(BlockhashRead { block_number, block_hash });
@@ -254,8 +263,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         self.journal.len()
     }
 
-    /// Takes back what a failed call frame created. Objects of the parent state stay loaded; a created
-    /// object leaves with its asked keys, so a second creation there reads the same slots again.
+    /// Takes back what a failed call frame created. Objects of the parent state stay loaded; a
+    /// created object leaves with its asked keys, so a second creation there reads the same slots
+    /// again.
     fn revert(&mut self, snapshot: usize) {
         while self.journal.len() > snapshot {
             if let Some(JournalEntry::Created(address)) = self.journal.pop() {
@@ -264,9 +274,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }
     }
 
-    /// Ends a transaction or system call: of what it created or destroyed, all that is now empty or gone is
-    /// destructed for the rest of the block. `is_gone` tells that of an address, from the state after the
-    /// transaction.
+    /// Ends a transaction or system call: of what it created or destroyed, all that is now empty or
+    /// gone is destructed for the rest of the block. `is_gone` tells that of an address, from the
+    /// state after the transaction.
     fn finalise<E>(&mut self, mut is_gone: impl FnMut(Address) -> Result<bool, E>)
     where
         E: Error + Send + Sync + 'static,
@@ -284,8 +294,9 @@ impl<'p, DB: DatabaseRef<Error: Error + 'static>> ReadLog<'p, DB> {
         }
     }
 
-    /// The codes whose size was asked for, but which are in no row: the one thing that execution reads and the format
-    /// cannot carry. The parent state has them at hand, since the execution has just loaded them.
+    /// The codes whose size was asked for, but which are in no row: the one thing that execution
+    /// reads and the format cannot carry. The parent state has them at hand, since the execution
+    /// has just loaded them.
     fn size_only_codes(&mut self) -> Vec<SizeOnlyCode> {
         let listed: B256Set = self.rows.code_read.iter().map(|row| row.hash).collect();
         let mut codes = std::mem::take(&mut self.sized_codes);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 /// Recovered authorization lists by transaction index.
 ///
-/// Read from JSON: an object from the transaction's index to its list of
-/// `{"chainId", "authority", "delegate", "nonce"}`; an `authority` of null (or none) is a signature that does
-/// not recover. As there are no signatures, the transactions root stays uncheckable.
+/// Read from JSON: an object from the transaction's index to its list of `{"chainId", "authority",
+/// "delegate", "nonce"}`; an `authority` of null (or none) is a signature that does not recover. As
+/// there are no signatures, the transactions root stays uncheckable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecoveredAuthorizations(BTreeMap<usize, Vec<RecoveredAuthorization>>);
 

@@ -93,8 +93,9 @@ fn check_withdrawals_root(replica: &Replica) -> CheckResult {
     }
 }
 
-/// Compares every transaction with the export of what was rebuilt from it, which catches fields that no root covers: the
-/// effective gas price, a type-0 or type-1 transaction's caps, the blob gas.
+/// Compares every transaction with the export of what was rebuilt from it, which catches fields
+/// that no root covers: the effective gas price, a type-0 or type-1 transaction's caps, the blob
+/// gas.
 fn check_fields(replica: &Replica, rebuilt: &Rebuilt) -> CheckResult {
     let transactions = match with_signatures(replica, rebuilt) {
         Ok(transactions) => transactions,
@@ -103,7 +104,8 @@ fn check_fields(replica: &Replica, rebuilt: &Rebuilt) -> CheckResult {
     let base_fee = replica.header.base_fee_per_gas;
     let (mut fee_cap_prices, mut difference) = (0_usize, None);
     for (index, (given, rebuilt)) in replica.transactions.iter().zip(transactions).enumerate() {
-        // What is missing of a transaction is not exported either, so an empty list in its place changes nothing.
+        // What is missing of a transaction is not exported either, so an empty list in its place
+        // changes nothing.
         let signed = rebuilt.clone().with_authorizations(Vec::new());
         let sender = given.from.unwrap_or_default();
         let profile = replica.profile();
@@ -131,7 +133,8 @@ fn check_fields(replica: &Replica, rebuilt: &Rebuilt) -> CheckResult {
     }
 }
 
-/// The first field that differs. An absent blob field stands for the zero that newer producers write.
+/// The first field that differs. An absent blob field stands for the zero that newer producers
+/// write.
 fn first_differing_field(
     expected: &ReplicaTransaction,
     given: &ReplicaTransaction,

@@ -53,8 +53,9 @@ pub(super) fn whole(
     ]
 }
 
-/// Compares the begin of a block: what was executed must be the begin of what is listed, and no more than the header has.
-/// What agrees is impossible all the same, for `reason`: the rest is not known.
+/// Compares the begin of a block: what was executed must be the begin of what is listed, and no
+/// more than the header has. What agrees is impossible all the same, for `reason`: the rest is not
+/// known.
 pub(super) fn begin(replica: &Replica, captured: &Capture, reason: &str) -> Results {
     let header = &replica.header;
     let (_, bloom) = captured.receipts_root_and_bloom();

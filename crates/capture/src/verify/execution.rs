@@ -17,15 +17,16 @@ use bsp_codec::{Replica, convert::RebuiltTransaction};
 use revm::context::{TxEnv, either::Either};
 use std::borrow::Cow;
 
-/// The largest gas limit and chain id that the network's format holds. The first bounds the time that a forged block can
-/// cost.
+/// The largest gas limit and chain id that the network's format holds. The first bounds the time
+/// that a forged block can cost.
 const MAX_AVRO_INT: u64 = i32::MAX as u64;
 
-/// The size in bytes that codes have of which only the size was asked for: the least, which suits whoever asks for no more
-/// than existence.
+/// The size in bytes that codes have of which only the size was asked for: the least, which suits
+/// whoever asks for no more than existence.
 const LEAST_SIZE: usize = 1;
-/// Those that are tried where this one does not fit: the most that a transaction can deploy (EIP-170), for whoever runs out
-/// of gas over a long one, and those that programs know (a delegation, a minimal proxy, small codes).
+/// Those that are tried where this one does not fit: the most that a transaction can deploy
+/// (EIP-170), for whoever runs out of gas over a long one, and those that programs know (a
+/// delegation, a minimal proxy, small codes).
 const OTHER_SIZES: [usize; 6] = [24_576, 23, 45, 2, 32, 64];
 
 pub(super) fn check(
@@ -154,8 +155,9 @@ impl<'a> Block<'a> {
         Ok(Self { replica, spec, transactions, lacking })
     }
 
-    /// Executes what there is. Where that fails, and it asked for the size of a code that is in no list, other sizes are
-    /// tried; if none fits, what comes before the first such question still has to agree.
+    /// Executes what there is. Where that fails, and it asked for the size of a code that is in no
+    /// list, other sizes are tried; if none fits, what comes before the first such question still
+    /// has to agree.
     fn judge(&self, mut state: SpecimenState, verdict: &mut Verdict) {
         let (all, lacking) = (self.transactions.len(), self.lacking.as_deref());
         let first = self.attempt(&mut state, LEAST_SIZE, all, lacking);
@@ -177,8 +179,8 @@ impl<'a> Block<'a> {
         self.attempt(&mut state, LEAST_SIZE, guess.transaction, Some(&reason)).report(verdict);
     }
 
-    /// Executes the first `count` transactions; `rest` is why no more than that, or `None` if it is the whole block. Codes of
-    /// unknown size have `size` bytes.
+    /// Executes the first `count` transactions; `rest` is why no more than that, or `None` if it is
+    /// the whole block. Codes of unknown size have `size` bytes.
     fn attempt(
         &self,
         state: &mut SpecimenState,
@@ -278,8 +280,8 @@ fn name_guesses(guesses: &[ExactSize]) -> String {
     )
 }
 
-/// A transaction with the environment to execute it in, or what it lacks. Authorizations that were supplied without their
-/// signatures are recovered already.
+/// A transaction with the environment to execute it in, or what it lacks. Authorizations that were
+/// supplied without their signatures are recovered already.
 fn executable(
     replica: &Replica,
     index: usize,

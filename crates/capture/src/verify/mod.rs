@@ -1,12 +1,13 @@
 //! The way back: a verdict on a replica from its own content.
 //!
-//! The block is rebuilt from the replica, executed on a state that holds only the replica's read lists, by the
-//! same code that records a block in a node, and everything that comes out is compared with what the
-//! replica says.
+//! The block is rebuilt from the replica, executed on a state that holds only the replica's read
+//! lists, by the same code that records a block in a node, and everything that comes out is
+//! compared with what the replica says.
 //!
-//! The network's format does not always allow that: it leaves out the authorization lists of EIP-7702 and the
-//! sizes of codes that are in no list. Then a [supplement](VerifyOptions::supplement) helps; without one, as
-//! much is executed as there is, and the [verdict](Verdict::executed) says how much that was.
+//! The network's format does not always allow that: it leaves out the authorization lists of
+//! EIP-7702 and the sizes of codes that are in no list. Then a
+//! [supplement](VerifyOptions::supplement) helps; without one, as much is executed as there is, and
+//! the [verdict](Verdict::executed) says how much that was.
 
 mod authorizations;
 mod block;
@@ -30,12 +31,13 @@ pub struct VerifyOptions<'a> {
     pub spec: Option<&'a ChainSpec>,
     /// Authorization lists that the format does not carry, without their signatures.
     pub authorizations: Option<&'a RecoveredAuthorizations>,
-    /// What the format does not carry, as the producer sends it beside the replica. One of another block fails
-    /// [`CheckName::Supplement`].
+    /// What the format does not carry, as the producer sends it beside the replica. One of another
+    /// block fails [`CheckName::Supplement`].
     pub supplement: Option<&'a Supplement>,
 }
 
-/// Checks a replica: header, roots, senders, read lists, and by re-execution receipts, gas and the lists' rows and order.
+/// Checks a replica: header, roots, senders, read lists, and by re-execution receipts, gas and the
+/// lists' rows and order.
 ///
 /// Never fails as such: what cannot be checked is in the verdict, with the reason.
 pub fn verify(replica: &Replica, options: VerifyOptions<'_>) -> Verdict {
@@ -47,8 +49,9 @@ pub fn verify(replica: &Replica, options: VerifyOptions<'_>) -> Verdict {
     verdict
 }
 
-/// Checks of a replica what needs neither execution nor the chain's rules: header, roots, senders, the receipts that
-/// are listed, and that the read lists have what its transactions read before anything is executed.
+/// Checks of a replica what needs neither execution nor the chain's rules: header, roots, senders,
+/// the receipts that are listed, and that the read lists have what its transactions read before
+/// anything is executed.
 ///
 /// It takes a tenth of the time that [`verify`] takes, and says nothing else about the read lists.
 pub fn verify_roots(replica: &Replica) -> Verdict {
@@ -65,8 +68,8 @@ pub fn verify_roots(replica: &Replica) -> Verdict {
     verdict
 }
 
-/// Checks a segment that was read from `bytes`: its replica, what the segment says of it, and that encoding it again
-/// gives the same bytes.
+/// Checks a segment that was read from `bytes`: its replica, what the segment says of it, and that
+/// encoding it again gives the same bytes.
 pub fn verify_segment(segment: &Segment, bytes: &[u8], options: VerifyOptions<'_>) -> Verdict {
     let mut verdict = verify(&segment.replica, options);
     verdict.push(CheckName::Envelope, check_envelope(segment));

@@ -1,7 +1,8 @@
 //! What the read lists must hold whatever the block's execution does.
 //!
-//! These are no more than follows from the block alone, so that no genuine block fails: an account whose existence nothing in
-//! the block proves may be absent, say a fee recipient, or a sender that an earlier transaction of the block paid.
+//! These are no more than follows from the block alone, so that no genuine block fails: an account
+//! whose existence nothing in the block proves may be absent, say a fee recipient, or a sender that
+//! an earlier transaction of the block paid.
 
 use super::CheckResult;
 use crate::ChainSpec;
@@ -89,15 +90,16 @@ fn check_senders(replica: &Replica, listed: &Listed) -> Result<(), CheckResult> 
     Ok(())
 }
 
-/// Whether the sender of its first transaction in the block existed before the block. Nobody can have paid the sender of the
-/// very first one; and of others a nonce tells that is higher than the authorizations before it can have made it.
+/// Whether the sender of its first transaction in the block existed before the block. Nobody can
+/// have paid the sender of the very first one; and of others a nonce tells that is higher than the
+/// authorizations before it can have made it.
 fn must_have_existed(index: usize, tx: &ReplicaTransaction, authorizations: u64) -> bool {
     let pays = !tx.value.is_zero() || (tx.gas > 0 && tx.gas_price.max(tx.gas_fee_cap) > U256::ZERO);
     tx.nonce > authorizations || (index == 0 && pays)
 }
 
-/// The code of a sender or recipient is read before anything is executed, so it is listed if the account has one. Nobody
-/// takes it away before without running, and so reading, it.
+/// The code of a sender or recipient is read before anything is executed, so it is listed if the
+/// account has one. Nobody takes it away before without running, and so reading, it.
 fn check_codes(replica: &Replica, listed: &Listed) -> Result<(), CheckResult> {
     let recipients = replica.transactions.iter().map(|tx| tx.to);
     for (index, (sender, recipient)) in replica.senders.iter().zip(recipients).enumerate() {

@@ -6,8 +6,8 @@ use bsp_codec::{Replica, convert::RebuiltTransaction, supplement::Supplement};
 /// EIP-2718 type of the transactions that carry EIP-7702 authorizations.
 const SET_CODE_TX_TYPE: u8 = 4;
 
-/// The largest size of a code that is believed, 1 MiB: forty times what a transaction can deploy (EIP-170). It bounds what a
-/// forged supplement can cost.
+/// The largest size of a code that is believed, 1 MiB: forty times what a transaction can deploy
+/// (EIP-170). It bounds what a forged supplement can cost.
 const MAX_CODE_SIZE: u32 = 1 << 20;
 
 /// Notes whether the supplement belongs to the block, if there is one, and returns it if so.

@@ -17,14 +17,15 @@ pub enum CheckName {
     WithdrawalsRoot,
     /// Every exported field of a transaction follows from the signed transaction.
     TransactionFields,
-    /// Every signature recovers to the sender that is listed, both in `Senders` and in the transaction.
+    /// Every signature recovers to the sender that is listed, both in `Senders` and in the
+    /// transaction.
     Senders,
     /// The supplement belongs to the block.
     Supplement,
     /// The read lists do not contradict each other or the header.
     State,
-    /// What any execution of the block reads is in the lists: the contracts that it calls itself, senders who had to be there
-    /// before it, the codes of senders and recipients.
+    /// What any execution of the block reads is in the lists: the contracts that it calls itself,
+    /// senders who had to be there before it, the codes of senders and recipients.
     RequiredReads,
     /// The block executes on nothing but its own read lists.
     Execution,
@@ -137,7 +138,8 @@ impl CheckResult {
         Self::Impossible { reason: reason.to_string() }
     }
 
-    /// Compares the first rows of a list with those that are expected there, whatever comes behind them.
+    /// Compares the first rows of a list with those that are expected there, whatever comes behind
+    /// them.
     pub fn compare_first_rows<T: PartialEq + fmt::Debug>(expected: &[T], got: &[T]) -> Self {
         Self::compare_rows(expected, got.get(..expected.len()).unwrap_or(got))
     }
@@ -208,7 +210,8 @@ impl fmt::Display for Outcome {
 pub enum Executed {
     /// All of it.
     Whole,
-    /// The system calls at its begin and its first transactions: what comes next takes something that is not there.
+    /// The system calls at its begin and its first transactions: what comes next takes something
+    /// that is not there.
     Part {
         /// How many transactions were executed.
         transactions: usize,

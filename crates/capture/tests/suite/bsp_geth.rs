@@ -1,5 +1,5 @@
-//! Blocks that a running bsp-geth v2.2.0 exported, made again from its genesis file and the engine API's payloads
-//! alone, down to the compressed bytes of the stream entry.
+//! Blocks that a running bsp-geth v2.2.0 exported, made again from its genesis file and the engine
+//! API's payloads alone, down to the compressed bytes of the stream entry.
 
 use crate::support::shared_data;
 use alloy_consensus::{

@@ -38,7 +38,8 @@ fn text(verdict: &Verdict, name: CheckName) -> String {
     }
 }
 
-/// The second transaction stores 15 less the size of a code of 15 bytes, as an official test does: the gas tells.
+/// The second transaction stores 15 less the size of a code of 15 bytes, as an official test does:
+/// the gas tells.
 fn exact() -> (Replica, Vec<u8>) {
     let code = vec![0; 15];
     let scene = Scene::new(Fork::Shanghai)
@@ -106,7 +107,8 @@ fn without_code(mut replica: Replica, hash: B256) -> Replica {
     replica
 }
 
-/// Compilers ask whether there is a code before each call: that is no question for its size, and its row is not forgiven.
+/// Compilers ask whether there is a code before each call: that is no question for its size, and
+/// its row is not forgiven.
 #[test]
 fn a_missing_row_fails_where_only_existence_was_asked_for() {
     let sloads = Account::contract("0x01 SLOAD");

@@ -1,4 +1,5 @@
-//! A database that fails: whichever read it is, the capture fails with that error and lists nothing.
+//! A database that fails: whichever read it is, the capture fails with that error and lists
+//! nothing.
 
 use crate::support::devblocks::{self, CapturedBlock};
 use alloy_primitives::{Address, B256, U256};

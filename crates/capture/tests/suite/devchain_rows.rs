@@ -22,7 +22,8 @@ fn dev_blocks_execute_again_on_their_lists_alone() {
             .with_code_sizes(reads.code_sizes().collect());
         let again = capture(&ChainSpec::dev(), block.parts(), block.transactions(), &state)
             .unwrap_or_else(|error| panic!("{}: {error}", block.name()));
-        // The requests and receipts are the outcome; the reads must come out the same again, row by row.
+        // The requests and receipts are the outcome; the reads must come out the same again, row by
+        // row.
         assert_same(&again, &block);
         scenarios.extend(block.sealed.scenarios.iter().map(|scenario| scenario.name));
     }

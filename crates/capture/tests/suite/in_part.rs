@@ -1,5 +1,5 @@
-//! Blocks of which the format leaves something out: executed as far as it allows, whole with a supplement, and refused where
-//! the lists are not those of what was executed.
+//! Blocks of which the format leaves something out: executed as far as it allows, whole with a
+//! supplement, and refused where the lists are not those of what was executed.
 
 use crate::support::devblocks::{self, CapturedBlock};
 use alloy_primitives::{Address, B256};
@@ -92,7 +92,8 @@ fn a_supplement_that_is_not_the_blocks_is_refused_by_name() {
     assert_failed(&verdict_with(&replica, &shortened), CheckName::TransactionsRoot);
 }
 
-/// What an executed transaction gave or read is compared, whatever comes after the part that is executed.
+/// What an executed transaction gave or read is compared, whatever comes after the part that is
+/// executed.
 #[test]
 fn the_part_that_is_executed_must_agree() {
     let (replica, _) = incomplete();
@@ -114,8 +115,8 @@ fn the_part_that_is_executed_must_agree() {
     }
 }
 
-/// What bsp-geth v2.3.0 writes, for blocks of every kind: without transactions, with an incomplete one in front, behind
-/// others, or none.
+/// What bsp-geth v2.3.0 writes, for blocks of every kind: without transactions, with an incomplete
+/// one in front, behind others, or none.
 #[test]
 fn a_block_without_its_lists_fails() {
     let mut kinds = [0; 4];
@@ -140,7 +141,8 @@ fn a_block_without_its_lists_fails() {
     assert!(kinds[0] > 0 && kinds[2] > 0 && kinds[3] > 0, "{kinds:?}");
 }
 
-/// Of a block whose first transaction is incomplete nothing but system calls is executed, so all that tells is what any execution reads.
+/// Of a block whose first transaction is incomplete nothing but system calls is executed, so all
+/// that tells is what any execution reads.
 #[test]
 fn what_any_execution_reads_is_required() {
     let (mut replica, _) = incomplete();

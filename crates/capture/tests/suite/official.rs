@@ -1,4 +1,5 @@
-//! Official Ethereum tests, of which the real exporter of bsp-geth v2.2.0 made replicas: the same digests.
+//! Official Ethereum tests, of which the real exporter of bsp-geth v2.2.0 made replicas: the same
+//! digests.
 
 use crate::{
     cases::{File, Trouble, is_of_eip_7610},

@@ -21,8 +21,9 @@ fn lists_are_those_of_geth() {
     }
 }
 
-/// The cases 900001 and up are creations at an address that has storage but neither nonce nor code, which geth refuses
-/// (EIP-7610) and revm does not: their outcome is not geth's. The others give a precompile code of its own.
+/// The cases 900001 and up are creations at an address that has storage but neither nonce nor code,
+/// which geth refuses (EIP-7610) and revm does not: their outcome is not geth's. The others give a
+/// precompile code of its own.
 #[test]
 fn lists_of_the_official_tests_are_those_of_geth() {
     const EIP_7610: std::ops::Range<u64> = 900_001..900_011;

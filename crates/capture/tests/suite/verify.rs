@@ -1,4 +1,5 @@
-//! Tampering: one thing of a good replica is changed at a time, and the checks that look at it fail.
+//! Tampering: one thing of a good replica is changed at a time, and the checks that look at it
+//! fail.
 
 use crate::support::devblocks;
 use alloy_consensus::Header;
@@ -26,8 +27,8 @@ fn with_blobs() -> Replica {
     BLOBS.get_or_init(|| first(ReplicaKind::Replica, has_blobs)).clone().expect("such a block")
 }
 
-/// The first replica of a short chain that has no authorization lists, which the format would not carry, and that meets a
-/// condition.
+/// The first replica of a short chain that has no authorization lists, which the format would not
+/// carry, and that meets a condition.
 fn first(kind: ReplicaKind, condition: fn(&Replica) -> bool) -> Option<Replica> {
     let blocks = devblocks::blocks(1, 40);
     let mut replicas = blocks.map(|block| block.replica(kind, Profile::Network));
@@ -328,8 +329,8 @@ fn contradictory_lists() {
     }
 }
 
-/// Whether the block cannot do without an account: it sends, or its slots or code are read. The existence of any other one, say
-/// of who is sent ether, follows from nothing else in the replica.
+/// Whether the block cannot do without an account: it sends, or its slots or code are read. The
+/// existence of any other one, say of who is sent ether, follows from nothing else in the replica.
 fn matters(replica: &Replica, index: usize) -> bool {
     let account = &replica.state.account_read[index];
     let mut slots = replica.state.storage_read.iter();
@@ -339,7 +340,8 @@ fn matters(replica: &Replica, index: usize) -> bool {
         || codes.any(|row| row.hash == account.code_hash)
 }
 
-/// Whichever row is left out, it is missed: what execution asks for is named, and the others are counted.
+/// Whichever row is left out, it is missed: what execution asks for is named, and the others are
+/// counted.
 #[test]
 fn a_missing_row_of_any_list() {
     let replica = good();
@@ -456,7 +458,8 @@ fn the_rules_of_an_unknown_chain() {
     assert_eq!(verdict.outcome(), Outcome::Ok);
 }
 
-/// What the layouts can't hold is no fault of the block. The limit also bounds the time that a forged block can cost.
+/// What the layouts can't hold is no fault of the block. The limit also bounds the time that a
+/// forged block can cost.
 #[test]
 fn a_gas_limit_and_a_chain_id_beyond_the_layouts() {
     let limit = u64::from(i32::MAX.unsigned_abs());
@@ -621,7 +624,8 @@ fn absent_header_fields_are_no_reason_to_panic() {
     }
 }
 
-/// Numbers that only a forger writes: uncles before the merge, balances and withdrawals at the limit.
+/// Numbers that only a forger writes: uncles before the merge, balances and withdrawals at the
+/// limit.
 #[test]
 fn extreme_rewards_are_no_reason_to_panic() {
     let spec = ChainSpec::mainnet();
@@ -664,8 +668,9 @@ fn extreme_nonces_are_no_reason_to_panic() {
     }
 }
 
-/// A replica without the parent state's values. Some cannot be checked: no root over them is in the replica, and a
-/// block need not depend on what it reads, as on the balance of who is sent ether or a slot that is overwritten.
+/// A replica without the parent state's values. Some cannot be checked: no root over them is in the
+/// replica, and a block need not depend on what it reads, as on the balance of who is sent ether or
+/// a slot that is overwritten.
 fn without_values(mut replica: Replica) -> Replica {
     // Nothing else depends on it either, and older producers wrote the chain's.
     replica.total_difficulty = U256::ZERO;
@@ -684,8 +689,8 @@ fn without_values(mut replica: Replica) -> Replica {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Any bit of the file: it no longer decodes, or a check fails, or it belongs to a value that the block's outcome does
-    /// not depend on.
+    /// Any bit of the file: it no longer decodes, or a check fails, or it belongs to a value that
+    /// the block's outcome does not depend on.
     #[test]
     fn a_flipped_bit_is_never_accepted(position in any::<prop::sample::Index>(), bit in 0_u8..8) {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();

@@ -38,7 +38,8 @@ pub(super) fn call_matrix(plan: &mut Plan<'_>) {
     plan.batch(&calls);
 }
 
-/// Value for a missing account, an existing one and a precompile; with `CALLCODE` it stays where it is.
+/// Value for a missing account, an existing one and a precompile; with `CALLCODE` it stays where it
+/// is.
 pub(super) fn call_with_value(plan: &mut Plan<'_>) {
     let (missing, existing) = (plan.dice.address(), plan.sender().address());
     let pay = |to| Call::to(to).value(U256::ONE).through(RELAY_CALL);
@@ -77,7 +78,8 @@ pub(super) fn call_twice_delegated(plan: &mut Plan<'_>) {
     plan.batch(&[Call::to(target).gas(20_000).fails()]);
 }
 
-/// Delegates without code: the call succeeds. A delegation to itself runs its own designator: it fails.
+/// Delegates without code: the call succeeds. A delegation to itself runs its own designator: it
+/// fails.
 pub(super) fn call_delegated_to_nothing(plan: &mut Plan<'_>) {
     let target = |which| Call::to(plan.delegated(which).address());
     let calls = [
@@ -88,7 +90,8 @@ pub(super) fn call_delegated_to_nothing(plan: &mut Plan<'_>) {
     plan.batch(&calls);
 }
 
-/// Leaves a blank object that dies with its transaction, by `STATICCALL`, and creates a contract there.
+/// Leaves a blank object that dies with its transaction, by `STATICCALL`, and creates a contract
+/// there.
 pub(super) fn blank_then_created(plan: &mut Plan<'_>) {
     let salt = plan.dice.word();
     let init_code = plan.scene.init_codes.phoenix.clone();

@@ -119,7 +119,8 @@ pub(super) fn prefund(plan: &mut Plan<'_>) {
     plan.memory().remember_prefunded(salt);
 }
 
-/// A salt whose address the parent state knows, taken out of memory. There is none in the first blocks.
+/// A salt whose address the parent state knows, taken out of memory. There is none in the first
+/// blocks.
 pub(super) fn take_prefunded(plan: &mut Plan<'_>) -> Option<B256> {
     let parent = plan.scene.parent;
     let codes = plan.scene.init_codes;

@@ -1,4 +1,5 @@
-//! EIP-7702: authorizations that are accepted, rejected after the authority was read, and skipped before.
+//! EIP-7702: authorizations that are accepted, rejected after the authority was read, and skipped
+//! before.
 
 use super::plan::{Intent, Plan, PlannedAuthorization, Shape};
 use crate::{

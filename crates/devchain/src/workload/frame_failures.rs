@@ -1,8 +1,8 @@
 //! Frames that fail, and what they have read until then.
 //!
-//! An opcode charges its constant gas, then the gas that depends on its operands, then executes. Some read state in order to know
-//! their price: what they read stays read when the price cannot be paid, or when the static check, which is part of
-//! execution, fails.
+//! An opcode charges its constant gas, then the gas that depends on its operands, then executes.
+//! Some read state in order to know their price: what they read stays read when the price cannot be
+//! paid, or when the static check, which is part of execution, fails.
 
 use super::plan::Plan;
 use crate::{

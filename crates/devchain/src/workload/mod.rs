@@ -1,8 +1,9 @@
 //! The workload: what the chain's blocks consist of.
 //!
-//! A *scenario* is one to three transactions (or withdrawals, or a choice of fee recipient) that make execution read
-//! state in one particular way. A block is a random choice of scenarios, put into a plan, which knows nonces,
-//! delegations and the room that is left, so that every transaction is valid.
+//! A *scenario* is one to three transactions (or withdrawals, or a choice of fee recipient) that
+//! make execution read state in one particular way. A block is a random choice of scenarios, put
+//! into a plan, which knows nonces, delegations and the room that is left, so that every
+//! transaction is valid.
 
 mod calls;
 mod catalogue;
@@ -40,8 +41,9 @@ pub(crate) struct PlannedBlock {
 
 /// Plans and signs the block that `scene` describes.
 ///
-/// One scenario follows from the block's number, so that a short chain has them all; the others are up to chance.
-/// Blocks are far from full by themselves. So that the base fee stays where it began, most blocks below that are filled up.
+/// One scenario follows from the block's number, so that a short chain has them all; the others are
+/// up to chance. Blocks are far from full by themselves. So that the base fee stays where it began,
+/// most blocks below that are filled up.
 pub(crate) fn plan_block(scene: Scene<'_>, memory: Memory) -> Result<PlannedBlock, SigningError> {
     let dice = Dice::for_block(scene.dice_seed, scene.number);
     let mut choice = Choice { plan: Plan::new(scene, dice, memory), scenarios: Vec::new() };
@@ -70,7 +72,8 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// Runs one scenario of a part, chosen by weight. One that does not fit into the block any more is dropped.
+    /// Runs one scenario of a part, chosen by weight. One that does not fit into the block any more
+    /// is dropped.
     fn run(&mut self, part: Part) {
         let fork = self.plan.scene.config.fork;
         let of_part = || Scenario::of_part(part, fork);

@@ -60,7 +60,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) blob_fee: u128,
 }
 
-/// What a workload remembers from one block to the next. It never influences a block other than through its scenarios.
+/// What a workload remembers from one block to the next. It never influences a block other than
+/// through its scenarios.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     /// Contracts that stand.
@@ -282,8 +283,9 @@ impl<'a> Plan<'a> {
         Self { scene, dice, scenario: "", draft }
     }
 
-    /// Has a scenario add to the plan. One that does not fit into the block any more leaves no trace, nor does one that
-    /// was to add something (`adds`) and did not. Returns whether it stays.
+    /// Has a scenario add to the plan. One that does not fit into the block any more leaves no
+    /// trace, nor does one that was to add something (`adds`) and did not. Returns whether it
+    /// stays.
     pub(super) fn attempt(
         &mut self,
         scenario: &'static str,
@@ -451,7 +453,8 @@ impl<'a> Plan<'a> {
         found.map_or_else(|| which.key(self.scene.seed), |(_, key)| key.clone())
     }
 
-    /// An account of any kind: without code, with it, delegated, missing, precompile, system contract.
+    /// An account of any kind: without code, with it, delegated, missing, precompile, system
+    /// contract.
     pub(super) fn any_account(&mut self) -> Address {
         match self.dice.below(10) {
             0 | 1 => self.sender().address(),

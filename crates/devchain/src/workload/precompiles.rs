@@ -8,7 +8,8 @@ use crate::{
 };
 use alloy_primitives::{Address, Bytes, U256, hex};
 
-/// A precompiled contract with an input that it accepts and, where there is one, an input that it fails on.
+/// A precompiled contract with an input that it accepts and, where there is one, an input that it
+/// fails on.
 struct Precompile {
     address: Address,
     valid: Bytes,
@@ -40,7 +41,8 @@ const RECOVERY: [u8; 128] = hex!(
     "4f8ae3bd7535248d0bd448298cc2e2071e56992d0774dc340c368ae950852ada"
 );
 
-/// A digest, `r`, `s`, and the public key: the signature of "sample" in RFC 6979, A.2.5 (P-256, SHA-256).
+/// A digest, `r`, `s`, and the public key: the signature of "sample" in RFC 6979, A.2.5 (P-256,
+/// SHA-256).
 const P256_SIGNATURE: [u8; 160] = hex!(
     "af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf"
     "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"

@@ -89,7 +89,8 @@ pub(super) fn block_hash_in_window(plan: &mut Plan<'_>) {
     block_hashes(plan, &numbers);
 }
 
-/// Own number, a later one, the last that fits 64 bits, and one that is too old as soon as there is one.
+/// Own number, a later one, the last that fits 64 bits, and one that is too old as soon as there is
+/// one.
 pub(super) fn block_hash_out_of_window(plan: &mut Plan<'_>) {
     let number = plan.scene.number;
     let old = number.checked_sub(BLOCK_HASH_WINDOW as u64 + 1).unwrap_or(u64::MAX - 1);

@@ -75,12 +75,14 @@ const LEAST_FILLING: u64 = 1_000_000;
 /// Gas of a filling transaction for everything but memory.
 const FILLING_OVERHEAD: u64 = 30_000;
 
-/// Words of memory that can be had for `gas`: `w` words cost 3·w + w²/512 (yellow paper, appendix H).
+/// Words of memory that can be had for `gas`: `w` words cost 3·w + w²/512 (yellow paper, appendix
+/// H).
 fn words_for(gas: u64) -> u64 {
     (512 * gas + 768 * 768).isqrt() - 768
 }
 
-/// Uses up gas without reading anything: memory's price grows with its square, and costs the machine next to nothing.
+/// Uses up gas without reading anything: memory's price grows with its square, and costs the
+/// machine next to nothing.
 pub(super) fn fill_block(plan: &mut Plan<'_>) {
     while plan.gas_room() > LEAST_FILLING {
         let gas = plan.gas_room().min(MAX_TX_GAS_LIMIT_OSAKA);

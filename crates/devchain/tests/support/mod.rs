@@ -1,5 +1,5 @@
-//! Executes candidates with alloy-evm's own block executor and nothing else: the measure for every executor that also
-//! does something on the side.
+//! Executes candidates with alloy-evm's own block executor and nothing else: the measure for every
+//! executor that also does something on the side.
 
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_evm::{

@@ -21,15 +21,17 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use writer::{AppendError, ChunkWriter};
 
-/// Appends to the chunk files of a folder, each batch synced. [Supplements](Entry::supplement) go into a file beside the
-/// chunk ([`ChunkName::supplements`](bsp_codec::chunk::ChunkName::supplements)), before the chunk has their blocks' records.
+/// Appends to the chunk files of a folder, each batch synced. [Supplements](Entry::supplement) go
+/// into a file beside the chunk
+/// ([`ChunkName::supplements`](bsp_codec::chunk::ChunkName::supplements)), before the chunk has
+/// their blocks' records.
 ///
-/// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one that was, so
-/// no file is ever truncated; what a crash left behind of a record is cut off before anything new is
-/// written; and one process at a time writes to a folder. What was written last
-/// is not written again: the last batch, and at the begin of a session all of the last chunk that has records. Where the
-/// chunk that an earlier process wrote to last was damaged since, what follows the damage is found out to be missing:
-/// [`TargetError::Lost`].
+/// It differs from bsp-geth v2.2.0 where that loses data: a session never takes the name of one
+/// that was, so no file is ever truncated; what a crash left behind of a record is cut off before
+/// anything new is written; and one process at a time writes to a folder. What was written last is
+/// not written again: the last batch, and at the begin of a session all of the last chunk that has
+/// records. Where the chunk that an earlier process wrote to last was damaged since, what follows
+/// the damage is found out to be missing: [`TargetError::Lost`].
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,
@@ -62,7 +64,8 @@ impl FileTarget {
     ///
     /// # Errors
     ///
-    /// [`TargetError::Refused`], if the folder can't be made or written, or another process writes to it.
+    /// [`TargetError::Refused`], if the folder can't be made or written, or another process writes
+    /// to it.
     pub fn open(folder: &Path, stop: CancellationToken) -> Result<Self, TargetError> {
         let target = Self::unopened(folder, stop);
         match target.folder().open() {
@@ -75,7 +78,8 @@ impl FileTarget {
         Ok(target)
     }
 
-    /// The same, but a folder that can't be opened is tried again by the delivery, which waits for it.
+    /// The same, but a folder that can't be opened is tried again by the delivery, which waits for
+    /// it.
     pub fn open_or_wait(folder: &Path, stop: CancellationToken) -> Self {
         let target = Self::unopened(folder, stop);
         if let Err(error) = target.folder().open() {
@@ -85,7 +89,8 @@ impl FileTarget {
         target
     }
 
-    /// Writes also what an earlier process has written last. For a reader that tells repetitions, and may want one.
+    /// Writes also what an earlier process has written last. For a reader that tells repetitions,
+    /// and may want one.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@ pub(super) struct ChunkPosition {
     pub(super) end: u64,
 }
 
-/// The bits of a stream position that the bytes have, and those that the number of the chunk has: a tebibyte, and as many chunks.
+/// The bits of a stream position that the bytes have, and those that the number of the chunk has: a
+/// tebibyte, and as many chunks.
 const BITS: u32 = 40;
 const LOW: u128 = (1 << BITS) - 1;
 
@@ -34,8 +35,8 @@ impl ChunkPosition {
         Some(Self { chunk: ChunkName { session: session?, chunk: chunk? }, end: end? })
     }
 
-    /// Where the chunk now ends before this position, if it does: it was damaged, or lost what was synced. `None` also for
-    /// a chunk that is not there: its consumer has removed it.
+    /// Where the chunk now ends before this position, if it does: it was damaged, or lost what was
+    /// synced. `None` also for a chunk that is not there: its consumer has removed it.
     pub(super) fn what_is_left(self, folder: &Path) -> io::Result<Option<Self>> {
         match repair::whole_bytes(&folder.join(self.chunk.to_string())) {
             Ok(end) if end < self.end => Ok(Some(Self { end, ..self })),

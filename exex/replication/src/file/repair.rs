@@ -18,8 +18,8 @@ struct Content {
     end: Result<(), ChunkError>,
 }
 
-/// The hashes of a chunk's records, up to damage if there is any. They are on disk then: who wrote them may have died before he
-/// had them synced.
+/// The hashes of a chunk's records, up to damage if there is any. They are on disk then: the
+/// process that wrote them may have died before it had them synced.
 pub(super) fn synced_hashes(path: &Path) -> io::Result<HashSet<B256>> {
     let mut file = File::open(path)?;
     file.sync_all()?;
@@ -33,8 +33,9 @@ pub(super) fn whole_bytes(path: &Path) -> io::Result<u64> {
     Ok(read(&mut file)?.end.map_or_else(|error| error.offset, |()| length))
 }
 
-/// Cuts off the part of a record that a chunk ends in, if it does. The bytes are kept beside it, in `<chunk>.torn`: damage in the
-/// midst of a file looks the same, and then there may be whole records behind it.
+/// Cuts off the part of a record that a chunk ends in, if it does. The bytes are kept beside it, in
+/// `<chunk>.torn`: damage in the midst of a file looks the same, and then there may be whole
+/// records behind it.
 ///
 /// Other damage is left alone. A reader stops before it and says so.
 pub(super) fn cut_torn_tail(path: &Path) -> io::Result<()> {

@@ -8,8 +8,8 @@ use std::{
 
 /// Records with supplements, in the form of a chunk.
 ///
-/// It needs no repair: each session has files of its own, and what a crash has torn off here belongs to a block that
-/// never came into the chunk.
+/// It needs no repair: each session has files of its own, and what a crash has torn off here
+/// belongs to a block that never came into the chunk.
 #[derive(Debug)]
 pub(super) struct SupplementFile(File);
 

@@ -41,8 +41,8 @@ pub(super) struct ChunkWriter {
     next: ChunkName,
     /// `None` after trouble, until the next is made.
     chunk: Option<OpenChunk>,
-    /// What was written last, in this session or the one before. Whoever waited for it may have ended before he heard
-    /// of it, and deliver it again.
+    /// What was written last, in this session or the one before. Whoever waited for it may have
+    /// ended before he heard of it, and deliver it again.
     written_last: HashSet<B256>,
     /// The end of what this session has written.
     position: Option<ChunkPosition>,
@@ -53,7 +53,7 @@ struct OpenChunk {
     name: ChunkName,
     path: PathBuf,
     file: File,
-    /// How many bytes are on disk for good. More may be in the file after a failure.
+    /// How many bytes are on disk permanently. More may be in the file after a failure.
     synced: u64,
     /// Made for the first block that has one.
     supplements: Option<SupplementFile>,
@@ -99,8 +99,9 @@ impl ChunkWriter {
 
     /// Appends records and syncs them, but for those that were written last.
     ///
-    /// After a failed sync nobody knows what of the file is on disk, and asking again would not tell. So a chunk that failed
-    /// is cut back to what was synced before, and given up; the next attempt makes another.
+    /// After a failed sync nobody knows which part of the file is on disk, and asking again would
+    /// not tell. So a chunk that failed is cut back to what was synced before, and given up; the
+    /// next attempt makes another.
     pub(super) fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
         let is_new = |entry: &&Entry| !self.written_last.contains(&entry.hash);
         let new: Vec<_> = batch.iter().filter(is_new).collect();
@@ -128,7 +129,8 @@ impl ChunkWriter {
         if chunk.synced < CHUNK_ROTATE_BYTES {
             self.chunk = Some(chunk);
         } else {
-            // A reader knows by it that the last one is complete. The batch is on disk whether this works or not.
+            // A reader knows by it that the last one is complete. The batch is on disk whether this
+            // works or not.
             self.chunk = self
                 .make_chunk()
                 .inspect_err(|error| tracing::warn!(target: "exex::bsp", %error, "The next chunk can't be made yet; the target retries"))
@@ -237,7 +239,8 @@ fn last_hashes(folder: &Path, chunks: &[ChunkName]) -> io::Result<HashSet<B256>>
     Ok(HashSet::new())
 }
 
-/// The second at which the session begins, or a later one: after the last session's, even if the clock was set back.
+/// The second at which the session begins, or a later one: after the last session's, even if the
+/// clock was set back.
 fn new_session(last: Option<ChunkName>) -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let after_last = last.map_or(0, |last| last.session.saturating_add(1));

@@ -35,7 +35,7 @@ pub struct ProducerConfig {
     pub max_behind: u64,
     /// Whether blocks whose state the node has pruned are left out, instead of waited for.
     pub skip_pruned: bool,
-    /// How often the chain is looked at when nothing wakes the producer.
+    /// How often the chain is polled when nothing wakes the producer.
     pub poll_interval: Duration,
 }
 

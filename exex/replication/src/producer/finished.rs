@@ -1,7 +1,8 @@
 //! How far all targets are: what the node may forget.
 //!
-//! Right after a reorg a lane may not have noticed it yet, and counts with the branch it is on. So the height is exact only up
-//! to the finalized block, to which a node lowers it anyway: no lane ever leaves that one.
+//! Right after a reorg a lane may not have noticed it yet, and counts with the branch it is on. So
+//! the height is exact only up to the finalized block, to which a node lowers it anyway: no lane
+//! ever leaves that one.
 
 use alloy_eips::BlockNumHash;
 use std::sync::{Mutex, PoisonError};

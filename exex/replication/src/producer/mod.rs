@@ -1,23 +1,26 @@
 //! From the cursor to the tip, for each target.
 //!
-//! Nothing is taken from notifications but that it is time to look. A [`lane`] for each target compares its cursor with the
-//! node's chain ([`reconcile`]), has the blocks that follow executed by a [`pool`] of threads, several at once within a
-//! [`window`], delivers them in order, and writes the cursor ([`cursors`]) once the target has confirmed them.
+//! Nothing is taken from notifications but that it is time to look. A [`lane`] for each target
+//! compares its cursor with the node's chain ([`reconcile`]), has the blocks that follow executed
+//! by a [`pool`] of threads, several at once within a [`window`], delivers them in order, and
+//! writes the cursor ([`cursors`]) once the target has confirmed them.
 //!
 //! What is kept:
 //!
 //! - A target gets every canonical block from its start block on, a parent before its children.
-//! - It gets each block once: one that becomes canonical again after a reorg is not sent again. The exception is a crash,
-//!   or an error, between a delivery and the cursor; then the batch that was under way comes a second time.
-//! - A block is delivered if it was canonical when its delivery began. After a reorg the new branch follows;
-//!   consumers tell an orphan by the block of the same height that comes later.
-//! - No block leaves that failed its check. It is executed again on fresh state, for ever.
+//! - It gets each block once: one that becomes canonical again after a reorg is not sent again. The
+//!   exception is a crash, or an error, between a delivery and the cursor; then the batch that was
+//!   under way comes a second time.
+//! - A block is delivered if it was canonical when its delivery began. After a reorg the new branch
+//!   follows; consumers tell an orphan by the block of the same height that comes later.
+//! - No block leaves that failed its check. It is re-executed on fresh state, for ever.
 //! - Memory is bounded by the configuration, whatever the backlog.
 //! - Nothing is left out but blocks for which no specimen is defined, and pruned ones if so wished.
 //!   Any other block that can't be produced keeps the cursor where it is.
 //! - A target that blocks its thread holds up nobody else: each has a thread of its own
 //!   ([`target_thread`]).
-//! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is tried again.
+//! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is
+//!   tried again.
 
 mod config;
 mod cursors;
@@ -55,12 +58,13 @@ pub struct Producer {
 impl Producer {
     /// Starts the threads.
     ///
-    /// `stop` is the token that the targets were opened with. The producer stops when it is cancelled, and cancels it
-    /// itself when it is stopped and a target keeps it waiting.
+    /// `stop` is the token that the targets were opened with. The producer stops when it is
+    /// cancelled, and cancels it itself when it is stopped and a target keeps it waiting.
     ///
     /// # Errors
     ///
-    /// [`ProducerError`], if the cursors can't be read, two targets are the same, or no thread can be started.
+    /// [`ProducerError`], if the cursors can't be read, two targets are the same, or no thread can
+    /// be started.
     pub fn start(
         chain: Arc<dyn Chain>,
         targets: Vec<Box<dyn Target>>,
@@ -101,7 +105,7 @@ impl Producer {
         Ok(Self { wake, status, finished, threads: parts.start()? })
     }
 
-    /// Has the producer look at the chain now. Cheap, never waits.
+    /// Makes the producer check the chain now. Cheap; never waits.
     pub fn wake(&self) {
         self.wake.send_replace(Instant::now());
     }
@@ -123,8 +127,9 @@ impl Producer {
         self.finished.watch()
     }
 
-    /// Stops: nothing more is begun, a delivery that is under way gets some seconds to end, and what a target
-    /// has taken is recorded. Returns when the threads have ended, or after about ten seconds.
+    /// Stops: nothing more is begun, a delivery that is under way gets some seconds to end, and
+    /// what a target has taken is recorded. Returns when the threads have ended, or after about ten
+    /// seconds.
     pub fn stop(&self) {
         self.threads.stop();
     }

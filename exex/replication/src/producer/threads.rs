@@ -188,8 +188,8 @@ impl Drop for Threads {
     }
 }
 
-/// How the memory is divided. A target that takes nothing must leave the others theirs, so each lane has a share
-/// of its own; the pool has one for blocks that several lanes need.
+/// How the memory is divided. A target that takes nothing must leave the others theirs, so each
+/// lane has a share of its own; the pool has one for blocks that several lanes need.
 struct Shares {
     lane: usize,
     cache: usize,

@@ -6,14 +6,14 @@ use std::time::Duration;
 /// The pauses of a producer. Tests have shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
-    /// The longest sleep between two looks at the chain.
+    /// The longest time between two polls of the chain.
     pub(super) poll: Duration,
     /// The pause after the first failure; each further one is twice the one before…
     pub(super) first_pause: Duration,
     /// …up to this.
     pub(super) longest_pause: Duration,
-    /// A target that gets no nearer to the tip for so long is reported, and a block that is in production for so
-    /// long is given up.
+    /// A target that gets no nearer to the tip for so long is reported, and a block that is in
+    /// production for so long is given up.
     pub(super) stall: Duration,
     /// Between two looks of the watchdog.
     pub(super) watch: Duration,
@@ -39,7 +39,7 @@ impl Timing {
         }
     }
 
-    /// The pause after so many failures in a row.
+    /// The pause after this many failures in a row.
     pub(super) fn pause_after(&self, failures: u32) -> Duration {
         backoff::doubled(self.first_pause, failures.saturating_sub(1), self.longest_pause)
     }

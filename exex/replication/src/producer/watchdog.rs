@@ -1,7 +1,7 @@
 //! Compares the tip with the cursors, and does something about a target that stays behind.
 //!
-//! A tip that stands still is the node's business. It is looked up here as well, so that the lag is true even where
-//! every lane waits for something.
+//! A tip that stands still is the node's business. It is looked up here as well, so that the lag is
+//! true even where every lane waits for something.
 
 use super::{
     Status, TargetState, TargetStatus, lane::lookups::Lookups, pool::Pool,

@@ -13,7 +13,8 @@ pub(super) struct Addition<'a> {
     pub(super) must_exist: bool,
 }
 
-/// Adds entries, all or none of them, and returns their ids; `None` if the stream must exist and does not.
+/// Adds entries, all or none of them, and returns their ids; `None` if the stream must exist and
+/// does not.
 pub(super) async fn add(
     connection: &mut (impl ConnectionLike + Send),
     addition: Addition<'_>,

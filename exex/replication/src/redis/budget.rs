@@ -2,7 +2,8 @@
 
 use redis::{RedisResult, aio::ConnectionLike};
 
-/// How many of the stream's nodes the server measures. An entry of mainnet's size is a node of its own.
+/// How many of the stream's nodes the server measures. An entry of mainnet's size is a node of its
+/// own.
 const SAMPLES: u32 = 256;
 /// The stream is measured again when this part of the budget was added since.
 const STEP: u64 = 16;

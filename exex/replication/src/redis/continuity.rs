@@ -6,15 +6,17 @@ use bsp_stream::StreamId;
 use redis::{RedisResult, Value, aio::ConnectionLike, from_redis_value};
 use std::collections::HashMap;
 
-/// What is known of a stream's ids. They grow for as long as the stream exists, whatever is removed from it; so one whose last
-/// id is lower than one that it has given is another stream, or an older state of it.
+/// What is known of a stream's ids. They grow for as long as the stream exists, whatever is removed
+/// from it; so one whose last id is lower than one that it has given is another stream, or an older
+/// state of it.
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
     /// The last id that the server has given.
     last: Option<StreamPosition>,
     /// Every group has acknowledged everything below.
     needed: StreamPosition,
-    /// How many entries the stream has had in its life, at least, if that is known on this connection.
+    /// How many entries the stream has had in its life, at least, if that is known on this
+    /// connection.
     count: Option<u64>,
 }
 
@@ -41,13 +43,14 @@ impl Continuity {
         }
     }
 
-    /// Whether a count of the entries that the stream has had is too low for the stream that was added to.
+    /// Whether a count of the entries that the stream has had is too low for the stream that was
+    /// added to.
     pub(super) fn misses_some(&self, count: Option<u64>) -> bool {
         count.zip(self.count).is_some_and(|(count, least)| count < least)
     }
 
-    /// The stream is another one, which somebody made when the one that was added to had gone. Returns up to where
-    /// nothing is missing.
+    /// The stream is another one, which somebody made when the one that was added to had gone.
+    /// Returns up to where nothing is missing.
     pub(super) fn replaced(&mut self, by: StreamState) -> StreamPosition {
         self.count = by.count;
         self.acknowledged()
@@ -63,8 +66,8 @@ impl Continuity {
         self.needed = self.needed.max(id);
     }
 
-    /// Compares with what the stream says. If it has lost something, returns up to where nothing is missing, and believes
-    /// the stream from now on.
+    /// Compares with what the stream says. If it has lost something, returns up to where nothing is
+    /// missing, and believes the stream from now on.
     pub(super) fn compare(&mut self, state: StreamState) -> Option<StreamPosition> {
         let stream = state.last;
         self.count = state.count;
@@ -89,8 +92,8 @@ impl StreamState {
     const NONE: Self = Self { last: StreamPosition(0), count: Some(0) };
 }
 
-/// Asks for a stream's state; `None` if the server does not tell. The answer has the first and the last entry in it, so it
-/// is not asked for without a reason.
+/// Asks for a stream's state; `None` if the server does not tell. The answer has the first and the
+/// last entry in it, so it is not asked for without a reason.
 pub(super) async fn stream_state(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,

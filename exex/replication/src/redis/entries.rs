@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 /// The most replicas in one pipeline…
 const GROUP_ENTRIES: usize = 64;
-/// …and the most of their bytes, uncompressed, unless the first alone has more. Bounds what is in memory twice.
+/// …and the most of their bytes, uncompressed, unless the first alone has more. Bounds what is in
+/// memory twice.
 const GROUP_BYTES: usize = 16 << 20;
 
 /// The fields of an entry.

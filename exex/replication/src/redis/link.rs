@@ -25,7 +25,7 @@ pub(super) struct Link {
 pub(super) struct OpenConnection {
     pub(super) connection: Connection,
     session: Option<Session>,
-    /// Whether the server tells by itself what was added already.
+    /// Whether the server tells on its own what was added already.
     pub(super) is_idempotent: bool,
     /// Whether it can be told not to make a stream that is not there.
     pub(super) can_leave_unmade: bool,
@@ -106,7 +106,8 @@ impl Link {
         if let (Some(before), Some(now)) = (&self.given_up, &open.session)
             && before.run_id == now.run_id
         {
-            // What the server has not read of the old connection, it must not add behind our back later on.
+            // What the server has not read of the old connection, it must not add behind our back
+            // later on.
             let mut kill = redis::cmd("CLIENT");
             kill.arg("KILL").arg("ID").arg(before.client_id);
             let killed = kill.query_async::<u64>(&mut connection).await;
@@ -117,8 +118,8 @@ impl Link {
     }
 }
 
-/// Asks the server what it is. One that does not tell is taken for an old one; so is a cluster, which is many servers: each
-/// would have to be asked.
+/// Asks the server what it is. One that does not tell is taken for an old one; so is a cluster,
+/// which is many servers: each would have to be asked.
 async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
     if let Connection::Cluster(_) = connection {
         return Ok(OpenConnection::unknown(connection));
@@ -145,8 +146,8 @@ async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
     })
 }
 
-/// What the sections `memory` and `persistence` say of how a stream may be lost. A policy that evicts only keys that expire
-/// evicts no stream.
+/// What the sections `memory` and `persistence` say of how a stream may be lost. A policy that
+/// evicts only keys that expire evicts no stream.
 fn risks(memory: &str, persistence: &str) -> Vec<&'static str> {
     let is_bounded = field(memory, "maxmemory").is_some_and(|bytes| bytes != "0");
     let evicts = field(memory, "maxmemory_policy").is_some_and(|it| it.starts_with("allkeys"));

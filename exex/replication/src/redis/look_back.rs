@@ -1,4 +1,4 @@
-//! What of a batch a stream has already.
+//! Which part of a batch a stream has already.
 
 use super::entries::hash_text;
 use crate::target::Entry;
@@ -7,14 +7,15 @@ use std::collections::HashSet;
 
 /// How many entries are read at a time: about 6 MB of mainnet's.
 const PAGE: usize = 4;
-/// The search ends after so many entries that are not of the batch…
+/// The search ends after this many entries that are not of the batch…
 const MOST_OTHERS: usize = 64;
-/// …or so many bytes of them.
+/// …or this many bytes of them.
 const MOST_OTHER_BYTES: usize = 32 << 20;
 
 /// Reads the stream from its end on, and returns those hashes of a batch that it meets.
 ///
-/// What a consumer has deleted since is not found. Entries of other producers may be in between, up to a limit.
+/// What a consumer has deleted since is not found. Entries of other producers may be in between, up
+/// to a limit.
 pub(super) async fn look_back(
     connection: &mut (impl ConnectionLike + Send),
     topic: &str,

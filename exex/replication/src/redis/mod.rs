@@ -33,25 +33,29 @@ use retention::{Retention, groups, trim};
 use std::fmt;
 use tokio_util::sync::CancellationToken;
 
-/// Adds to a stream. An entry has the fields `hash` (`0x` and 64 lower-case digits) and `data` (the replica's RLP, as a
-/// raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see [`RedisOptions`] for what is removed instead. A block
-/// of which the replica leaves something out has a third field, `supplement` ([`Entry::supplement`], not compressed).
+/// Adds to a stream. An entry has the fields `hash` (`0x` and 64 lower-case digits) and `data` (the
+/// replica's RLP, as a raw snappy block), as with bsp-geth v2.2.0, but no `MAXLEN`: see
+/// [`RedisOptions`] for what is removed instead. A block of which the replica leaves something out
+/// has a third field, `supplement` ([`Entry::supplement`], not compressed).
 ///
-/// A reply means that the server has the entry, and its `appendfsync` setting when that is on its disk: with
-/// `everysec`, its default, up to a second is lost if the server's machine crashes.
+/// A reply means that the server has the entry, and its `appendfsync` setting when that is on its
+/// disk: with `everysec`, its default, up to a second is lost if the server's machine crashes.
 ///
-/// Several entries are added in one transaction, so a stream never has some of them without those before. Where no
-/// reply came, also in the life of an earlier process, the end of the stream is read, and what is there is not
-/// added again; Redis 8.6 and later tells by itself, also what its consumers have deleted, for 100 seconds unless
-/// the stream is configured otherwise. So an entry arrives twice only if it was added without a reply, and a consumer
-/// deleted it before the connection was back, on an older server or after a longer outage.
+/// Several entries are added in one transaction, so a stream never has some of them without those
+/// before. Where no reply came, also in the life of an earlier process, the end of the stream is
+/// read, and what is there is not added again; Redis 8.6 and later tells on its own, also what its
+/// consumers have deleted, for 100 seconds unless the stream is configured otherwise. So an entry
+/// arrives twice only if it was added without a reply, and a consumer deleted it before the
+/// connection was back, on an older server or after a longer outage.
 ///
-/// A server that has lost what it had confirmed, because it was restarted without its data or replaced by a replica that was
-/// behind, is found out by the stream's ids: [`TargetError::Lost`]. So is a stream that was deleted or evicted under an open
-/// connection: once it has entries it is never made again by an addition (`NOMKSTREAM`, Redis 6.2), and where a consumer
-/// made it again, it has had fewer entries than it should have (Redis 7.0).
+/// A server that has lost what it had confirmed, because it was restarted without its data or
+/// replaced by a replica that was behind, is found out by the stream's ids: [`TargetError::Lost`].
+/// So is a stream that was deleted or evicted under an open connection: once it has entries it is
+/// never made again by an addition (`NOMKSTREAM`, Redis 6.2), and where a consumer made it again,
+/// it has had fewer entries than it should have (Redis 7.0).
 ///
-/// Whatever the server refuses can be mended there, so it is waited for, a wrong password too. [`Target::health`] shows it.
+/// Whatever the server refuses can be mended there, so it is waited for, a wrong password too.
+/// [`Target::health`] shows it.
 pub struct RedisTarget {
     name: String,
     topic: String,
@@ -84,8 +88,8 @@ enum Setback {
 }
 
 impl RedisTarget {
-    /// Prepares a target: one server, the master that sentinels name, or a cluster. It connects at the first delivery, and
-    /// again after each trouble.
+    /// Prepares a target: one server, the master that sentinels name, or a cluster. It connects at
+    /// the first delivery, and again after each trouble.
     pub fn new(url: &RedisUrl, options: &RedisOptions, stop: CancellationToken) -> Self {
         Self {
             name: url.stream(),
@@ -204,7 +208,8 @@ impl RedisTarget {
         }
     }
 
-    /// Looks at the stream's groups: whether they are those of the stream that was added to, and what can go.
+    /// Looks at the stream's groups: whether they are those of the stream that was added to, and
+    /// what can go.
     async fn trim(&mut self) -> Result<(), Setback> {
         let open = self.link.open().await?;
         let asked = match groups(&mut open.connection, &self.topic).await {
@@ -281,7 +286,8 @@ impl Target for RedisTarget {
         let mut outage = Outage::new(&name, &stop, &health);
         let mut rest = batch.to_vec();
         while !rest.is_empty() {
-            // One by one after a failure, so that even a slow line gets ahead, and little is repeated.
+            // One by one after a failure, so that even a slow line gets ahead, and little is
+            // repeated.
             let most = if outage.is_on() { 1 } else { rest.len() };
             let attempt = tokio::select! {
                 attempt = self.attempt(&mut rest, most) => attempt,

@@ -6,23 +6,25 @@ use std::path::PathBuf;
 /// How a Redis stream is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisOptions {
-    /// Nothing is added while the stream takes this many bytes of the server's memory or more: the target waits until
-    /// its consumers have caught up. `None` for any number.
+    /// Nothing is added while the stream takes this many bytes of the server's memory or more: the
+    /// target waits until its consumers have caught up. `None` for any number.
     ///
-    /// The server's own figure is compared (`MEMORY USAGE`). It is exact up to 256 nodes, as many entries of mainnet
-    /// size; of a longer stream it is those first 256's mean, times the number of nodes, so it can be wrong by
-    /// as much as the oldest blocks differ from the others. What one pipeline adds, 16 MiB before compression or one
-    /// larger block, comes on top.
+    /// The server's own figure is compared (`MEMORY USAGE`). It is exact up to 256 nodes, as many
+    /// entries of mainnet size; of a longer stream it is those first 256's mean, times the number
+    /// of nodes, so it can be wrong by as much as the oldest blocks differ from the others. What
+    /// one pipeline adds, 16 MiB before compression or one larger block, comes on top.
     pub byte_budget: Option<u64>,
-    /// Whether entries that every consumer group has acknowledged are removed from the stream. Without a group nothing
-    /// is ever removed, nor is what one group has yet to read or to acknowledge. A group that is made later finds what is
-    /// left.
+    /// Whether entries that every consumer group has acknowledged are removed from the stream.
+    /// Without a group nothing is ever removed, nor is what one group has yet to read or to
+    /// acknowledge. A group that is made later finds what is left.
     pub trim_acknowledged: bool,
-    /// Who adds, for servers that keep apart what was added already (Redis 8.6 and later, `XADD … IDMP`). Programs with the
-    /// same name, one after the other or beside each other, add a block once.
+    /// Who adds, for servers that keep apart what was added already (Redis 8.6 and later, `XADD …
+    /// IDMP`). Programs with the same name, one after the other or beside each other, add a block
+    /// once.
     pub producer_id: String,
-    /// A file of certificate authorities in PEM, which a `rediss://` server's certificate has to come from, in place of the
-    /// built-in ones. It is read at each connection; one that can't be used is waited for.
+    /// A file of certificate authorities in PEM, which a `rediss://` server's certificate has to
+    /// come from, in place of the built-in ones. It is read at each connection; one that can't be
+    /// used is waited for.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -32,7 +34,8 @@ impl RedisOptions {
     /// The producer's name unless another is set.
     pub const DEFAULT_PRODUCER_ID: &str = "bsp-reth";
 
-    /// The defaults, with the authorities of the environment variable `SSL_CERT_FILE`, as the agent takes them.
+    /// The defaults, with the authorities of the environment variable `SSL_CERT_FILE`, as the agent
+    /// takes them.
     pub fn from_env() -> Self {
         Self { ca_file: ca_file_from_env(), ..Self::default() }
     }

@@ -27,7 +27,8 @@ impl Retention {
         Self { is_on, may_look: true, last: None }
     }
 
-    /// Whether it is time to look at the groups, also if nothing is removed. Says so once for each interval.
+    /// Whether it is time to look at the groups, also if nothing is removed. Says so once for each
+    /// interval.
     pub(super) fn is_due(&mut self) -> bool {
         let due = self.may_look && self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
         if due {
@@ -52,11 +53,13 @@ impl Retention {
 pub(super) struct Groups {
     /// The first entry that some group may still need; `None` if there is no group.
     pub(super) needed: Option<StreamId>,
-    /// How many entries the stream has had in its life, as far as its groups tell. It may be too few.
+    /// How many entries the stream has had in its life, as far as its groups tell. It may be too
+    /// few.
     pub(super) count: Option<u64>,
 }
 
-/// Removes the stream's oldest entries, up to the first that some group may still need. Returns how many that were.
+/// Removes the stream's oldest entries, up to the first that some group may still need. Returns how
+/// many that were.
 ///
 /// The server may leave some of those that share a node with later ones.
 pub(super) async fn trim(
@@ -98,10 +101,11 @@ pub(super) async fn groups(
     Ok(Groups { needed: first_kept, count: counts.max() })
 }
 
-/// The first entry that a group needs: the first that it has not acknowledged, or the one after the last it was given.
+/// The first entry that a group needs: the first that it has not acknowledged, or the one after the
+/// last it was given.
 ///
-/// The list of pending ones is asked for after the last delivered. What was delivered in between is pending, later than all
-/// that was acknowledged, or behind the last delivered that we know of.
+/// The list of pending ones is asked for after the last delivered. What was delivered in between is
+/// pending, later than all that was acknowledged, or behind the last delivered that we know of.
 fn needed_by(last_delivered: &str, first_pending: Option<&str>) -> Option<StreamId> {
     match first_pending {
         Some(pending) => pending.parse().ok(),

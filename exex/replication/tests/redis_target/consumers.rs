@@ -21,7 +21,7 @@ async fn group(server: &RedisServer, name: &str) {
     let _: String = command(server, &create).await;
 }
 
-/// Has a group read so many entries, and returns their ids.
+/// Has a group read this many entries, and returns their ids.
 async fn read(server: &RedisServer, group: &str, count: u32) -> Vec<String> {
     let count = count.to_string();
     let read = ["XREADGROUP", "GROUP", group, "consumer", "COUNT", &count, "STREAMS", TOPIC, ">"];

@@ -95,7 +95,7 @@ async fn an_evicted_stream_is_noticed() {
 #[tokio::test]
 async fn a_stream_that_a_consumer_has_made_again_is_noticed_too() {
     let Some(server) = server(&[]).await else { return };
-    // So small that the groups are looked at before each further addition.
+    // So small that the groups are checked before each further addition.
     let options = RedisOptions { byte_budget: Some(1), ..RedisOptions::default() };
     for consumed in [false, true] {
         let _: u64 = command(&server, &["DEL", TOPIC]).await;

@@ -1,4 +1,5 @@
-//! The Redis target against real servers, and against a stand-in for a release that can't be installed.
+//! The Redis target against real servers, and against a stand-in for a release that can't be
+//! installed.
 
 mod consumers;
 mod delivery;

@@ -1,5 +1,5 @@
-//! A stand-in for Redis 8.6, which can't be installed everywhere: just the commands that a target sends, and the
-//! producers' memory that this release added to `XADD`.
+//! A stand-in for Redis 8.6, which can't be installed everywhere: just the commands that a target
+//! sends, and the producers' memory that this release added to `XADD`.
 
 use std::{
     collections::HashMap,

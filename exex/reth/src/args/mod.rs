@@ -17,7 +17,8 @@ const SWITCHES: &str = "bsp_switches";
 /// Where the cursors are in the node's data directory.
 const CURSORS: &str = "bsp/cursors.redb";
 
-/// The block specimen producer's options for `reth node`, with the flags of bsp-geth v2.2.0 as aliases.
+/// The block specimen producer's options for `reth node`, with the flags of bsp-geth v2.2.0 as
+/// aliases.
 ///
 /// Turned on by `--exex.bsp` or by naming targets; other options without one of these are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -26,18 +27,21 @@ const CURSORS: &str = "bsp/cursors.redb";
     group = ArgGroup::new(SWITCHES).multiple(true)
 )]
 pub struct BspArgs {
-    /// Deliver a replica of every canonical block: the block, its receipts, and the state that its execution read.
+    /// Deliver a replica of every canonical block: the block, its receipts, and the state that its
+    /// execution read.
     ///
     /// Alone it delivers everything to the Redis stream `replication` on this host.
     #[arg(id = "bsp_enabled", long = "exex.bsp", group = SWITCHES)]
     pub enabled: bool,
 
-    /// Where to deliver, with commas between URLs. Every target gets every block. Turns the producer on.
+    /// Where to deliver, with commas between URLs. Every target gets every block. Turns the
+    /// producer on.
     ///
-    /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or `file:///folder`. For
-    /// `rediss`, SSL_CERT_FILE may name a file of certificate authorities to trust instead of the built-in ones. If there
-    /// is a password in it, use the environment variable: everybody on the host can see a process's arguments. A variable
-    /// that is empty counts as not set.
+    /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or
+    /// `file:///folder`. For `rediss`, SSL_CERT_FILE may name a file of certificate authorities to
+    /// trust instead of the built-in ones. If there is a password in it, use the environment
+    /// variable: everybody on the host can see a process's arguments. A variable that is empty
+    /// counts as not set.
     ///
     /// [default: redis://127.0.0.1:6379/?topic=replication]
     #[arg(
@@ -54,8 +58,8 @@ pub struct BspArgs {
 
     /// Deliver the block and the state that its execution read: a block-specimen.
     ///
-    /// With neither or both of this and `--exex.bsp.result`, a block-replica is delivered, which has everything. The network's
-    /// agents want block-replicas.
+    /// With neither or both of this and `--exex.bsp.result`, a block-replica is delivered, which
+    /// has everything. The network's agents want block-replicas.
     #[arg(
         id = "bsp_specimen",
         long = "exex.bsp.specimen",
@@ -77,9 +81,10 @@ pub struct BspArgs {
     #[arg(id = "bsp_blob", long = "exex.bsp.blob", alias = "replica.blob", hide = true)]
     pub blob: bool,
 
-    /// The first block that a new target gets: a number, `genesis` for the chain's first block that has a specimen (that of
-    /// London, or block 1), or `latest` for what follows the tip of the first start, or that of the end of the node's sync
-    /// if it has yet to sync. A target that has been delivered to before goes on where it was.
+    /// The first block that a new target gets: a number, `genesis` for the chain's first block that
+    /// has a specimen (that of London, or block 1), or `latest` for what follows the tip of the
+    /// first start, or that of the end of the node's sync if it has yet to sync. A target that has
+    /// been delivered to before continues where it was.
     ///
     /// A node that has pruned its history can only go back to where that begins.
     #[arg(
@@ -92,7 +97,8 @@ pub struct BspArgs {
     )]
     pub start_block: StartBlock,
 
-    /// When a block is delivered. Later means later proofs, and fewer blocks that turn out to be orphaned.
+    /// When a block is delivered. Later means later proofs, and fewer blocks that turn out to be
+    /// orphaned.
     #[arg(
         id = "bsp_deliver",
         long = "exex.bsp.deliver",
@@ -103,8 +109,8 @@ pub struct BspArgs {
     )]
     pub deliver: Deliver,
 
-    /// How many blocks are executed at once while a target is behind, each on a thread of its own. More catch up faster and
-    /// leave less of the processor to the node.
+    /// How many blocks are executed at once while a target is behind, each on a thread of its own.
+    /// More catch up faster and leave less of the processor to the node.
     #[arg(
         id = "bsp_workers",
         long = "exex.bsp.workers",
@@ -115,7 +121,8 @@ pub struct BspArgs {
     )]
     pub workers: u16,
 
-    /// The most memory for replicas that wait for a target: bytes, or with KiB, MiB or GiB. A replica of mainnet has 2 to 4 MB.
+    /// The most memory for replicas that wait for a target: bytes, or with KiB, MiB or GiB. A
+    /// replica of mainnet has 2 to 4 MB.
     #[arg(
         id = "bsp_memory_budget",
         long = "exex.bsp.memory-budget",
@@ -125,7 +132,8 @@ pub struct BspArgs {
     )]
     pub memory_budget: ByteSize,
 
-    /// A target that is further behind the tip than this, and gets no nearer, is reported in the log and in metrics.
+    /// A target that is further behind the tip than this, and gets no nearer, is reported in the
+    /// log and in metrics.
     #[arg(
         id = "bsp_max_behind",
         long = "exex.bsp.max-behind",
@@ -135,13 +143,14 @@ pub struct BspArgs {
     )]
     pub max_behind: u64,
 
-    /// Skip blocks whose state the node has pruned, instead of waiting there. What was skipped is counted, and
-    /// this node can't deliver it any more.
+    /// Skip blocks whose state the node has pruned, instead of waiting there. What was skipped is
+    /// counted, and this node can't deliver it any more.
     #[arg(id = "bsp_skip_pruned", long = "exex.bsp.skip-pruned", requires = SWITCHES)]
     pub skip_pruned: bool,
 
-    /// Pause a Redis target, with an alarm, while its stream takes more memory than this: bytes, or with KiB, MiB or GiB; 0 for
-    /// no limit. What has not been acknowledged by every group is never trimmed, so without agents a stream only grows.
+    /// Pause a Redis target, with an alarm, while its stream takes more memory than this: bytes, or
+    /// with KiB, MiB or GiB; 0 for no limit. What has not been acknowledged by every group is never
+    /// trimmed, so without agents a stream only grows.
     #[arg(
         id = "bsp_redis_byte_budget",
         long = "exex.bsp.redis-byte-budget",
@@ -151,7 +160,8 @@ pub struct BspArgs {
     )]
     pub redis_byte_budget: ByteSize,
 
-    /// The file that remembers up to which block every target has everything. One process at a time can use it.
+    /// The file that remembers up to which block every target has everything. One process at a time
+    /// can use it.
     ///
     /// [default: bsp/cursors.redb in the data directory]
     #[arg(
@@ -162,8 +172,8 @@ pub struct BspArgs {
     )]
     pub cursors: Option<PathBuf>,
 
-    /// Whether to register as an Execution Extension. That keeps a node from pruning at the tip what is still needed, and
-    /// costs a few milliseconds of processor time for each block.
+    /// Whether to register as an Execution Extension. That keeps a node from pruning at the tip
+    /// what is still needed, and costs a few milliseconds of processor time for each block.
     #[arg(
         id = "bsp_register",
         long = "exex.bsp.register",
@@ -216,8 +226,8 @@ impl BspArgs {
         self.enabled || self.named_targets().is_some()
     }
 
-    /// Whether options are given that do nothing because nothing turns the producer on. clap refuses that, unless an
-    /// environment variable for the targets is set but empty.
+    /// Whether options are given that do nothing because nothing turns the producer on. clap
+    /// refuses that, unless an environment variable for the targets is set but empty.
     pub(crate) fn are_idle(&self) -> bool {
         let only_targets = Self { targets: self.targets.clone(), ..Self::default() };
         !self.is_enabled() && *self != only_targets
@@ -260,8 +270,8 @@ impl BspArgs {
     }
 }
 
-/// What is delivered if these two flags are given. In bsp-geth v2.2.0 both without `--replica.blob` export
-/// nothing; here they mean what their names say.
+/// What is delivered if these two flags are given. In bsp-geth v2.2.0 both without `--replica.blob`
+/// export nothing; here they mean what their names say.
 pub const fn kind_of(specimen: bool, result: bool) -> ReplicaKind {
     match (specimen, result) {
         (true, false) => ReplicaKind::Specimen,

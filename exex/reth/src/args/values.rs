@@ -15,7 +15,8 @@ const DEFAULT_TOPIC: &str = "replication";
 
 /// Where to deliver. [`Display`](fmt::Display) and [`Debug`] show no password.
 ///
-/// It is empty only where [`TargetListParser`] has read an environment variable that is set to nothing.
+/// It is empty only where [`TargetListParser`] has read an environment variable that is set to
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetList(Vec<TargetUrl>);
 
@@ -76,10 +77,11 @@ impl fmt::Display for TargetList {
     }
 }
 
-/// Reads a [`TargetList`]. Errors of clap's own parsers repeat the value, which may hold a password; this one's don't.
+/// Reads a [`TargetList`]. Errors of clap's own parsers repeat the value, which may hold a
+/// password; this one's don't.
 ///
-/// An empty environment variable is an empty list, for clap can't be told that it is as good as none: settings of
-/// Compose and systemd pass variables on that way.
+/// An empty environment variable is an empty list, for clap can't be told that it is as good as
+/// none: settings of Compose and systemd pass variables on that way.
 #[derive(Debug, Clone, Copy)]
 pub struct TargetListParser;
 
@@ -122,15 +124,18 @@ impl TypedValueParser for TargetListParser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Deliver {
-    /// As soon as it is canonical: at once. A reorg or a crash of the node can leave it orphaned; its successor at the same
-    /// height is then delivered too.
+    /// As soon as it is canonical: at once. A reorg or a crash of the node can leave it orphaned;
+    /// its successor at the same height is then delivered too.
     #[default]
     Committed,
-    /// Once the node has it on disk: after some blocks. A reorg can leave it orphaned, a crash can't.
+    /// Once the node has it on disk: after some blocks. A reorg can leave it orphaned, a crash
+    /// can't.
     Persisted,
-    /// Once the consensus client calls it safe: after about 6 minutes on mainnet. Orphaned only in exceptional times.
+    /// Once the consensus client calls it safe: after about 6 minutes on mainnet. Orphaned only in
+    /// exceptional times.
     Safe,
-    /// Once the consensus client calls it finalized: after about 13 minutes on mainnet. Never orphaned.
+    /// Once the consensus client calls it finalized: after about 13 minutes on mainnet. Never
+    /// orphaned.
     Finalized,
 }
 
@@ -147,9 +152,10 @@ impl From<Deliver> for DeliverAt {
 
 /// Whether the producer is registered with the node's manager of Execution Extensions.
 ///
-/// Only through that manager can a node be told what it may not prune yet. But reth v2.5.1 writes every notification to
-/// a log for it, in small pieces and just when the consensus client waits for the answer to its fork choice, and keeps all
-/// blocks of a sync in stages in memory for it. A node that prunes nothing can do without.
+/// Only through that manager can a node be told what it may not prune yet. But reth v2.5.1 writes
+/// every notification to a log for it, in small pieces and just when the consensus client waits for
+/// the answer to its fork choice, and keeps all blocks of a sync in stages in memory for it. A node
+/// that prunes nothing can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Register {
     /// Where the command line or the file of settings asks for pruning.

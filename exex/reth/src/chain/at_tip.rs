@@ -1,7 +1,8 @@
 //! Whether the node's head is that of its network.
 //!
-//! Until a node has synced, its head is wherever its database ends: the genesis block on a new machine, a block of last
-//! month where a snapshot was unpacked. A producer that took that for the tip would begin there.
+//! Until a node has synced, its head is wherever its database ends: the genesis block on a new
+//! machine, a block of last month where a snapshot was unpacked. A producer that took that for the
+//! tip would begin there.
 
 use std::{
     fmt,
@@ -9,7 +10,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A head that is no older than this many seconds is the network's, or some blocks behind it: 50 slots.
+/// A head that is no older than this many seconds is the network's, or some blocks behind it: 50
+/// slots.
 const FRESH: u64 = 600;
 
 /// Whether the node follows its chain block by block, as `eth_syncing` tells it.
@@ -28,12 +30,14 @@ impl fmt::Debug for Follows {
     }
 }
 
-/// Whether a head of this time (Unix seconds) is the tip of its network, where the node is in the middle of no sync.
+/// Whether a head of this time (Unix seconds) is the tip of its network, where the node is in the
+/// middle of no sync.
 ///
-/// A fresh head is. An old one is not on a public network, whose blocks come by the clock. Any other chain may stand
-/// still, or have a clock of its own: there the node's word counts, which is that it follows once it has taken a block
-/// from its consensus client, or from its own miner (`--dev`), and has not been told to sync since. Where nobody can
-/// say, as without a running node, such a head is the tip.
+/// A fresh head is. An old one is not on a public network, whose blocks come by the clock. Any
+/// other chain may stand still, or have a clock of its own: there the node's word counts, which is
+/// that it follows once it has taken a block from its consensus client, or from its own miner
+/// (`--dev`), and has not been told to sync since. Where nobody can say, as without a running node,
+/// such a head is the tip.
 pub(crate) fn is_tip(timestamp: u64, now: u64, is_public: bool, follows: Option<&Follows>) -> bool {
     let is_fresh = now.saturating_sub(timestamp) <= FRESH;
     is_fresh || (!is_public && follows.is_none_or(|follows| (follows.0)()))
@@ -67,7 +71,8 @@ mod tests {
 
     #[test]
     fn an_old_head_of_a_public_network_is_not() {
-        // The genesis block, a snapshot's head, and what a consensus client feeds that syncs from genesis itself.
+        // The genesis block, a snapshot's head, and what a consensus client feeds that syncs from
+        // genesis itself.
         for follows in [None, says(false), says(true)] {
             for time in [0, NOW - 30 * 24 * 3_600, NOW - FRESH - 1] {
                 assert!(!is_tip(time, NOW, true, follows.as_ref()), "{time}");

@@ -14,8 +14,8 @@ pub(crate) fn chain_error(error: ProviderError) -> ChainError {
 
 /// The state before block `number`, or the block itself, could not be read.
 ///
-/// State that was deleted never comes back. What is not found may be on its way to the disk, or on a branch that was
-/// left a moment ago. Everything else is the database's own trouble.
+/// State that was deleted never comes back. What is not found may be on its way to the disk, or on
+/// a branch that was left a moment ago. Everything else is the database's own trouble.
 pub(crate) fn read_error(number: u64, error: &ProviderError) -> ProduceError {
     let reason = error.to_string();
     match error {

@@ -1,7 +1,8 @@
 //! Forks whose blocks this version can't export.
 //!
-//! The network's format has no room for what they add to a block, and capture does not know what they change in a block's
-//! execution. A node that upgrades in time follows them all the same, so its operator has to hear of them before they come.
+//! The network's format has no room for what they add to a block, and capture does not know what
+//! they change in a block's execution. A node that upgrades in time follows them all the same, so
+//! its operator has to hear of them before they come.
 
 use alloy_consensus::Header;
 use chrono::DateTime;
@@ -9,8 +10,8 @@ use reth_chainspec::{ChainSpec, EthereumHardfork, ForkCondition};
 use serde::Serialize;
 use std::fmt;
 
-/// The forks that the network's format and capture's rules hold. BPO forks change nothing but the blob parameters, which are
-/// taken from the node's own specification.
+/// The forks that the network's format and capture's rules hold. BPO forks change nothing but the
+/// blob parameters, which are taken from the node's own specification.
 const KNOWN: [EthereumHardfork; 24] = [
     EthereumHardfork::Frontier,
     EthereumHardfork::Homestead,
@@ -47,7 +48,8 @@ pub struct UnknownFork {
     /// When it begins.
     #[serde(flatten)]
     pub begins: ForkBegin,
-    /// Whether the node follows it. Otherwise it stands in the genesis file only, and the node goes on by the old rules.
+    /// Whether the node follows it. Otherwise it stands in the genesis file only, and the node
+    /// continues by the old rules.
     pub node_follows: bool,
 }
 
@@ -99,8 +101,8 @@ impl fmt::Display for UnknownFork {
     }
 }
 
-/// The forks of a chain that this version does not know, in the order of the specification, and those that only its
-/// genesis file names behind them.
+/// The forks of a chain that this version does not know, in the order of the specification, and
+/// those that only its genesis file names behind them.
 pub fn unknown_forks(spec: &ChainSpec) -> Vec<UnknownFork> {
     let scheduled = spec.hardforks.forks_iter().filter_map(|(fork, condition)| {
         let begins = match condition {
@@ -150,7 +152,7 @@ fn capitalised(name: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// What an operator is told of a fork, by the node's last block.
+/// What the operator is told about a fork, given the node's last block.
 pub(crate) fn warning(fork: &UnknownFork, head: &Header) -> String {
     if !fork.node_follows {
         return format!(
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_fork_of_this_reth_is_known_or_told_of() {
-        // A new version of reth has to be looked at: whether the format holds what its new forks add.
+        // A new version of reth has to be checked: whether the format holds what its new forks add.
         let unknown: Vec<_> = EthereumHardfork::VARIANTS
             .iter()
             .filter(|fork| !KNOWN.contains(fork))

@@ -1,8 +1,8 @@
 //! Whether what the node says of its past is true.
 //!
-//! There are two times at which reth v2.5.1 answers from the past without an error, and wrong: while its pipeline runs, and
-//! after an end in the middle of pruning. A wrong balance changes neither gas nor receipts, so the check of a block's
-//! outcome would not find it.
+//! There are two times at which reth v2.5.1 answers from the past without an error, and wrong:
+//! while its pipeline runs, and after an end in the middle of pruning. A wrong balance changes
+//! neither gas nor receipts, so the check of a block's outcome would not find it.
 
 use super::{
     fault::{chain_error, read_error},
@@ -19,11 +19,12 @@ use std::ops::RangeInclusive;
 const NEVER_PRUNED: u64 = 32;
 /// So many blocks are looked through for one that changes anything.
 const LOOK_AHEAD: u64 = 16;
-/// So many changes are compared. One is enough that never takes its old value again, as a sender's nonce or the last block's
-/// hash.
+/// So many changes are compared. One is enough that never takes its old value again, as a sender's
+/// nonce or the last block's hash.
 const COMPARED: usize = 32;
 
-/// Up to which blocks the node's stages have executed and finished, if the first is further than the second.
+/// Up to which blocks the node's stages have executed and finished, if the first is further than
+/// the second.
 pub(crate) fn is_syncing_in_stages<P: NodeProvider>(
     provider: &P,
 ) -> Result<Option<(u64, u64)>, ChainError> {
@@ -37,7 +38,8 @@ pub(crate) fn is_syncing_in_stages<P: NodeProvider>(
     Ok((executed > finished).then_some((executed, finished)))
 }
 
-/// While the pipeline runs, the state tables are ahead of the history tables (paradigmxyz/reth#22873).
+/// While the pipeline runs, the state tables are ahead of the history tables
+/// (paradigmxyz/reth#22873).
 pub(crate) fn check_stages<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
     let Some((executed, finished)) = is_syncing_in_stages(provider)? else { return Ok(()) };
     let reason = format!(
@@ -48,9 +50,9 @@ pub(crate) fn check_stages<P: NodeProvider>(provider: &P, number: u64) -> Result
 
 /// Compares the state before a block with what the next changes to it say that it was.
 ///
-/// reth v2.5.1 deletes the index of old changes from RocksDB first and writes down in MDBX afterwards up to where. Where it
-/// ended in between, the states above that note are made of values from later blocks, until its pruner comes by
-/// again; and that waits for this extension.
+/// reth v2.5.1 deletes the index of old changes from RocksDB first and writes down in MDBX
+/// afterwards up to where. Where it ended in between, the states above that note are made of values
+/// from later blocks, until its pruner comes by again; and that waits for this extension.
 pub(crate) fn check_history<P: NodeProvider>(
     provider: &P,
     state: &dyn StateProvider,

@@ -1,7 +1,7 @@
 //! What the network's format has no room for, whatever the fork.
 //!
-//! A stream's entry would hold it, but no segment does: chain id, gas limit, gas used and time are AVRO `int`s there, so an
-//! agent could do nothing with such a block but bury it.
+//! A stream's entry would hold it, but no segment does: chain id, gas limit, gas used and time are
+//! AVRO `int`s there, so an agent could do nothing with such a block but bury it.
 
 use alloy_consensus::Header;
 use reth_chainspec::{ChainSpec, EthChainSpec};
@@ -30,7 +30,7 @@ pub fn check_network(spec: &ChainSpec) -> Result<(), UnfitNetwork> {
     if chain_id < TOO_LARGE { Ok(()) } else { Err(UnfitNetwork { chain_id }) }
 }
 
-/// What of a header is too large, in words.
+/// Which field of a header is too large, in words.
 pub(crate) fn too_large_in(header: &Header) -> Option<String> {
     let fields = [
         ("gas limit", header.gas_limit),

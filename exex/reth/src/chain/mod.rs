@@ -23,8 +23,8 @@ use provider::NodeProvider;
 use spec::NodeSpec;
 use std::time::Instant;
 
-/// [`Chain`] on reth's provider: by hash wherever that is possible, because on reth v2.5.1 what a height
-/// stands for changes with every reorg, at different moments in memory and on disk.
+/// [`Chain`] on reth's provider: by hash wherever that is possible, because on reth v2.5.1 what a
+/// height stands for changes with every reorg, at different moments in memory and on disk.
 #[derive(Debug, Clone)]
 pub struct NodeChain<P> {
     provider: P,
@@ -41,8 +41,9 @@ impl<P: NodeProvider> NodeChain<P> {
         Self { provider, spec: spec.into(), kind, follows: None, metrics }
     }
 
-    /// With a running node's word on whether it follows its chain block by block. [`Chain::is_at_tip`] asks for it where
-    /// the clock does not tell, which is on any chain but Ethereum's public networks.
+    /// With a running node's word on whether it follows its chain block by block.
+    /// [`Chain::is_at_tip`] asks for it where the clock does not tell, which is on any chain but
+    /// Ethereum's public networks.
     #[must_use]
     pub fn with_node_following(
         mut self,
@@ -81,8 +82,8 @@ impl<P: NodeProvider> NodeChain<P> {
         Ok(BlockNumHash::new(tip.best_number, tip.best_hash))
     }
 
-    /// The highest block that is on disk and canonical. After a reorg the disk has the old branch for a while, so this may be
-    /// some way below its highest block.
+    /// The highest block that is on disk and canonical. After a reorg the disk has the old branch
+    /// for a while, so this may be some way below its highest block.
     fn persisted_tip(&self) -> Result<Option<BlockNumHash>, ChainError> {
         let disk = self.provider.on_disk().map_err(chain_error)?;
         let highest = disk.best_block_number().map_err(chain_error)?;
@@ -122,8 +123,8 @@ impl<P: NodeProvider> Chain for NodeChain<P> {
         Ok(self.spec.first_block().unwrap_or(1))
     }
 
-    /// No sync in stages is under way, and the head's time is near the clock. A private chain may stand still: there the
-    /// node itself tells whether it follows.
+    /// No sync in stages is under way, and the head's time is near the clock. A private chain may
+    /// stand still: there the node itself tells whether it follows.
     fn is_at_tip(&self) -> Result<bool, ChainError> {
         if is_syncing_in_stages(&self.provider)?.is_some() {
             return Ok(false);

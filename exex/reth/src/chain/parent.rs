@@ -11,7 +11,8 @@ use std::cell::RefCell;
 /// How far back `BLOCKHASH` reaches.
 const BLOCKHASH_DEPTH: u64 = 256;
 
-/// The parent's state and ancestors. Holds a read transaction of the node's database, so it lives for one execution only.
+/// The parent's state and ancestors. Holds a read transaction of the node's database, so it lives
+/// for one execution only.
 pub(crate) struct ParentView<F> {
     state: StateProviderDatabase<StateProviderBox>,
     ancestors: Ancestors<F>,
@@ -32,7 +33,8 @@ impl<F: Fn(B256) -> ProviderResult<Option<Header>>> DatabaseRef for ParentView<F
         self.state.basic_ref(address)
     }
 
-    /// A code that an account has but the node has not is an error here: reth's own view gives an empty one.
+    /// A code that an account has but the node has not is an error here: reth's own view gives an
+    /// empty one.
     fn code_by_hash_ref(&self, code_hash: B256) -> ProviderResult<Bytecode> {
         match self.state.bytecode_by_hash(&code_hash)? {
             Some(code) => Ok(code.0),
@@ -57,8 +59,8 @@ struct MissingCode(B256);
 
 /// Hashes of a block's ancestors, followed from child to parent.
 ///
-/// Not looked up by height: there the node has the canonical chain, and after a reorg below what is on disk, for a
-/// while, the branch that was left.
+/// Not looked up by height: there the node has the canonical chain, and after a reorg below what is
+/// on disk, for a while, the branch that was left.
 struct Ancestors<F> {
     parent: BlockNumHash,
     header_of: F,

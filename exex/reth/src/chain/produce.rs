@@ -27,7 +27,7 @@ use reth_ethereum_primitives::Block;
 use reth_primitives_traits::RecoveredBlock;
 use reth_provider::{ProviderError, TransactionVariant};
 
-/// A block that was executed again, with the outcome that its header promises.
+/// A block that was re-executed, with the outcome that its header promises.
 #[derive(Debug)]
 pub struct ExecutedBlock {
     network_id: u64,
@@ -75,8 +75,8 @@ impl ExecutedBlock {
         encoded.map(Bytes::from).map_err(|error| unsupported(error.to_string()))
     }
 
-    /// What the replica leaves out of the block, as its bytes; `None` if nothing. A kind that has no state can't be
-    /// executed, so it has nothing to be supplemented.
+    /// What the replica leaves out of the block, as its bytes; `None` if nothing. A kind that has
+    /// no state can't be executed, so it has nothing to be supplemented.
     pub fn supplement(&self, kind: ReplicaKind) -> Option<Bytes> {
         if !kind.has_state() {
             return None;
@@ -88,7 +88,8 @@ impl ExecutedBlock {
     }
 }
 
-/// Executes a block on its parent's state. The state is opened for this block and closed before this returns.
+/// Executes a block on its parent's state. The state is opened for this block and closed before
+/// this returns.
 pub(crate) fn execute<P: NodeProvider>(
     provider: &P,
     spec: &NodeSpec,
@@ -125,7 +126,8 @@ fn parent_of(header: &Header) -> BlockNumHash {
     BlockNumHash::new(header.number.saturating_sub(1), header.parent_hash)
 }
 
-/// The block with this hash. What is stored under a height can change at any moment, so nothing is taken for granted.
+/// The block with this hash. What is stored under a height can change at any moment, so nothing is
+/// taken for granted.
 fn recovered_block<P: NodeProvider>(
     provider: &P,
     id: BlockNumHash,
@@ -154,8 +156,8 @@ fn missing_block<P: NodeProvider>(provider: &P, id: BlockNumHash) -> ProduceErro
     }
 }
 
-/// By rules that capture does not know, the outcome would be wrong, or right by accident; and what the fork adds to the
-/// block would be missing from its replica.
+/// By rules that capture does not know, the outcome would be wrong, or right by accident; and what
+/// the fork adds to the block would be missing from its replica.
 fn check_fork(spec: &NodeSpec, header: &Header) -> Result<(), ProduceError> {
     let number = header.number;
     if spec.first_block().is_none_or(|first| number < first) {

@@ -11,7 +11,8 @@ use reth_chainspec::{
 };
 use std::sync::Arc;
 
-/// reth's own [`ChainSpec`]: what the node executes by is what blocks are executed by here, custom genesis files included.
+/// reth's own [`ChainSpec`]: what the node executes by is what blocks are executed by here, custom
+/// genesis files included.
 #[derive(Debug, Clone)]
 pub struct NodeSpec {
     spec: Arc<ChainSpec>,
@@ -29,8 +30,8 @@ impl NodeSpec {
         self.unknown_forks.iter().rev().find(|fork| fork.holds(number, timestamp))
     }
 
-    /// The lowest block for which a specimen is defined: that of London, but never the genesis block. `None` if the chain
-    /// does not get to London.
+    /// The lowest block for which a specimen is defined: that of London, but never the genesis
+    /// block. `None` if the chain does not get to London.
     pub fn first_block(&self) -> Option<u64> {
         match self.spec.ethereum_fork_activation(EthereumHardfork::London) {
             ForkCondition::Block(number)

@@ -1,4 +1,5 @@
-//! The producer's future in a node: it listens, wakes the producer, and tells the node what it may prune.
+//! The producer's future in a node: it listens, wakes the producer, and tells the node what it may
+//! prune.
 
 use super::{
     horizon::{Horizon, confirmed_by_all},
@@ -33,7 +34,7 @@ use tokio::{
 };
 use tracing::info;
 
-/// How often everything is looked at, whatever else happens or does not.
+/// How often everything is checked, whatever else happens or does not.
 const TICK: Duration = Duration::from_secs(2);
 
 /// The node around the producer.
@@ -59,7 +60,7 @@ impl<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> From<ExExCo
     }
 }
 
-/// What goes on around the producer.
+/// What continues around the producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// There may be something to produce.
@@ -70,7 +71,8 @@ enum Event {
     Tick,
 }
 
-/// Runs for as long as the node does, whatever happens in here: reth stops the node when an Execution Extension ends.
+/// Runs for as long as the node does, whatever happens in here: reth stops the node when an
+/// Execution Extension ends.
 pub(crate) async fn run<N>(host: Host<N>, bsp: Bsp, handle: BspHandle) -> eyre::Result<()>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
@@ -81,7 +83,8 @@ where
     match supervise(work, Pauses::default()).await {}
 }
 
-/// What outlives a panic: the node's end of the channels, whose loss would end the node, and the producer.
+/// What outlives a panic: the node's end of the channels, whose loss would end the node, and the
+/// producer.
 struct Work<N: FullNodeComponents<Types: NodeTypes<ChainSpec = ChainSpec>>> {
     host: Host<N>,
     bsp: Bsp,
@@ -95,8 +98,8 @@ impl<N> EndlessWork for Work<N>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives, ChainSpec = ChainSpec>>,
 {
-    /// What notifications say is not looked at. They, the canonical-state stream and a timer each wake the producer, which
-    /// finds out by itself what there is to do.
+    /// The content of notifications is ignored. They, the canonical-state stream and a timer each
+    /// wake the producer, which finds out on its own what there is to do.
     async fn work(&mut self) -> Infallible {
         let Self { host: Host { components, config, manager }, bsp, handle, producer, listening } =
             self;
@@ -176,7 +179,7 @@ fn head_of(provider: &impl BlockReader<Header = Header>) -> Option<Header> {
     tip.ok().flatten()
 }
 
-/// Waits for good where there is no manager.
+/// Waits for ever if there is no manager.
 async fn next_notification<N>(manager: &mut Option<Manager<N>>) -> Option<eyre::Result<()>>
 where
     N: FullNodeComponents<Types: NodeTypes<Primitives = EthPrimitives>>,
@@ -187,8 +190,8 @@ where
     }
 }
 
-/// The node waits some seconds for what ends in this way, so that targets can record what they have taken. It also
-/// keeps the producer's threads from being waited for where nothing may block.
+/// The node waits some seconds for what ends in this way, so that targets can record what they have
+/// taken. It also keeps the producer's threads from being waited for where nothing may block.
 fn stop_with_node(tasks: &TaskExecutor, producer: Arc<Producer>) {
     tasks.spawn_with_graceful_shutdown_signal(async move |shutdown| {
         let _node_waits = shutdown.await;

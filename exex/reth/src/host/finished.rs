@@ -2,15 +2,17 @@
 
 use alloy_eips::BlockNumHash;
 
-/// What was last sent as `FinishedHeight`. reth v2.5.1 remembers it in memory only, so it begins with nothing.
+/// What was last sent as `FinishedHeight`. reth v2.5.1 remembers it in memory only, so it begins
+/// with nothing.
 #[derive(Debug, Default)]
 pub(crate) struct FinishedHeight {
     sent: Option<BlockNumHash>,
 }
 
 impl FinishedHeight {
-    /// What to send now, if it is something new: the lower of the finalized block and the block up to which every
-    /// target has everything. Without one of them there is nothing that may be forgotten.
+    /// What to send now, if it is something new: the lower of the finalized block and the block up
+    /// to which every target has everything. Without one of them there is nothing that may be
+    /// forgotten.
     pub(crate) fn next(
         &mut self,
         finalized: Option<BlockNumHash>,

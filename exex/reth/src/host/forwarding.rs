@@ -1,8 +1,8 @@
 //! Notices when the node has stopped to forward notifications.
 //!
-//! In reth v2.5.1 one Execution Extension that takes no notifications for long enough ends the forwarding to all of
-//! them, until the node is restarted, without a word in the log. Production here does not depend on it; but
-//! whoever runs another extension has to know.
+//! In reth v2.5.1 one Execution Extension that takes no notifications for long enough ends the
+//! forwarding to all of them, until the node is restarted, without a word in the log. Production
+//! here does not depend on it; but whoever runs another extension has to know.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ const SILENT_CHANGES: u64 = 32;
 /// A burst of changes can be ahead of its notifications, but not for so long.
 const SILENT_TIME: Duration = Duration::from_secs(60);
 
-/// Compares the node's canonical-state stream, which does not end, with the notifications that come of it.
+/// Compares the node's canonical-state stream, which does not end, with the notifications that come
+/// of it.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     changes_since: u64,
@@ -23,7 +24,7 @@ pub(crate) struct Forwarding {
 /// What has changed, to be said once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForwardingChange {
-    /// The chain went on for so many changes without a notification.
+    /// The chain went on for this many changes without a notification.
     Silent(u64),
     /// Notifications have come back.
     Back,
@@ -38,7 +39,11 @@ impl Forwarding {
     pub(crate) const fn notified(&mut self, now: Instant) -> Option<ForwardingChange> {
         self.changes_since = 0;
         self.last_notification = now;
-        if std::mem::replace(&mut self.is_silent, false) { Some(ForwardingChange::Back) } else { None }
+        if std::mem::replace(&mut self.is_silent, false) {
+            Some(ForwardingChange::Back)
+        } else {
+            None
+        }
     }
 
     /// The chain has changed.

@@ -1,8 +1,8 @@
 //! Notices when the node is about to delete what a target still lacks.
 //!
-//! Before reth v2.5.1 prunes at the tip it asks its extensions. Its pipeline indexes and prunes history by the configured
-//! distances and asks nobody, and it runs whenever the node was away for more than 32 blocks. A producer that is not
-//! registered is never asked.
+//! Before reth v2.5.1 prunes at the tip it asks its extensions. Its pipeline indexes and prunes
+//! history by the configured distances and asks nobody, and it runs whenever the node was away for
+//! more than 32 blocks. A producer that is not registered is never asked.
 
 use alloy_eips::BlockNumHash;
 
@@ -28,7 +28,7 @@ pub(crate) struct Head {
 /// What has changed, to be said once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HorizonChange {
-    /// A target is too far behind. With so many blocks it would be safe.
+    /// A target is too far behind. With this many blocks it would be safe.
     TooNear {
         /// How far the last target is behind, in blocks.
         behind: u64,
@@ -40,8 +40,8 @@ pub(crate) enum HorizonChange {
 }
 
 impl Horizon {
-    /// `kept` is the number of blocks below the tip whose history is kept; `asks` says whether the node asks before it
-    /// deletes at the tip.
+    /// `kept` is the number of blocks below the tip whose history is kept; `asks` says whether the
+    /// node asks before it deletes at the tip.
     pub(crate) const fn new(kept: u64, asks: bool) -> Self {
         Self { kept, asks, is_too_near: false }
     }
@@ -51,13 +51,19 @@ impl Horizon {
         self.asks
     }
 
-    /// How far behind a target may be. Where nobody asks, somebody has to read the warning and have the time to act.
+    /// How far behind a target may be. Where nobody asks, somebody has to read the warning and have
+    /// the time to act.
     const fn limit(&self) -> u64 {
         if self.asks { self.kept } else { self.kept / 2 }
     }
 
     /// Compares it with where the network's tip must be by now; the node may have yet to get there.
-    pub(crate) const fn look(&mut self, head: Head, now: u64, delivered: u64) -> Option<HorizonChange> {
+    pub(crate) const fn look(
+        &mut self,
+        head: Head,
+        now: u64,
+        delivered: u64,
+    ) -> Option<HorizonChange> {
         let missed = now.saturating_sub(head.timestamp) / SLOT;
         let behind = head.number.saturating_add(missed).saturating_sub(delivered);
         let is_too_near = behind >= self.limit();
@@ -73,8 +79,9 @@ impl Horizon {
     }
 }
 
-/// The height up to which every target has what it wants, by how far each is behind the tip. One that has nothing yet is
-/// behind from the block before its first on; one that has yet to begin somewhere lacks nothing.
+/// The height up to which every target has what it wants, by how far each is behind the tip. One
+/// that has nothing yet is behind from the block before its first on; one that has yet to begin
+/// somewhere lacks nothing.
 pub(crate) fn confirmed_by_all(
     tip: Option<BlockNumHash>,
     lags: impl Iterator<Item = u64>,

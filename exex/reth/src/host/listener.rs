@@ -32,7 +32,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// There is no horizon where nothing is pruned by distance. `forks` are those that this version does not know.
+    /// There is no horizon where nothing is pruned by distance. `forks` are those that this version
+    /// does not know.
     pub(crate) fn new(horizon: Option<Horizon>, forks: Vec<UnknownFork>, is_started: bool) -> Self {
         let metrics = ExExMetrics::default();
         metrics.not_started.set(if is_started { 0 } else { 1 });
@@ -123,8 +124,8 @@ impl Listener {
         self.notices.due(head, Instant::now()).iter().for_each(Notice::log);
     }
 
-    /// Warns where the node is about to delete what a target lacks. `confirmed` is the height up to which every target has
-    /// what it wants; `None` if that is not known.
+    /// Warns where the node is about to delete what a target lacks. `confirmed` is the height up to
+    /// which every target has what it wants; `None` if that is not known.
     pub(crate) fn look_at_horizon(&mut self, head: &Header, confirmed: Option<u64>) {
         let (Some(horizon), Some(confirmed)) = (&mut self.horizon, confirmed) else { return };
         let Header { number, timestamp, .. } = *head;

@@ -1,4 +1,5 @@
-//! The producer in a node's process: starting it, waking it, and telling the node what it may prune.
+//! The producer in a node's process: starting it, waking it, and telling the node what it may
+//! prune.
 
 pub(crate) mod exex;
 pub(crate) mod finished;

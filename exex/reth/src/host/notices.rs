@@ -1,4 +1,5 @@
-//! What an operator has to know before it stops the deliveries: told at the start, every day, and when it happens.
+//! What an operator has to know before it stops the deliveries: told at the start, every day, and
+//! when it happens.
 
 use crate::chain::{
     forks::{self, UnknownFork},

@@ -7,11 +7,13 @@ use reth_prune_types::{PruneMode, PruneModes};
 
 /// Whether the command line or the file of settings asks for pruning of any kind.
 pub(crate) fn prunes(config: &NodeConfig<ChainSpec>) -> bool {
-    // A node that can't read its file does not start; of the two answers this is the one that loses nothing.
+    // A node that can't read its file does not start; of the two answers this is the one that loses
+    // nothing.
     modes(config).is_none_or(|modes| modes != PruneModes::default())
 }
 
-/// How many blocks below the tip keep what executing them again takes; `None` if that is not limited in this way.
+/// How many blocks below the tip keep what executing them again takes; `None` if that is not
+/// limited in this way.
 pub(crate) fn kept(config: &NodeConfig<ChainSpec>) -> Option<u64> {
     let modes = modes(config)?;
     let distance = |mode| match mode {

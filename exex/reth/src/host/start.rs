@@ -25,7 +25,8 @@ enum StartError {
     Panic,
 }
 
-/// Returns once the producer runs. What is wrong may be put right while the node runs, and the node must not stop for it.
+/// Returns once the producer runs. What is wrong may be put right while the node runs, and the node
+/// must not stop for it.
 ///
 /// `network` says whether the format has room for the chain; where it has not, this never returns.
 pub(crate) async fn start_producer(

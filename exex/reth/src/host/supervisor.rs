@@ -1,4 +1,4 @@
-//! Work that goes on after a panic.
+//! Work that continues after a panic.
 //!
 //! reth v2.5.1 ends the whole node when an Execution Extension ends, however it does.
 
@@ -60,7 +60,7 @@ mod tests {
     use std::future::pending;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    /// Panics so many times, each time a moment after it has begun.
+    /// Panics this many times, each time a moment after it has begun.
     struct Clumsy {
         panics: u32,
         begun: UnboundedSender<u32>,

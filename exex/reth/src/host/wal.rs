@@ -1,9 +1,9 @@
 //! Keeps a node startable whose log of notifications has gaps.
 //!
-//! reth v2.5.1 keeps notifications for Execution Extensions in files `<id>.wal`, and expects every id from the lowest to the
-//! highest when it starts. But it removes old ones in no particular order, so a process that ends meanwhile,
-//! a SIGTERM is enough, leaves gaps, and from then on a node with any extension refuses to start ("notification 75 not
-//! found").
+//! reth v2.5.1 keeps notifications for Execution Extensions in files `<id>.wal`, and expects every
+//! id from the lowest to the highest when it starts. But it removes old ones in no particular
+//! order, so a process that ends meanwhile, a SIGTERM is enough, leaves gaps, and from then on a
+//! node with any extension refuses to start ("notification 75 not found").
 
 use std::{
     fs, io,
@@ -11,8 +11,8 @@ use std::{
 };
 use tracing::{error, warn};
 
-/// Renames the files so that their ids follow each other in the same order. No notification is lost. To be called before
-/// the node opens the log, and with the node's data directory locked.
+/// Renames the files so that their ids follow each other in the same order. No notification is
+/// lost. To be called before the node opens the log, and with the node's data directory locked.
 pub(crate) fn close_gaps(log: &Path) {
     match renumber(log) {
         Ok(0) => {}
@@ -25,8 +25,8 @@ pub(crate) fn close_gaps(log: &Path) {
     }
 }
 
-/// How many files were renamed. In ascending order, so that a file never takes the name of another, and that the next start
-/// can go on after a crash.
+/// How many files were renamed. In ascending order, so that a file never takes the name of another,
+/// and that the next start can go on after a crash.
 fn renumber(log: &Path) -> io::Result<usize> {
     let mut ids = match fs::read_dir(log) {
         Ok(entries) => entries

@@ -54,7 +54,8 @@ pub struct BlockReplica {
     pub(super) rlp: Bytes,
 }
 
-/// `bsp_getReadSet`: what the block's execution read of the parent state, each list in the network's order.
+/// `bsp_getReadSet`: what the block's execution read of the parent state, each list in the
+/// network's order.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadSet {
@@ -64,8 +65,8 @@ pub struct ReadSet {
     slots: Vec<Slot>,
     codes: Vec<Code>,
     block_hashes: Vec<BlockHash>,
-    /// Codes whose size was asked for, and nothing else: the one read that the network's format has no row for. Whoever
-    /// executes the block from the lists needs these sizes too.
+    /// Codes whose size was asked for, and nothing else: the one read that the network's format has
+    /// no row for. Whoever executes the block from the lists needs these sizes too.
     size_only_codes: Vec<SizedCode>,
 }
 

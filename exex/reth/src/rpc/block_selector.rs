@@ -7,8 +7,8 @@ use bsp_replication::{Chain, ChainError, DeliverAt};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::str::FromStr;
 
-/// A block by number, hash or tag. As JSON: a number, or a string with a decimal or hexadecimal number, a hash of 32 bytes,
-/// `latest`, `safe` or `finalized`.
+/// A block by number, hash or tag. As JSON: a number, or a string with a decimal or hexadecimal
+/// number, a hash of 32 bytes, `latest`, `safe` or `finalized`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockSelector {
     /// The canonical block at a height.

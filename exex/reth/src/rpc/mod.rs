@@ -1,7 +1,7 @@
 //! The RPC namespace `bsp`.
 //!
-//! Served over IPC, and over HTTP and WebSocket where `--http.api` or `--ws.api` lists `bsp`: two of the methods execute
-//! blocks, which not everybody should be able to ask for.
+//! Served over IPC, and over HTTP and WebSocket where `--http.api` or `--ws.api` lists `bsp`: two
+//! of the methods execute blocks, which not everybody should be able to ask for.
 
 mod answers;
 mod block_selector;
@@ -45,8 +45,8 @@ pub trait BspApi {
     #[method(name = "status")]
     fn status(&self) -> RpcResult<NodeStatus>;
 
-    /// The replica of a block, made anew. `kind` is `block-replica`, `block-specimen` or `block-result`, and by default what
-    /// the node delivers.
+    /// The replica of a block, made again. `kind` is `block-replica`, `block-specimen` or
+    /// `block-result`, and by default what the node delivers.
     #[method(name = "getBlockReplica")]
     async fn get_block_replica(
         &self,
@@ -79,7 +79,8 @@ impl<P: NodeProvider> BspRpc<P> {
         self.into_rpc()
     }
 
-    /// Executes a block on a thread that may block. A caller that gives up does not stop it, so the turn goes along.
+    /// Executes a block on a thread that may block. A caller that gives up does not stop it, so the
+    /// turn goes along.
     async fn execute<T: Send + 'static>(
         &self,
         block: BlockSelector,

@@ -1,5 +1,5 @@
-//! What the producer costs the node: the same blocks for a node without it, for one with it, and for one where it is
-//! registered with the node's manager of Execution Extensions too, in turns.
+//! What the producer costs the node: the same blocks for a node without it, for one with it, and
+//! for one where it is registered with the node's manager of Execution Extensions too, in turns.
 
 mod arrivals;
 mod usage;
@@ -35,7 +35,8 @@ const FORK_CHOICE: &str = "reth_consensus_engine_beacon_forkchoice_updated_laten
 pub struct CostPlan {
     /// What the blocks are derived from.
     pub seed: u64,
-    /// How many blocks are imported by each node, but for the first turn, in which a node does what it does once.
+    /// How many blocks are imported by each node, but for the first turn, in which a node does what
+    /// it does once.
     pub blocks: usize,
     /// How many of them in one turn.
     pub turn: usize,
@@ -198,7 +199,8 @@ impl Runner {
     }
 }
 
-/// How long a node that has the whole chain takes to deliver it, and how long its imports take meanwhile.
+/// How long a node that has the whole chain takes to deliver it, and how long its imports take
+/// meanwhile.
 async fn backfill(
     launch: &NodeLaunch,
     redis: &RedisServer,

@@ -24,7 +24,8 @@ pub struct Usage {
 /// Linux counts a process's time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time (`proc(5)`, fields 14 and 15 of `stat`; the name before them may have spaces).
+/// User and system time (`proc(5)`, fields 14 and 15 of `stat`; the name before them may have
+/// spaces).
 pub(super) fn processor_time(node: &Node) -> eyre::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", node.id()?))?;
     let (_, fields) = stat.rsplit_once(')').ok_or_eyre("no name in stat")?;
@@ -68,7 +69,7 @@ impl Total {
     }
 }
 
-/// The value that so many percent of all values do not exceed.
+/// The value that this many percent of all values do not exceed.
 pub fn percentile(values: &[Duration], percent: usize) -> Duration {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

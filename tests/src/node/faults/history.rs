@@ -7,11 +7,11 @@ use crate::{
 };
 use alloy_primitives::Address;
 
-/// State further back than so many blocks is deleted.
+/// State further back than this many blocks is deleted.
 pub(super) const HORIZON: u64 = 64;
 
-/// The blocks before the extension's first start can't be executed any more. It says so and waits; told to leave
-/// them out, it goes on behind them.
+/// The blocks before the extension's first start can't be executed any more. It says so and waits;
+/// told to leave them out, it continues behind them.
 pub(super) async fn pruned(plan: FaultPlan) -> eyre::Result<Outcome> {
     let (mut scene, with_extension) = pruned_chain(plan).await?;
     leave_out(&mut scene, with_extension).await
@@ -33,7 +33,8 @@ pub(super) async fn pruning_cut_short(plan: FaultPlan) -> eyre::Result<Outcome> 
     Ok(outcome)
 }
 
-/// A node without the extension that has deleted old states, stopped; and how to start it with the extension.
+/// A node without the extension that has deleted old states, stopped; and how to start it with the
+/// extension.
 async fn pruned_chain(plan: FaultPlan) -> eyre::Result<(NodeScene, NodeLaunch)> {
     let mut scene = plan.scene(2).await?;
     let with_extension = scene.launch.clone().and_args(pruning(HORIZON));
@@ -53,8 +54,8 @@ pub(super) fn pruning(distance: u64) -> Vec<String> {
     flags
 }
 
-/// Redis is away for longer than the node would keep states: it has to keep them for the stream, and deletes them once
-/// the stream has its blocks.
+/// Redis is away for longer than the node would keep states: it has to keep them for the stream,
+/// and deletes them once the stream has its blocks.
 pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     scene.launch = scene.launch.clone().and_args(pruning(HORIZON));
@@ -78,8 +79,8 @@ pub(super) async fn kept_for_target(plan: FaultPlan) -> eyre::Result<Outcome> {
     Ok(outcome.noting(format!("after it: {prunes_again}")))
 }
 
-/// A target whose server is down from the node's first start, and that begins at a later block: it keeps the node from
-/// deleting nothing that is before that block, and everything from it on.
+/// A target whose server is down from the node's first start, and that begins at a later block: it
+/// keeps the node from deleting nothing that is before that block, and everything from it on.
 pub(super) async fn target_never_up(plan: FaultPlan) -> eyre::Result<Outcome> {
     let first = 3 * HORIZON;
     let mut scene = plan.scene_starting_at(2, first).await?;
@@ -144,7 +145,8 @@ async fn trouble(scene: &NodeScene) -> eyre::Result<String> {
     .await
 }
 
-/// The extension starts on a chain that is there, and keeps up with it while it works through the past.
+/// The extension starts on a chain that is there, and keeps up with it while it works through the
+/// past.
 pub(super) async fn late_start(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     let with_extension = scene.launch.clone();

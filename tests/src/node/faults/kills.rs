@@ -110,7 +110,8 @@ pub(super) async fn sigterm(plan: FaultPlan) -> eyre::Result<Outcome> {
     Ok(Outcome::of(&mut scene, plan.rounds).await?.noting(note))
 }
 
-/// Killed with everything delivered: it comes back behind the cursor, and gets the same blocks again.
+/// Killed with everything delivered: it comes back behind the cursor, and gets the same blocks
+/// again.
 pub(super) async fn ahead_of_node(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene_on_disk(2).await?;
     scene.start().await?;

@@ -1,4 +1,5 @@
-//! What goes wrong with a node, its targets and its chain, one scenario each, and what is left afterwards.
+//! What goes wrong with a node, its targets and its chain, one scenario each, and what is left
+//! afterwards.
 
 mod history;
 mod kills;
@@ -37,7 +38,7 @@ pub struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// A node with the extension, not started, on a chain with at most so many scenarios a block.
+    /// A node with the extension, not started, on a chain with at most this many scenarios a block.
     async fn scene(self, scenarios: usize) -> eyre::Result<NodeScene> {
         self.scene_starting_at(scenarios, 1).await
     }
@@ -51,8 +52,9 @@ impl FaultPlan {
         Ok(scene)
     }
 
-    /// The same on a chain whose beginning is on disk, imported without the extension. For scenarios that kill: reth v2.5.1
-    /// does not go on after an end amid its first write of transactions, see `docs/NODE.md`.
+    /// The same on a chain whose beginning is on disk, imported without the extension. For
+    /// scenarios that kill: reth v2.5.1 does not go on after an end amid its first write of
+    /// transactions, see `docs/NODE.md`.
     async fn scene_on_disk(self, scenarios: usize) -> eyre::Result<NodeScene> {
         let mut scene = self.scene(scenarios).await?;
         let with_extension = scene.launch.clone();
@@ -88,7 +90,8 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// Where it can't be gone through with: the node does not follow, does not come back, or never delivers.
+    /// Where it can't be gone through with: the node does not follow, does not come back, or never
+    /// delivers.
     pub async fn run(&self, plan: FaultPlan) -> eyre::Result<Outcome> {
         (self.run)(plan).await
     }

@@ -34,7 +34,8 @@ pub(super) async fn redis_empty(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, plan.rounds).await
 }
 
-/// Redis takes connections and never answers, for 1,500 blocks: the extension stands still, and the node does not.
+/// Redis takes connections and never answers, for 1,500 blocks: the extension stands still, and the
+/// node does not.
 pub(super) async fn redis_silent(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(1).await?;
     scene.may_repeat = true;
@@ -47,8 +48,8 @@ pub(super) async fn redis_silent(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, 1).await
 }
 
-/// The extension itself holds still for two minutes and as many blocks as in [`redis_silent`], if the program was built
-/// with failpoints.
+/// The extension itself holds still for two minutes and as many blocks as in [`redis_silent`], if
+/// the program was built with failpoints.
 pub(super) async fn stalled(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(1).await?;
     scene.launch = scene.launch.clone().with_env("BSP_FAILPOINT", "stall:before_deliver:120");
@@ -57,8 +58,9 @@ pub(super) async fn stalled(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, 1).await
 }
 
-/// The extension takes no notifications for two minutes, and reth's buffers run over: from then on reth forwards nothing to
-/// it any more. Its producer goes on, it says what has happened, and the node may prune all the same.
+/// The extension takes no notifications for two minutes, and reth's buffers run over: from then on
+/// reth forwards nothing to it any more. Its producer continues, it says what has happened, and the
+/// node may prune all the same.
 pub(super) async fn exex_stalled(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = FaultPlan { registered: true, ..plan }.scene(1).await?;
     scene.launch = scene.launch.clone().with_env("BSP_FAILPOINT", "stall:on_notification:120");

@@ -25,7 +25,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// Where something never arrives, or can't be looked at.
+    /// Where something never arrives, or can't be checked.
     pub async fn of(scene: &mut NodeScene, faults: u64) -> eyre::Result<Self> {
         scene.settle(super::SETTLE_DEADLINE).await?;
         Self::as_it_is(scene, faults).await
@@ -35,7 +35,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// Where something can't be looked at.
+    /// Where something can't be checked.
     pub async fn as_it_is(scene: &mut NodeScene, faults: u64) -> eyre::Result<Self> {
         let targets = scene.audit().await?;
         let Pace { imported, repeated, switches, slowest, .. } = scene.driver.pace();

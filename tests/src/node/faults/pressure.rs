@@ -36,8 +36,8 @@ pub(super) async fn redis_full(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, plan.rounds).await
 }
 
-/// The stream is deleted while the node's connection is open. Nobody had acknowledged anything, so all of it has to come
-/// again.
+/// The stream is deleted while the node's connection is open. Nobody had acknowledged anything, so
+/// all of it has to come again.
 pub(super) async fn stream_deleted(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     scene.may_repeat = true;
@@ -54,8 +54,8 @@ pub(super) async fn stream_deleted(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, plan.rounds).await
 }
 
-/// A server that is allowed to remove any key is short of memory, and removes the stream. Once it has enough, all of the
-/// stream has to be there.
+/// A server that is allowed to remove any key is short of memory, and removes the stream. Once it
+/// has enough, all of the stream has to be there.
 pub(super) async fn stream_evicted(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(4).await?;
     scene.may_repeat = true;
@@ -85,8 +85,8 @@ async fn info(redis: &mut MultiplexedConnection, name: &str) -> eyre::Result<u64
     info.get(name).ok_or_eyre("INFO lacks a figure")
 }
 
-/// The host ends: node and Redis are killed at once, and Redis comes back empty. What every group had acknowledged does
-/// not come again.
+/// The host ends: node and Redis are killed at once, and Redis comes back empty. What every group
+/// had acknowledged does not come again.
 pub(super) async fn host_reboots(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene_on_disk(2).await?;
     scene.may_repeat = true;

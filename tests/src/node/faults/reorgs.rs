@@ -58,7 +58,8 @@ pub(super) async fn over_restart(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, DEPTHS.len() as u64).await
 }
 
-/// The node reorganises while it runs without the extension, so that the cursor is on an orphaned block at the start.
+/// The node reorganises while it runs without the extension, so that the cursor is on an orphaned
+/// block at the start.
 pub(super) async fn cursor_orphaned(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     let with_extension = scene.launch.clone();
@@ -81,8 +82,8 @@ pub(super) async fn cursor_orphaned(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, DEPTHS.len() as u64).await
 }
 
-/// A long branch is on disk, and a shorter one from below takes its place: for a while the disk has the old branch,
-/// at heights that the new one does not have.
+/// A long branch is on disk, and a shorter one from below takes its place: for a while the disk has
+/// the old branch, at heights that the new one does not have.
 pub(super) async fn below_disk(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     scene.start().await?;

@@ -12,12 +12,13 @@ use crate::node::{
 };
 use eyre::Context;
 
-/// How many blocks a node is behind each time: more than reth executes without its stages, which is 32, also below
-/// the block that is final.
+/// How many blocks a node is behind each time: more than reth executes without its stages, which is
+/// 32, also below the block that is final.
 const BEHIND: u64 = 300;
 
-/// The node begins with nothing, and then is away for long, again and again: reth executes what it missed in stages, in
-/// which its state is ahead of its history, and announces none of these blocks on the canonical-state stream.
+/// The node begins with nothing, and then is away for long, again and again: reth executes what it
+/// missed in stages, in which its state is ahead of its history, and announces none of these blocks
+/// on the canonical-state stream.
 pub(super) async fn in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     let peer = start_peer(&scene).await?;
@@ -38,8 +39,9 @@ pub(super) async fn in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     Outcome::of(&mut scene, plan.rounds).await
 }
 
-/// A node that prunes is away for longer than it keeps states: the stages go by the configured distance alone, and one that
-/// is enough, as the extension advises, keeps all that is needed. (With the short one reth's stages refuse to run.)
+/// A node that prunes is away for longer than it keeps states: the stages go by the configured
+/// distance alone, and one that is enough, as the extension advises, keeps all that is needed.
+/// (With the short one reth's stages refuse to run.)
 pub(super) async fn pruning_in_stages(plan: FaultPlan) -> eyre::Result<Outcome> {
     let mut scene = plan.scene(2).await?;
     let peer = start_peer(&scene).await?;

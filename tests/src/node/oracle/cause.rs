@@ -5,31 +5,39 @@ use alloy_primitives::{Address, B256};
 /// A difference that is as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// Account in the trace alone: the node's state before the block does not have it, and what is absent has no row.
+    /// Account in the trace alone: the node's state before the block does not have it, and what is
+    /// absent has no row.
     AbsentBefore,
-    /// Account in the trace alone: the delegate (EIP-7702) of an account whose call was refused, for its caller's balance or
-    /// its depth. revm loads the delegate to price the call, geth when it runs.
+    /// Account in the trace alone: the delegate (EIP-7702) of an account whose call was refused,
+    /// for its caller's balance or its depth. revm loads the delegate to price the call, geth when
+    /// it runs.
     DelegateNotReached,
-    /// Account in the read set alone: a system contract, which the protocol calls and tracers do not see.
+    /// Account in the read set alone: a system contract, which the protocol calls and tracers do
+    /// not see.
     SystemContract,
-    /// Account in the read set alone: the protocol's own caller, which geth looks up and revm does not. It has a row where
-    /// somebody has sent it something.
+    /// Account in the read set alone: the protocol's own caller, which geth looks up and revm does
+    /// not. It has a row where somebody has sent it something.
     SystemCaller,
     /// Account in the read set alone: it gets a withdrawal, after all transactions.
     Withdrawal,
-    /// Account in the read set alone: a step that failed names it. geth looks it up before it charges for it.
+    /// Account in the read set alone: a step that failed names it. geth looks it up before it
+    /// charges for it.
     FailedStep,
     /// Slot in the read set alone: of a system contract.
     SystemSlot,
-    /// Slot of a system contract with another value: the trace has what the opening call has written.
+    /// Slot of a system contract with another value: the trace has what the opening call has
+    /// written.
     SystemValue,
     /// Slot in the read set alone: a step that failed names it.
     FailedStepSlot,
-    /// Slot in the trace alone: of an account that did not exist before the block and was destroyed in it.
+    /// Slot in the trace alone: of an account that did not exist before the block and was destroyed
+    /// in it.
     DestroyedSlot,
-    /// Slot in the read set alone: of an account that did not exist before the block, with value zero.
+    /// Slot in the read set alone: of an account that did not exist before the block, with value
+    /// zero.
     NewAccountSlot,
-    /// Code in the trace alone: the tracer shows the code of each account, and this one's never ran.
+    /// Code in the trace alone: the tracer shows the code of each account, and this one's never
+    /// ran.
     NeverRan,
     /// Code in the trace alone: written earlier in the block.
     WrittenInBlock,

@@ -250,7 +250,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whether a frame was entered with this account's code, called by itself or through a delegation.
+    /// Whether a frame was entered with this account's code, called on its own or through a
+    /// delegation.
     fn ran(&self, address: Address) -> bool {
         let entered = &self.traces.entered;
         entered.contains(&address) || entered.iter().any(|it| self.delegates(it, address))

@@ -1,4 +1,5 @@
-//! The steps that ended their frame by failing: geth looks things up before it charges for them, revm after.
+//! The steps that ended their frame by failing: geth looks things up before it charges for them,
+//! revm after.
 
 use crate::rpc::JsonRpc;
 use alloy_primitives::{Address, B256, U64, U256};
@@ -49,8 +50,8 @@ impl FailedSteps {
         Ok(failed)
     }
 
-    /// A store or a call that is its frame's last step has failed: neither ends a frame otherwise. A destruction ends its
-    /// frame in any case.
+    /// A store or a call that is its frame's last step has failed: neither ends a frame otherwise.
+    /// A destruction ends its frame in any case.
     fn add(&mut self, steps: &[Step]) {
         for (index, step) in steps.iter().enumerate() {
             let next = steps.get(index + 1).map_or(0, |next| next.depth);

@@ -62,7 +62,8 @@ struct PreState {
     storage: BTreeMap<B256, B256>,
 }
 
-/// A frame of the `flatCallTracer`: the nested form of a deep recursion is too deep for a JSON reader.
+/// A frame of the `flatCallTracer`: the nested form of a deep recursion is too deep for a JSON
+/// reader.
 #[derive(Deserialize)]
 struct Frame {
     action: Action,
@@ -99,7 +100,8 @@ struct BlockWithdrawal {
 }
 
 impl TracedAccount {
-    /// Whether it may not have existed before the block. Its code can be one that the block has given it.
+    /// Whether it may not have existed before the block. Its code can be one that the block has
+    /// given it.
     pub fn is_new(&self) -> bool {
         self.balance.is_zero() && self.nonce == 0
     }

@@ -1,4 +1,5 @@
-//! Asks the contract before anything is spent: a claim without hope costs nothing and gets its reason.
+//! Asks the contract before anything is spent: a claim without hope costs nothing and gets its
+//! reason.
 
 pub(crate) mod gate;
 pub(crate) mod patience;
@@ -34,7 +35,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A submission costs some 100 000 to 600 000. What is estimated above this is not what we want to send.
+/// A submission costs some 100 000 to 600 000. What is estimated above this is not what we want to
+/// send.
 const MOST_GAS: u64 = 10_000_000;
 
 /// The networks whose data is remembered: replicas of a stream have one.
@@ -49,11 +51,12 @@ pub(super) enum Asked {
     Proved(Proof),
     /// Never take it.
     Skip(String),
-    /// Refuse, and nobody can tell whether for good.
+    /// Refuse, and nobody can tell whether permanently.
     Hold(String),
     /// Refuse now. Ask again, not before that time is over.
     Later(Duration, String),
-    /// Our own proof has to be on the chain, and is not found: nodes of an RPC may be behind each other.
+    /// Our own proof has to be on the chain, and is not found: nodes of an RPC may be behind each
+    /// other.
     Missing(String),
     /// Refuse all of this operator's.
     Stop(String),
@@ -135,8 +138,9 @@ impl ProofContract {
         }
     }
 
-    /// Asks about a claim whose content is not uploaded yet, if the contract's figures, which are looked at once in a while,
-    /// make it doubtful that it is taken. `None`: nothing speaks against it.
+    /// Asks about a claim whose content is not uploaded yet, if the contract's figures, which are
+    /// checked once in a while, make it doubtful that it is taken. `None`: nothing speaks against
+    /// it.
     pub(super) async fn ask_if_doubtful(&self, claim: &Claim) -> Result<Option<Asked>, RpcError> {
         let chain = self.chain_data(claim.block.network_id).await?;
         if let Some(answer) = self.without_asking(claim, &chain) {
@@ -178,7 +182,8 @@ impl ProofContract {
         ))
     }
 
-    /// Lets the node run the submission without sending it: whether the session is open, and the gas or the refusal.
+    /// Lets the node run the submission without sending it: whether the session is open, and the
+    /// gas or the refusal.
     async fn rehearse(&self, claim: &Claim) -> Result<(bool, Result<u64, RpcError>), RpcError> {
         let (from, to) = (self.account.address(), self.config.contract);
         let is_open = isSessionOpenCall {
@@ -211,7 +216,8 @@ impl ProofContract {
         match verdict {
             Verdict::OutOfWindow => self.place_in_window(claim, known, reason).await,
             Verdict::NoReason => self.guess(claim, known, open, reason).await,
-            // What the views explain is explained. Otherwise it is an error of the node, which may pass.
+            // What the views explain is explained. Otherwise it is an error of the node, which may
+            // pass.
             Verdict::Vague => match self.guess(claim, known, open, reason).await? {
                 Asked::Hold(_) => Err(error),
                 explained => Ok(explained),
@@ -220,7 +226,7 @@ impl ProofContract {
         }
     }
 
-    /// Judges a refusal that says by itself what it means.
+    /// Judges a refusal that says on its own what it means.
     async fn judge_plain(
         &self,
         claim: &Claim,
@@ -374,8 +380,8 @@ impl ProofContract {
         })
     }
 
-    /// The refusal may be from an earlier block than the figures, so it has to be given once more to count. Another one is
-    /// judged by what it says.
+    /// The refusal may be from an earlier block than the figures, so it has to be given once more
+    /// to count. Another one is judged by what it says.
     async fn rehearse_inside(
         &self,
         claim: &Claim,
@@ -447,7 +453,8 @@ impl ProofContract {
     }
 }
 
-/// The gas limit: a quarter above the estimate, because others submit for the same height in between.
+/// The gas limit: a quarter above the estimate, because others submit for the same height in
+/// between.
 fn estimated(dry_run: &Answer, call: &Call, gas: &Answer) -> Result<u64, RpcError> {
     dry_run.as_ref().map_err(Clone::clone)?;
     let gas = answers::quantity(call, gas)?;

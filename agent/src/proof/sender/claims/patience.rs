@@ -1,7 +1,8 @@
-//! How long one claim is asked about in vain.
+//! How long one claim is asked about without success.
 //!
-//! What all claims wait for (an RPC that is down, a contract that stands still) is waited for. A claim that waits alone,
-//! while others get on, is held after some time: it would occupy one of the open blocks for ever.
+//! What all claims wait for (an RPC that is down, a contract that stands still) is waited for. A
+//! claim that waits alone, while others get on, is held after some time: it would occupy one of the
+//! open blocks for ever.
 
 use crate::{
     alarm::{AlarmKind, Alarms},
@@ -19,16 +20,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Questions in vain after which there is an alarm.
+/// Questions without success after which there is an alarm.
 const ASKS_BEFORE_ALARM: u32 = 10;
 
-/// Questions in vain, each while another claim got on, after which a claim is held.
+/// Questions without success, each while another claim got on, after which a claim is held.
 const ASKS_BEFORE_HELD: u32 = 20;
 
 /// Looks for our own proof before it is believed that there is none, however long each takes.
 const LEAST_LOOKS: u32 = 3;
 
-/// How often one claim was asked about in vain.
+/// How often one claim was asked about without success.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     asks: u32,
@@ -39,7 +40,7 @@ pub(crate) struct Patience {
     missing: Option<(Instant, u32)>,
 }
 
-/// What becomes of a claim after a question in vain.
+/// What becomes of a claim after a question without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// It is asked again after that pause. `long`: it has waited long enough for an alarm.
@@ -49,7 +50,8 @@ pub(crate) enum Turn {
 }
 
 impl Patience {
-    /// A question in vain. `others` counts the claims that got on so far. Pauses grow to 30 s, or to the longest.
+    /// A question without success. `others` counts the claims that got on so far. Pauses grow to 30
+    /// s, or to the longest.
     pub(crate) fn in_vain(&mut self, others: u64, longest_pause: Duration) -> Turn {
         self.asks = self.asks.saturating_add(1);
         if self.others.replace(others).is_some_and(|before| before != others) {
@@ -62,14 +64,15 @@ impl Patience {
         Turn::Again { pause, long: self.asks >= ASKS_BEFORE_ALARM }
     }
 
-    /// Our own proof has to be there, and is not found. Whether that is final: it was looked for again for so long.
+    /// Our own proof has to be there, and is not found. Whether that is final: it was looked for
+    /// again for so long.
     pub(crate) fn is_missing_for_good(&mut self, long: Duration, now: Instant) -> bool {
         let (since, looks) = self.missing.get_or_insert((now, 0));
         *looks = looks.saturating_add(1);
         *looks >= LEAST_LOOKS && now.saturating_duration_since(*since) >= long
     }
 
-    /// How many questions were in vain.
+    /// How many questions were without success.
     pub(crate) const fn asks(&self) -> u32 {
         self.asks
     }

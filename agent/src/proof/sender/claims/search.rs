@@ -30,12 +30,13 @@ impl Default for LogLimit {
 }
 
 impl LogLimit {
-    /// What to begin with: a little more than what was taken last, as the reason may have been the number of logs there.
+    /// What to begin with: a little more than what was taken last, as the reason may have been the
+    /// number of logs there.
     fn first(&self) -> u64 {
         self.0.load(Ordering::Relaxed).saturating_mul(2).clamp(1, CHUNK)
     }
 
-    /// The RPC took so many, after it had refused more.
+    /// The RPC took this many, after it had refused more.
     fn remember(&self, blocks: u64) {
         self.0.store(blocks, Ordering::Relaxed);
     }
@@ -55,8 +56,8 @@ pub(crate) struct Search<'a> {
 pub(crate) struct Sent {
     /// The claim's proof.
     pub(crate) proof: Option<Proof>,
-    /// Nonces of which no transaction of ours is seen in a canonical block. Each may have been used by another transaction,
-    /// or by ours in a block that the node does not know yet.
+    /// Nonces of which no transaction of ours is seen in a canonical block. Each may have been used
+    /// by another transaction, or by ours in a block that the node does not know yet.
     pub(crate) unaccounted: usize,
 }
 
@@ -105,7 +106,7 @@ impl Search<'_> {
         records(logs, self.contract, claim)
     }
 
-    /// Looks through the contract's events, newest first, at most so many blocks back.
+    /// Looks through the contract's events, newest first, at most this many blocks back.
     pub(crate) async fn events(&self, claim: &Claim, back: u64) -> Result<Found, RpcError> {
         let head = self.rpc.head().await?.number;
         let oldest = head.saturating_sub(back);
@@ -166,7 +167,8 @@ impl Search<'_> {
     }
 }
 
-/// Whether an RPC's error may be due to how much was asked for. An RPC that does not answer at all would only be asked more.
+/// Whether an RPC's error may be due to how much was asked for. An RPC that does not answer at all
+/// would only be asked more.
 const fn is_about_the_question(error: &RpcError) -> bool {
     match error {
         RpcError::Node { .. } | RpcError::TooLarge { .. } | RpcError::Timeout { .. } => true,

@@ -8,8 +8,8 @@ use alloy_primitives::{B256, Bytes};
 use moment::Moment;
 use std::time::{Duration, Instant};
 
-/// Looks in a row that find the nonce used and none of our transactions mined, before that is believed: receipts may come
-/// later than nonces.
+/// Looks in a row that find the nonce used and none of our transactions mined, before that is
+/// believed: receipts may come later than nonces.
 const LOOKS_BEFORE_TAKEN: u32 = 3;
 
 /// What a transaction is for.
@@ -68,7 +68,8 @@ pub(super) struct ChainView {
     pub(super) now: Instant,
     /// The latest block's number.
     pub(super) head: u64,
-    /// The number of the latest block that is as deep as a proof has to be. `None`: there is none yet.
+    /// The number of the latest block that is as deep as a proof has to be. `None`: there is none
+    /// yet.
     pub(super) settled: Option<u64>,
     /// The account's nonce at the latest block: all below are used.
     pub(super) nonce: u64,
@@ -196,7 +197,8 @@ impl PendingNonce {
                 _ => Action::Wait,
             };
         }
-        // Two of our own must not outbid each other. When the nonce is used, each sees whether it was its own.
+        // Two of our own must not outbid each other. When the nonce is used, each sees whether it
+        // was its own.
         if view.contested {
             return Action::Wait;
         }
@@ -222,8 +224,8 @@ impl PendingNonce {
 }
 
 impl ChainView {
-    /// Whether a block is as deep as a proof has to be. One beyond the head is from a node that is ahead of the one that
-    /// told the head.
+    /// Whether a block is as deep as a proof has to be. One beyond the head is from a node that is
+    /// ahead of the one that told the head.
     fn is_settled(&self, block: u64) -> bool {
         self.settled.is_some_and(|settled| block <= settled)
     }

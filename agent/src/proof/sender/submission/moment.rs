@@ -22,8 +22,8 @@ impl Moment {
         Self { at: now, before }
     }
 
-    /// A moment that an earlier run wrote down, in milliseconds since 1970. Only the wall clock can tell how long ago that is,
-    /// and it tells it once; a moment in the future is now.
+    /// A moment that an earlier run wrote down, in milliseconds since 1970. Only the wall clock can
+    /// tell how long ago that is, and it tells it once; a moment in the future is now.
     pub(crate) fn of_earlier_run(now: Instant, since_1970_ms: u64) -> Self {
         Self::ago(now, Duration::from_millis(now_ms().saturating_sub(since_1970_ms)))
     }

@@ -95,8 +95,8 @@ impl Account {
         Ok(transaction.into_signed(signature).into())
     }
 
-    /// Reads an attempt of an earlier run. `None` if it is not for this account, contract and chain: then it can
-    /// neither be replaced nor be a proof here.
+    /// Reads an attempt of an earlier run. `None` if it is not for this account, contract and
+    /// chain: then it can neither be replaced nor be a proof here.
     pub(crate) fn read(&self, attempt: &Attempt, chain_id: u64) -> Option<(u64, Vec<Signed>)> {
         let read: Option<Vec<_>> = attempt
             .transactions

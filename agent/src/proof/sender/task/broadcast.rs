@@ -34,7 +34,8 @@ fn reaction(Refusal { verdict, reason }: Refusal) -> Reaction {
         Verdict::NonceTooLow | Verdict::Underpriced => Reaction::NonceInUse,
         Verdict::InsufficientFunds => Reaction::NoFunds(reason),
         Verdict::Hold | Verdict::StopAndAlarm => Reaction::Never(reason),
-        // What the contract says in a broadcast (some nodes run it first) is asked for by a call, where it costs nothing.
+        // What the contract says in a broadcast (some nodes run it first) is asked for by a call,
+        // where it costs nothing.
         _ => Reaction::Unknown(reason),
     }
 }

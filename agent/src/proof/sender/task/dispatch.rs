@@ -106,7 +106,8 @@ impl Task {
         }
     }
 
-    /// Uses up a nonce that is missing below ours, because whoever had it let it go: without it nothing of ours is mined.
+    /// Uses up a nonce that is missing below ours, because whoever had it let it go: without it
+    /// nothing of ours is mined.
     pub(crate) async fn fill_hole(&mut self, chain_id: u64, look: &Look) {
         let ours = self.our_nonces();
         let Some(nonce) = self.nonces.hole(&ours) else { return };

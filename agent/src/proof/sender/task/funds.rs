@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// What a proof is assumed to need before the first was estimated.
 const TYPICAL_GAS: u64 = 300_000;
 
-/// How often an empty account is looked at, at the least.
+/// How often an empty account is checked, at the least.
 const WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// The balance, in proofs.
@@ -35,7 +35,7 @@ impl Funds {
         Self { interval, checked: None, gas: TYPICAL_GAS, price: None, proofs: 0, short: false }
     }
 
-    /// How many more proofs can be paid for, with so many under way.
+    /// How many more proofs can be paid for, with this many under way.
     pub(crate) fn left(&self, in_flight: usize) -> usize {
         if self.short {
             return 0;

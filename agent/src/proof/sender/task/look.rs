@@ -91,7 +91,8 @@ impl ProofContract {
         self.config.confirmations.settled(head, finalized)
     }
 
-    /// Looks for the transactions of pending nonces. A pending nonce without a claim only uses its nonce up.
+    /// Looks for the transactions of pending nonces. A pending nonce without a claim only uses its
+    /// nonce up.
     pub(crate) async fn sight(
         &self,
         pending_nonces: &[(&PendingNonce, Option<&Claim>)],
@@ -130,8 +131,9 @@ impl ProofContract {
         Ok(pending_nonces.iter().map(sighting).collect())
     }
 
-    /// Of a pending nonce's mined transactions the one that counts: one that is on record, otherwise that of its nonce. What became
-    /// of earlier nonces otherwise was dealt with when they ended.
+    /// Of a pending nonce's mined transactions the one that counts: one that is on record,
+    /// otherwise that of its nonce. What became of earlier nonces otherwise was handled when they
+    /// ended.
     fn mined(
         &self,
         pending: &PendingNonce,

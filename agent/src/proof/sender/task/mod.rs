@@ -1,5 +1,5 @@
-//! The one task that owns a key's nonces: at each turn it looks at the chain, settles what is under way, and sends
-//! what is waiting.
+//! The one task that owns a key's nonces: at each turn it looks at the chain, settles what is under
+//! way, and sends what is waiting.
 
 pub(crate) mod broadcast;
 pub(crate) mod dispatch;
@@ -300,7 +300,7 @@ impl Task {
     }
 }
 
-/// Gives a case back. Whoever no longer waits for it has it in the journal.
+/// Gives a claim back. A caller that no longer waits for it finds it in the journal.
 pub(super) fn land(
     reply: oneshot::Sender<(SubmissionOutcome, PendingClaim)>,
     outcome: SubmissionOutcome,

@@ -1,6 +1,7 @@
 //! Which nonces are free, and which are missing below ours.
 
-/// Looks in a row that find a nonce missing, before that is believed: pools and late answers catch up by themselves.
+/// Looks in a row that find a nonce missing, before that is believed: pools and late answers catch
+/// up by themselves.
 const LOOKS_BEFORE_BELIEVED: u32 = 3;
 
 /// What is known of the account's nonces.
@@ -10,7 +11,8 @@ pub(crate) struct Nonces {
     latest: u64,
     /// The same with what is in the pool.
     pending: u64,
-    /// The nonce after the highest that we saw used, or were told is. A late answer must not bring it back.
+    /// The nonce after the highest that we saw used, or were told is. A late answer must not bring
+    /// it back.
     spent: u64,
     /// Looks in a row that found the next nonce to be nobody's, and below ours.
     missing: u32,

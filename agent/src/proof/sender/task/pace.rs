@@ -1,4 +1,4 @@
-//! How often the chain is looked at: about twice a block.
+//! How often the chain is polled: about twice a block.
 
 use std::time::{Duration, Instant};
 

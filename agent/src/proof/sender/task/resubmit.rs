@@ -28,8 +28,8 @@ impl Task {
         self.react(tracked, reaction, false)
     }
 
-    /// Replaces the newest transaction by one that pays more: the same call, or nothing at all if the claim has no
-    /// chance any more, so that its nonce does not stop the others.
+    /// Replaces the newest transaction by one that pays more: the same call, or nothing at all if
+    /// the claim has no chance any more, so that its nonce does not stop the others.
     pub(crate) async fn resubmit(
         &mut self,
         tracked: &mut TrackedSubmission,
@@ -94,7 +94,8 @@ impl Task {
         }
     }
 
-    /// What a node's answer to a broadcast means for the pending nonce. `first`: it was its first transaction.
+    /// What a node's answer to a broadcast means for the pending nonce. `first`: it was its first
+    /// transaction.
     pub(crate) fn react(
         &mut self,
         tracked: &TrackedSubmission,

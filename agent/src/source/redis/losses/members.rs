@@ -12,8 +12,8 @@ pub(crate) fn entry_member(group: &str, id: StreamId) -> String {
     format!("{group}/{id}")
 }
 
-/// The member that says that the group was given every entry from the stream's first one on. While it is not there,
-/// entries may lie before the group's beginning that nobody has read.
+/// The member that says that the group was given every entry from the stream's first one on. While
+/// it is not there, entries may lie before the group's beginning that nobody has read.
 pub(crate) fn complete_member(group: &str) -> String {
     format!("{group}/complete")
 }

@@ -1,11 +1,13 @@
-//! Entries that went from the stream before they were handled, because the producer trims it or somebody deleted them.
+//! Entries that went from the stream before they were handled, because the producer trims it or
+//! somebody deleted them.
 //!
-//! Each loss is remembered in Redis, in the sorted set `<topic>.lost`, so that one of several agents reports it, once, and
-//! across restarts: a member `<group>/<id>` for an entry that was delivered (its score is when that was found, in
-//! milliseconds), and one member for the count of those that never were (its score is the count).
+//! Each loss is remembered in Redis, in the sorted set `<topic>.lost`, so that one of several
+//! agents reports it, once, and across restarts: a member `<group>/<id>` for an entry that was
+//! delivered (its score is when that was found, in milliseconds), and one member for the count of
+//! those that never were (its score is the count).
 //!
-//! A server that can't take that keeps nobody from going on: the loss is told, noted in the data folder, and remembered in
-//! Redis when it has room again.
+//! A server that can't take that keeps nobody from going on: the loss is told, noted in the data
+//! folder, and remembered in Redis when it has room again.
 
 pub(crate) mod members;
 pub(crate) mod overflow;
@@ -46,8 +48,8 @@ impl Losses {
         Self { url, alarms, overflow, waiting: Mutex::default() }
     }
 
-    /// Reports entries that are delivered, not acknowledged, in nobody's hand, and gone from the stream; then takes them from
-    /// the list of pending ones.
+    /// Reports entries that are delivered, not acknowledged, in nobody's hand, and gone from the
+    /// stream; then takes them from the list of pending ones.
     pub(super) async fn report_entries(
         &self,
         link: &Link,
@@ -72,7 +74,8 @@ impl Losses {
         Ok(())
     }
 
-    /// Reports how many entries were trimmed before any delivery to our group, where that can be told.
+    /// Reports how many entries were trimmed before any delivery to our group, where that can be
+    /// told.
     pub(super) async fn report_undelivered(
         &self,
         link: &Link,
@@ -158,11 +161,13 @@ impl Losses {
     }
 }
 
-/// How many entries were trimmed before any delivery to the group, in all its time; `None` where Redis can't tell.
+/// How many entries were trimmed before any delivery to the group, in all its time; `None` where
+/// Redis can't tell.
 ///
-/// Redis counts what was ever added and what the group has read. What is missing from their difference among the
-/// entries that remain to be read is lost. Those that remain are all there are, if the group has read none of
-/// them; or, in a stream of a single group whose agents delete what they acknowledge, all that are not pending.
+/// Redis counts what was ever added and what the group has read. What is missing from their
+/// difference among the entries that remain to be read is lost. Those that remain are all there
+/// are, if the group has read none of them; or, in a stream of a single group whose agents delete
+/// what they acknowledge, all that are not pending.
 pub(super) fn lost_undelivered(
     stream: &Stream,
     groups: &[Group],
@@ -266,7 +271,7 @@ mod tests {
         assert_eq!(lost(&stream(3, Some(8), 10), group(Some(2), 2, 0), None), Some(5));
         assert_eq!(lost(&stream(8, Some(3), 10), group(Some(2), 2, 0), None), Some(0));
         assert_eq!(lost(&stream(0, None, 10), group(Some(2), 2, 0), None), Some(8));
-        // One of the three is read and in work.
+        // One of the three is read and in flight.
         assert_eq!(lost(&stream(3, Some(8), 10), group(Some(3), 8, 1), Some(8)), Some(5));
     }
 

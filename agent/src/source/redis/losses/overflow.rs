@@ -1,7 +1,9 @@
-//! What Redis can't take when it is full or may not write: dead letters and losses, in the agent's data folder.
+//! What Redis can't take when it is full or may not write: dead letters and losses, in the agent's
+//! data folder.
 //!
-//! They stay there: a server that was full is not filled again with what nobody waits for. `bsp dead` shows the letters
-//! with `--data-dir`, and puts one back into the stream when the operator wants it.
+//! They stay there: a server that was full is not filled again with what nobody waits for. `bsp
+//! dead` shows the letters with `--data-dir`, and puts one back into the stream when the operator
+//! wants it.
 
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
@@ -63,7 +65,8 @@ impl Overflow {
         Self { url, dead, losses: data_dir.join("lost.jsonl"), alarms, stop }
     }
 
-    /// Keeps a dead letter. On return it is on disk. Waits, with an alarm, for a disk that can't take it.
+    /// Keeps a dead letter. On return it is on disk. Waits, with an alarm, for a disk that can't
+    /// take it.
     pub(crate) async fn keep(&self, letter: &DeadLetter) -> Result<PathBuf, SourceError> {
         let origin = StreamOrigin { topic: self.url.topic.clone(), group: self.url.group.clone() };
         let what = format!("writing the dead letter of entry {}", letter.entry);
@@ -86,7 +89,8 @@ impl Overflow {
         blocking(move || dead.count()).await.ok()
     }
 
-    /// Notes a loss. A disk that can't take it is told in the log, and not waited for: the loss itself is in the log too.
+    /// Notes a loss. A disk that can't take it is told in the log, and not waited for: the loss
+    /// itself is in the log too.
     pub(crate) async fn note_loss(&self, lost: Lost<'_>) {
         let RedisUrl { topic, group, .. } = &self.url;
         let line = LossLine { topic, group, lost, found_ms: now_ms() };

@@ -1,4 +1,4 @@
-//! Which entries are in work in this process.
+//! Which entries are in flight in this process.
 
 use bsp_stream::StreamId;
 use std::{
@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The entries in hand, which nobody is given a second time, and those that were released a short time ago.
+/// The entries in flight, which nobody is given a second time, and those that were released a short
+/// time ago.
 #[derive(Debug, Default)]
 pub(crate) struct InFlightEntries(Mutex<Entries>);
 
@@ -20,7 +21,7 @@ struct Entries {
 #[derive(Debug, Clone, Copy)]
 struct Released {
     since: Instant,
-    /// Whether Redis counts its deliveries anew.
+    /// Whether Redis counts its deliveries again.
     is_recounted: bool,
 }
 
@@ -29,29 +30,29 @@ impl InFlightEntries {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an entry; false if it is in hand already.
+    /// Takes an entry; false if it is in flight already.
     pub(crate) fn take(&self, id: StreamId) -> bool {
         let mut entries = self.entries();
         entries.released.remove(&id);
         entries.held.insert(id)
     }
 
-    /// Whether an entry may be taken that is pending to this consumer: not while it is in hand, nor for a time after
-    /// it was released.
+    /// Whether an entry may be taken that is pending to this consumer: not while it is in flight,
+    /// nor for a time after it was released.
     pub(crate) fn may_take(&self, id: StreamId, rest: Duration) -> bool {
         let mut entries = self.entries();
         entries.released.retain(|_, released| released.since.elapsed() < rest);
         !entries.held.contains(&id) && !entries.released.contains_key(&id)
     }
 
-    /// Those in hand, in their order.
+    /// Those in flight, in their order.
     pub(crate) fn held(&self) -> Vec<StreamId> {
         let mut ids: Vec<_> = self.entries().held.iter().copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// Whether an entry is in hand.
+    /// Whether an entry is in flight.
     pub(crate) fn holds(&self, id: StreamId) -> bool {
         self.entries().held.contains(&id)
     }
@@ -61,7 +62,7 @@ impl InFlightEntries {
         self.entries().held.remove(&id);
     }
 
-    /// The entry is no longer in work, and not settled.
+    /// The entry is no longer in flight, and not settled.
     pub(crate) fn release(&self, id: StreamId) {
         let mut entries = self.entries();
         if entries.held.remove(&id) {
@@ -70,14 +71,14 @@ impl InFlightEntries {
         }
     }
 
-    /// Those that were released and whose deliveries Redis does not count anew yet.
+    /// Those that were released and whose deliveries Redis does not count again yet.
     pub(crate) fn to_recount(&self) -> HashSet<StreamId> {
         let entries = self.entries();
         let waiting = entries.released.iter().filter(|(_, released)| !released.is_recounted);
         waiting.map(|(id, _)| *id).collect()
     }
 
-    /// Redis counts the entry's deliveries anew.
+    /// Redis counts the entry's deliveries again.
     pub(crate) fn recounted(&self, id: StreamId) {
         if let Some(released) = self.entries().released.get_mut(&id) {
             released.is_recounted = true;

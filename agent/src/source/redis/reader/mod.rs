@@ -36,13 +36,14 @@ pub(super) struct StreamReader {
     pub(super) losses: Arc<Losses>,
     /// Its connection is blocked while Redis has nothing, so it has one of its own.
     pub(super) link: Link,
-    /// Set when there may be entries pending to this consumer that it has passed over: claimed by the keeper, or to be
-    /// delivered again.
+    /// Set when there may be entries pending to this consumer that it has passed over: claimed by
+    /// the keeper, or to be delivered again.
     pub(super) claimed: Arc<AtomicBool>,
     pub(super) stop: CancellationToken,
     /// What is known about the entries pending to this consumer.
     ///
-    /// It is forgotten whenever Redis may have delivered an entry that did not arrive: that one is pending then.
+    /// It is forgotten whenever Redis may have delivered an entry that did not arrive: that one is
+    /// pending then.
     pub(super) own: OwnPending,
     /// The entry whose last reads failed, and how many: Redis may have counted each as a delivery.
     pub(super) unanswered: Option<(StreamId, u64)>,
@@ -50,7 +51,8 @@ pub(super) struct StreamReader {
     pub(super) failures: Failures,
 }
 
-/// The entries pending to this consumer, page by page. The default knows nothing and begins with the oldest.
+/// The entries pending to this consumer, page by page. The default knows nothing and begins with
+/// the oldest.
 #[derive(Debug, Default)]
 pub(super) struct OwnPending {
     rows: VecDeque<PendingEntry>,
@@ -187,7 +189,8 @@ impl StreamReader {
     }
 }
 
-/// How often an entry was delivered, this time included: what Redis counted, without reads whose reply never came.
+/// How often an entry was delivered, this time included: what Redis counted, without reads whose
+/// reply never came.
 fn deliveries(row: &PendingEntry, failed_reads: u64) -> u64 {
     row.deliveries.saturating_sub(failed_reads).max(1).saturating_add(1)
 }

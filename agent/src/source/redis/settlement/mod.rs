@@ -107,7 +107,7 @@ impl Settlement for RedisSettlement {
         self.alarms.raise(
             AlarmKind::DeadLetter,
             format!(
-                "entry {id} went to {place}: {}; look at it with `bsp dead show{option}`, then `bsp dead retry` or `bsp dead \
+                "Entry {id} went to {place}: {}; read it with `bsp dead show{option}`, then `bsp dead retry` or `bsp dead \
                  drop`",
                 letter.reason
             ),
@@ -151,7 +151,8 @@ impl RedisSettlement {
         Ok(done)
     }
 
-    /// With other groups nothing goes by its own id, but the stream's beginning as far as all are done with it.
+    /// With other groups nothing goes by its own id, but the stream's beginning as far as all are
+    /// done with it.
     async fn trim_with_others(&self, sole: bool) -> Result<(), SourceError> {
         if sole {
             return Ok(());
@@ -180,8 +181,8 @@ async fn acknowledge(
     id: StreamId,
     sole_group: bool,
 ) -> RedisResult<Acknowledged> {
-    // No transaction: a full server refuses all that is queued in one. What a crash leaves after the first command, the
-    // keeper removes.
+    // No transaction: a full server refuses all that is queued in one. What a crash leaves after
+    // the first command, the keeper removes.
     let mut commands = pipe();
     commands.cmd("XACK").arg(&url.topic).arg(&url.group).arg(id.to_string());
     if sole_group {
@@ -198,7 +199,8 @@ enum Buried {
     Before,
 }
 
-/// Adds the dead letter, and only then, or in the same transaction, takes the entry from the stream.
+/// Adds the dead letter, and only then, or in the same transaction, takes the entry from the
+/// stream.
 async fn bury(
     mut connection: Connection,
     url: &RedisUrl,
@@ -209,7 +211,8 @@ async fn bury(
     if !group::is_pending(&mut connection, url, id).await? {
         return Ok(Buried::Before);
     }
-    // A transaction goes on after a key of another type, and would take the entry without adding the letter.
+    // A transaction continues after a key of another type, and would take the entry without adding
+    // the letter.
     let _: u64 = cmd("XLEN").arg(url.dead_topic()).query_async(&mut connection).await?;
     let mut transaction = pipe();
     let add = transaction.cmd("XADD").arg(url.dead_topic()).arg("*").arg("id").arg(id.to_string());
@@ -238,7 +241,8 @@ async fn bury(
 /// The link on which entries are settled: its commands are short, apart from dead letters.
 pub(super) const ROLE: &str = "settle";
 
-/// Asks once whether everything is there, makes the group if it is not, and tries whether the server can be written.
+/// Asks once whether everything is there, makes the group if it is not, and tries whether the
+/// server can be written.
 pub(super) async fn check(link: &Link, connector: &Connector) -> Result<(), SourceError> {
     let url = connector.url();
     let work = |mut connection: Connection| async move {

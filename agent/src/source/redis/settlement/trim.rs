@@ -1,9 +1,10 @@
 //! Removing what every group has acknowledged, and nothing that somebody may still want.
 //!
-//! An entry of an earlier time than a group's position is either acknowledged or was never given to anybody: a group that
-//! was made at `$` begins after what there is. Redis knows no difference. So nothing is removed before it is certain
-//! that our group was given all there is: it once had nothing before its position, and has read on from there.
-//! That is remembered in Redis, beside the losses, because it goes with the stream.
+//! An entry of an earlier time than a group's position is either acknowledged or was never given to
+//! anybody: a group that was made at `$` begins after what there is. Redis knows no difference. So
+//! nothing is removed before it is certain that our group was given all there is: it once had
+//! nothing before its position, and has read on from there. That is remembered in Redis, beside the
+//! losses, because it goes with the stream.
 
 use crate::source::redis::{group, losses::members::complete_member, refusal::cannot_store, reply};
 use bsp_stream::RedisUrl;
@@ -68,7 +69,8 @@ impl Trimmer {
     }
 }
 
-/// The oldest entry that a group needs, if others lie before it of which it is not known that our group was ever given them.
+/// The oldest entry that a group needs, if others lie before it of which it is not known that our
+/// group was ever given them.
 pub(crate) async fn unread_before(
     connection: &mut Connection,
     url: &RedisUrl,

@@ -1,9 +1,9 @@
-//! Keeps what is in hand, takes over what others have left, removes what all have acknowledged, and notices what is lost;
-//! once in a while.
+//! Keeps what is in flight, takes over what others have left, removes what all have acknowledged,
+//! and notices what is lost; once in a while.
 //!
-//! Entries are claimed one by one with `XCLAIM`, from the list of idle ones. `XAUTOCLAIM` does the same in one command, but it
-//! drops every pending entry that is trimmed, also those a living consumer has in hand, and nobody learns of the loss if
-//! its reply is lost.
+//! Entries are claimed one by one with `XCLAIM`, from the list of idle ones. `XAUTOCLAIM` does the
+//! same in one command, but it drops every pending entry that is trimmed, also those a living
+//! consumer has in flight, and nobody learns of the loss if its reply is lost.
 
 pub(crate) mod twin;
 
@@ -41,8 +41,9 @@ const PAGE: usize = 100;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// After an outage nothing is taken over for this long, or for the idle time if that is shorter: others that were away too
-/// have what they hold refreshed by then, at their own pause and the longest one of a connection that comes back.
+/// After an outage nothing is taken over for this long, or for the idle time if that is shorter:
+/// others that were away too have what they hold refreshed by then, at their own pause and the
+/// longest one of a connection that comes back.
 const REST_AFTER_OUTAGE: Duration = Duration::from_secs(75);
 
 #[derive(Debug)]
@@ -79,7 +80,8 @@ struct ReclaimerState {
 }
 
 impl PendingReclaimer {
-    /// Goes round until the stop, four times in the idle time after which entries are claimed, or more often.
+    /// Goes round until the stop, four times in the idle time after which entries are claimed, or
+    /// more often.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let pause = (self.claim_idle / 4).min(LONGEST_PAUSE);
         loop {
@@ -113,7 +115,8 @@ impl PendingReclaimer {
             self.losses.report_undelivered(&self.link, lost.unwrap_or(0)).await?;
         }
         self.losses.remember_waiting(&self.link).await;
-        // Also with ours as the only group: another one may have been destroyed, for which entries had to stay.
+        // Also with ours as the only group: another one may have been destroyed, for which entries
+        // had to stay.
         let (trimmer, url) = (&self.trimmer, &self.url);
         let trim = |mut connection, _| async move { trimmer.trim(&mut connection, url).await };
         self.link.run(trim).await?;
@@ -121,7 +124,7 @@ impl PendingReclaimer {
         Ok(())
     }
 
-    /// Idle times go on while Redis is away, also of what living consumers have in hand.
+    /// Idle times go on while Redis is away, also of what living consumers have in flight.
     fn note_outage(&mut self) {
         let away = self.memory.last_good.is_some_and(|good| good.elapsed() > self.claim_idle / 2);
         if away {
@@ -130,16 +133,18 @@ impl PendingReclaimer {
         }
     }
 
-    /// Sets back the idle time of what is in hand, so that nobody claims it, and has Redis count the deliveries of what was
-    /// released anew.
+    /// Sets back the idle time of what is in flight, so that nobody claims it, and has Redis count
+    /// the deliveries of what was released again.
     async fn keep(&mut self, oldest: Option<StreamId>) -> Result<(), SourceError> {
         let held: HashSet<_> = self.in_flight.held().into_iter().collect();
-        // Before what is pending is asked for: what is released later has other idle times than it will have told.
+        // Before what is pending is asked for: what is released later has other idle times than it
+        // will have told.
         let released = self.in_flight.to_recount();
         let asked = Instant::now();
         let ours = self.all_pending().await?;
         self.watch_for_twin(&held, &ours, asked);
-        // Claiming what is trimmed would take it from the list, where it is to stay until it is settled.
+        // Claiming what is trimmed would take it from the list, where it is to stay until it is
+        // settled.
         let is_there = |id: StreamId| oldest.is_some_and(|oldest| id >= oldest);
 
         let mut recounted = Vec::new();
@@ -157,7 +162,7 @@ impl PendingReclaimer {
         let others =
             held.len().saturating_sub(ours.iter().filter(|row| held.contains(&row.id)).count());
         if others > 0 {
-            tracing::warn!(others, "Entries in work here are no longer pending to this consumer");
+            tracing::warn!(others, "Entries in flight here are no longer pending to this consumer");
         }
         if kept.is_empty() {
             return Ok(());
@@ -197,7 +202,8 @@ impl PendingReclaimer {
         }
     }
 
-    /// Claims what has been idle for too long: entries of consumers that died, and released ones of our own.
+    /// Claims what has been idle for too long: entries of consumers that died, and released ones of
+    /// our own.
     async fn take_over(&mut self, oldest: Option<StreamId>) -> Result<(), SourceError> {
         let idle = self.idle_entries().await?;
         let (stale, trimmed): (Vec<_>, Vec<_>) = idle
@@ -230,8 +236,8 @@ impl PendingReclaimer {
         Ok(())
     }
 
-    /// What has been idle for too long and is not in hand: as much as is taken over in one round. What is in hand and trimmed
-    /// can't be refreshed, and may be any number.
+    /// What has been idle for too long and is not in flight: as much as is taken over in one round.
+    /// What is in flight and trimmed can't be refreshed, and may be any number.
     async fn idle_entries(&self) -> Result<Vec<PendingEntry>, SourceError> {
         let (mut idle, mut start) = (Vec::new(), "-".to_owned());
         loop {
@@ -282,8 +288,9 @@ async fn idle_page(
     reply::pending_entries(rows)
 }
 
-/// Sets an entry's count of deliveries to one, and leaves its idle time: the consumer that released it has not failed on
-/// it. `false` if it was delivered or claimed since its row was read, so that it is idle for less.
+/// Sets an entry's count of deliveries to one, and leaves its idle time: the consumer that released
+/// it has not failed on it. `false` if it was delivered or claimed since its row was read, so that
+/// it is idle for less.
 async fn recount(
     mut connection: Connection,
     url: &RedisUrl,
@@ -305,7 +312,8 @@ struct Claims {
 
 /// Claims entries that are still idle for as long as that, without their payloads.
 ///
-/// One that is still idle, and yet not claimed, is no longer in the stream: Redis 7.0 and later have dropped it.
+/// One that is still idle, and yet not claimed, is no longer in the stream: Redis 7.0 and later
+/// have dropped it.
 async fn claim(
     mut connection: Connection,
     url: &RedisUrl,
@@ -344,8 +352,9 @@ async fn claim(
     Ok(claims)
 }
 
-/// Claims an entry of a full server, which refuses transactions: whether it is claimed, or is in no list any more, most likely
-/// because it is no longer in the stream. Told is better than not told if somebody has just acknowledged it.
+/// Claims an entry of a full server, which refuses transactions: whether it is claimed, or is in no
+/// list any more, most likely because it is no longer in the stream. Told is better than not told
+/// if somebody has just acknowledged it.
 async fn claim_alone(
     connection: &mut Connection,
     url: &RedisUrl,

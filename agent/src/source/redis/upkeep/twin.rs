@@ -1,8 +1,9 @@
-//! Notices another process that reads as the same consumer, as one does whose data folder is a copy of this one.
+//! Notices another process that reads as the same consumer, as one does whose data folder is a copy
+//! of this one.
 //!
-//! Nothing is written for it. Each process refreshes what it holds, without a delivery. So an entry that is pending to this
-//! consumer, that this process does not hold, and whose idle time was set back since the last look although it was not
-//! delivered again, is held by somebody else.
+//! Nothing is written for it. Each process refreshes what it holds, without a delivery. So an entry
+//! that is pending to this consumer, that this process does not hold, and whose idle time was set
+//! back since the last look although it was not delivered again, is held by somebody else.
 
 use crate::source::redis::reply::PendingEntry;
 use bsp_stream::StreamId;
@@ -35,8 +36,8 @@ struct Sweep {
 }
 
 impl TwinWatch {
-    /// Looks at the entries that are pending to this consumer and not held here, which Redis was asked for at that time. Whether
-    /// another process holds some.
+    /// Looks at the entries that are pending to this consumer and not held here, which Redis was
+    /// asked for at that time. Whether another process holds some.
     pub(crate) fn look<'a>(
         &mut self,
         free: impl Iterator<Item = &'a PendingEntry>,

@@ -21,7 +21,8 @@ fn a_call_reads_account_and_code_of_its_target() {
     }
 }
 
-/// The price of a transfer before Prague asks whether the target exists; the entry, which would load its code, is not reached.
+/// The price of a transfer before Prague asks whether the target exists; the entry, which would
+/// load its code, is not reached.
 #[test]
 fn a_transfer_that_the_caller_cannot_afford_reads_no_code() {
     Scene::new(Fork::Cancun)
@@ -42,7 +43,8 @@ fn a_transfer_that_the_caller_cannot_afford_reads_no_code() {
         .expect(Rows::accounts(&[SENDER, A, B]).codes(&[A, B]));
 }
 
-/// Its value is that of the frame around it, whose caller has paid it already and need not have it twice.
+/// Its value is that of the frame around it, whose caller has paid it already and need not have it
+/// twice.
 #[test]
 fn a_delegate_call_moves_no_value() {
     Scene::new(Fork::Cancun)
@@ -105,7 +107,8 @@ fn p256_verification_is_a_precompile_from_osaka_on() {
     scene(Fork::Osaka).expect(Rows::accounts(&[SENDER, p256]).codes(&[p256]));
 }
 
-/// A genesis can give a precompile code. A call from a contract reads it only for its price, from Prague on.
+/// A genesis can give a precompile code. A call from a contract reads it only for its price, from
+/// Prague on.
 #[test]
 fn code_of_a_precompile_is_read_where_it_is_the_recipient() {
     for fork in Fork::ALL {
@@ -123,8 +126,8 @@ fn code_of_a_precompile_is_read_where_it_is_the_recipient() {
     }
 }
 
-/// A missing target is left alone by CALL, but created by STATICCALL; a contract that is created there later
-/// tells the two apart.
+/// A missing target is left alone by CALL, but created by STATICCALL; a contract that is created
+/// there later tells the two apart.
 #[test]
 fn staticcall_to_a_missing_account_creates_it_and_it_becomes_destructed() {
     let created = SENDER.create(1);
@@ -175,7 +178,8 @@ fn a_transfer_creates_a_missing_account_for_good() {
         .expect(Rows::accounts(&[SENDER, A]).slots(&[(created, 1, 0)]).codes(&[A]));
 }
 
-/// An account that exists with no nonce, balance and code, as old chains have them, vanishes when it is touched (EIP-161).
+/// An account that exists with no nonce, balance and code, as old chains have them, vanishes when
+/// it is touched (EIP-161).
 #[test]
 fn a_blank_account_of_the_parent_state_becomes_destructed() {
     let created = SENDER.create(1);
@@ -197,8 +201,8 @@ fn a_blank_account_of_the_parent_state_becomes_destructed() {
     scene(&format!("{created} BALANCE"), "STOP").expect(rows.slots(&[(created, 1, 0)]));
 }
 
-/// A program that calls itself until it is refused, and reads the slot of its depth each time. The call data is the depth.
-/// Where the call is refused, it goes on with `at_the_end`.
+/// A program that calls itself until it is refused, and reads the slot of its depth each time. The
+/// call data is the depth. Where the call is refused, it continues with `at_the_end`.
 fn recursion(at_the_end: &str) -> String {
     format!(
         "0x00 CALLDATALOAD SLOAD POP
@@ -213,7 +217,8 @@ fn recursion(at_the_end: &str) -> String {
 /// The deepest frame's depth: 1024 calls below the transaction's own.
 const DEEPEST: u64 = 1024;
 
-/// Each frame can pass on 63 of 64 parts of its gas, so this needs far more of it than any chain's blocks have.
+/// Each frame can pass on 63 of 64 parts of its gas, so this needs far more of it than any chain's
+/// blocks have.
 fn deep(scene: Scene) -> Scene {
     let mut scene = scene.transaction(Tx::call(A).gas(1 << 45));
     scene.header.gas_limit = 1 << 46;

@@ -61,7 +61,8 @@ fn a_creation_that_stays_has_its_rows_once() {
     );
 }
 
-/// An account that has only a balance keeps its object: it has an account row, and a revert forgets nothing.
+/// An account that has only a balance keeps its object: it has an account row, and a revert forgets
+/// nothing.
 #[test]
 fn a_prefunded_creation_keeps_its_rows() {
     let created = created2(A, READS_AND_FAILS);

@@ -55,7 +55,8 @@ fn a_skipped_authority_is_not_read() {
         .expect(Rows::accounts(&[SENDER, B]));
 }
 
-/// The accepted authorization creates the authority, which reads its slots as zero and is no reborn account.
+/// The accepted authorization creates the authority, which reads its slots as zero and is no reborn
+/// account.
 #[test]
 fn an_accepted_authority_that_was_missing_comes_into_being() {
     Scene::new(Fork::Prague)

@@ -9,7 +9,8 @@ use alloy_primitives::Address;
 /// Reads a slot and leaves a contract without code.
 const READS: &str = "0x01 SLOAD";
 
-/// A contract at the address that `A`'s creation gives, so that it can be destroyed and created again.
+/// A contract at the address that `A`'s creation gives, so that it can be destroyed and created
+/// again.
 fn reborn() -> Address {
     created2(A, READS)
 }

@@ -1,6 +1,7 @@
 //! Opcodes that fail: what they read before depends on the stage at which they do.
 //!
-//! Each program here is called with just enough gas to pass a stage, and with one less. Pushes cost three gas.
+//! Each program here is called with just enough gas to pass a stage, and with one less. Pushes cost
+//! three gas.
 
 use crate::support::{
     scene::{A, B, C, D, Fork, Rows, SENDER, Scene, Tx, call, call_pushes, call_with_output},
@@ -105,7 +106,8 @@ const CALLS: [&str; 4] = ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"];
 /// More memory than any block pays for, but not more than the gas function can count.
 const DEAR: (&str, &str) = ("0x00", "0xffffffff");
 
-/// A program that calls `C` with an output range that cannot be paid, so that the call stops at its gas stage.
+/// A program that calls `C` with an output range that cannot be paid, so that the call stops at its
+/// gas stage.
 fn dear_call(opcode: &str, value: u8) -> String {
     call_with_output(opcode, 0, C, value, DEAR.0, DEAR.1)
 }
@@ -206,7 +208,8 @@ fn a_target_of_the_transaction_before_is_cold_again() {
     scene(true).expect(Rows::accounts(&[SENDER, D, C, A, B]).codes(&[D, A, B, C]));
 }
 
-/// The memory size comes before the gas function: a range beyond 64 bits stops the call before it reads.
+/// The memory size comes before the gas function: a range beyond 64 bits stops the call before it
+/// reads.
 #[test]
 fn a_range_beyond_64_bits_stops_a_call_before_it_reads() {
     let rows = Rows::accounts(&[SENDER, A, B]).codes(&[A, B]);

@@ -1,4 +1,5 @@
-//! One hand-written block a rule: the exact rows of the four lists, in order, as bsp-geth v2.2.0 gives them.
+//! One hand-written block a rule: the exact rows of the four lists, in order, as bsp-geth v2.2.0
+//! gives them.
 
 mod block_end;
 mod calls;

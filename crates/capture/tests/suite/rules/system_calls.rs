@@ -48,7 +48,8 @@ fn history_slot(scene: &Scene) -> (Address, u64, u64) {
     (HISTORY, (scene.header.number - 1) % 8191, 0)
 }
 
-/// The slots of a request contract (EIP-7002, EIP-7251) without requests: tail and head of the queue, then excess and count.
+/// The slots of a request contract (EIP-7002, EIP-7251) without requests: tail and head of the
+/// queue, then excess and count.
 const fn request_slots(contract: Address) -> [(Address, u64, u64); 4] {
     [(contract, 3, 0), (contract, 2, 0), (contract, 0, 0), (contract, 1, 0)]
 }

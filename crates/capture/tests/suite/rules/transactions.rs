@@ -18,7 +18,8 @@ fn sender_then_recipient_then_fee_recipient() {
     }
 }
 
-/// A fee recipient that no transaction read has its row after everything of the *first* transaction.
+/// A fee recipient that no transaction read has its row after everything of the *first*
+/// transaction.
 #[test]
 fn the_fee_recipient_comes_before_the_second_transaction() {
     Scene::new(Fork::Shanghai)
@@ -46,7 +47,8 @@ fn the_fee_recipients_code_is_not_read() {
         .expect(Rows::accounts(&[SENDER, MINER]));
 }
 
-/// A blank object that nobody fills joins the destructed: a contract created there gives no slot rows.
+/// A blank object that nobody fills joins the destructed: a contract created there gives no slot
+/// rows.
 #[test]
 fn a_missing_fee_recipient_with_a_fee_of_zero_becomes_destructed() {
     let created = SENDER.create(1);

@@ -1,5 +1,5 @@
-//! Plain execution: alloy-evm's own executor and EVM, without an inspector. The measure for capture, which must
-//! not change what a block does.
+//! Plain execution: alloy-evm's own executor and EVM, without an inspector. The measure for
+//! capture, which must not change what a block does.
 
 use alloy_consensus::{EthereumTxEnvelope, TxEip4844, TxType};
 use alloy_eips::eip7685::Requests;

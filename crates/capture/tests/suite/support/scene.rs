@@ -147,7 +147,8 @@ impl Tx {
         self
     }
 
-    /// The environment to execute, and a stand-in for the signed transaction that it would come from.
+    /// The environment to execute, and a stand-in for the signed transaction that it would come
+    /// from.
     fn executable(self, nonce: u64) -> (TxEnv, Recovered<SignedTransaction>) {
         let recovered = Recovered::new_unchecked(self.signed(nonce), SENDER);
         let mut env: TxEnv = recovered.to_tx_env();
@@ -204,7 +205,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// An empty block on a state that has [`SENDER`] and nobody else: no system contracts and no fee recipient.
+    /// An empty block on a state that has [`SENDER`] and nobody else: no system contracts and no
+    /// fee recipient.
     pub(crate) fn new(fork: Fork) -> Self {
         let mut world = World::default();
         world.insert(SENDER, Account::with_balance(1 << 62));
@@ -247,8 +249,8 @@ impl Scene {
         self
     }
 
-    /// Captures the block and asserts its rows, in order. Along the way asserts that capture changed nothing, and that
-    /// the lists are all it takes to execute the block again.
+    /// Captures the block and asserts its rows, in order. Along the way asserts that capture
+    /// changed nothing, and that the lists are all it takes to execute the block again.
     #[track_caller]
     pub(crate) fn expect(&self, rows: Rows<'_>) -> Capture {
         let spec = ChainSpec::mainnet();
@@ -390,8 +392,8 @@ pub(crate) fn statuses(captured: &Capture) -> Vec<bool> {
     captured.receipts.iter().map(|receipt| receipt.success).collect()
 }
 
-/// A program that calls an account with no input and drops the result. The pushes before the opcode cost three gas each
-/// in every fork (`PUSH0` would cost two).
+/// A program that calls an account with no input and drops the result. The pushes before the opcode
+/// cost three gas each in every fork (`PUSH0` would cost two).
 pub(crate) fn call(opcode: &str, gas: u64, target: Address, value: u8) -> String {
     call_with_output(opcode, gas, target, value, "0x00", "0x00")
 }

@@ -5,11 +5,12 @@ use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use std::collections::BTreeMap;
 
-/// How many heights are remembered, counted from the cursor down. A reorg that goes deeper starts over from the
-/// lowest of them. No reorg of more than 64 blocks survives finality; the rest is for chains that have none.
+/// How many heights are remembered, counted from the cursor down. A reorg that goes deeper starts
+/// over from the lowest of them. No reorg of more than 64 blocks survives finality; the rest is for
+/// chains that have none.
 pub(crate) const REMEMBERED: u64 = 8_192;
 
-/// A block that a lane has dealt with.
+/// A block that a lane has handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandledBlock {
     pub(crate) block: BlockNumHash,
@@ -102,7 +103,8 @@ impl DeliveryHistory {
         self.canonical.range(..=number).rev().map(|(&number, &hash)| BlockNumHash { number, hash })
     }
 
-    /// The parent of a block that the target has; `None` if it does not have the block, as far as is remembered.
+    /// The parent of a block that the target has; `None` if it does not have the block, as far as
+    /// is remembered.
     pub(crate) fn delivered_parent(&self, block: BlockNumHash) -> Option<B256> {
         self.delivered.get(&(block.number, block.hash)).map(|delivered| delivered.parent)
     }
@@ -112,7 +114,8 @@ impl DeliveryHistory {
         self.delivered.values().map(|delivered| delivered.position).max()
     }
 
-    /// Forgets the deliveries after a position, and moves the cursor back before the first of them. Returns how many they were.
+    /// Forgets the deliveries after a position, and moves the cursor back before the first of them.
+    /// Returns how many they were.
     pub(crate) fn lose(&mut self, kept: StreamPosition) -> usize {
         let before = self.delivered.len();
         let first = self.delivered.iter().find(|(_, delivered)| delivered.position > kept);
@@ -138,8 +141,8 @@ impl DeliveryHistory {
         self.delivered = self.delivered.split_off(&(first_kept, B256::ZERO));
     }
 
-    /// Moves the cursor back, to the height before all that is remembered if `to` is `None`. What the target has
-    /// stays known.
+    /// Moves the cursor back, to the height before all that is remembered if `to` is `None`. What
+    /// the target has stays known.
     pub(crate) fn step_back(&mut self, to: Option<u64>) {
         match to {
             Some(to) => drop(self.canonical.split_off(&to.saturating_add(1))),

@@ -1,7 +1,8 @@
-//! The cursors of all targets in a file, so that a start goes on where the last one ended.
+//! The cursors of all targets in a file, so that a start continues where the last one ended.
 //!
-//! A [redb](https://docs.rs/redb) database. Everything about a delivered batch is written in one transaction, synced,
-//! after the target has confirmed it. So a crash can only leave a target ahead of its cursor, never behind it.
+//! A [redb](https://docs.rs/redb) database. Everything about a delivered batch is written in one
+//! transaction, synced, after the target has confirmed it. So a crash can only leave a target ahead
+//! of its cursor, never behind it.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -13,7 +14,8 @@
 //! | `skipped` | target, first height | last height, why: see [`Skip`]; `unsupported` was written
 //! by versions that left out what they could not export |
 //!
-//! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back [`REMEMBERED`] heights from there.
+//! The cursor is the highest row of `canonical`. Both `canonical` and `delivered` go back
+//! [`REMEMBERED`] heights from there.
 
 pub(crate) mod history;
 pub(crate) mod storage;
@@ -120,8 +122,8 @@ impl Cursors {
         })
     }
 
-    /// Moves a cursor over blocks, and notes what consumers have acknowledged. Nothing below `first_kept` is remembered any
-    /// longer.
+    /// Moves a cursor over blocks, and notes what consumers have acknowledged. Nothing below
+    /// `first_kept` is remembered any longer.
     pub(super) fn advance(
         &self,
         CursorId(id): CursorId,
@@ -177,8 +179,8 @@ impl Cursors {
         })
     }
 
-    /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`. What consumers had acknowledged
-    /// says nothing of the positions that come now.
+    /// Forgets deliveries after a position, and moves the cursor back to go on at `resume`. What
+    /// consumers had acknowledged says nothing of the positions that come now.
     pub(super) fn lose(
         &self,
         target: &str,

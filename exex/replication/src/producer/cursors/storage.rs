@@ -1,5 +1,5 @@
-//! The database behind the cursors. It is opened again after an I/O error: redb takes no more changes after one, and a full disk
-//! must not outlast itself.
+//! The database behind the cursors. It is opened again after an I/O error: redb takes no more
+//! changes after one, and a full disk must not outlast itself.
 
 use crate::producer::ProducerError;
 use bsp_common::database::{self, OpenError};

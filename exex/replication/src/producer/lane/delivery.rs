@@ -26,7 +26,7 @@ use std::{
 use tokio::sync::watch;
 
 impl Lane {
-    /// Delivers a batch, and moves the cursor over it. `None` if the chain has to be looked at first.
+    /// Delivers a batch, and moves the cursor over it. `None` if the chain has to be checked first.
     pub(super) async fn pass(
         &mut self,
         id: CursorId,

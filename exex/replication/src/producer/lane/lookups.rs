@@ -1,7 +1,8 @@
 //! Questions to the node's chain that a lane waits for.
 //!
-//! One takes about a tenth of a millisecond, so they need no threads of their own. But a database that does not answer must
-//! neither stop the other lanes nor the watchdog: they are asked from the runtime's blocking threads, with a deadline.
+//! One takes about a tenth of a millisecond, so they need no threads of their own. But a database
+//! that does not answer must neither stop the other lanes nor the watchdog: they are asked from the
+//! runtime's blocking threads, with a deadline.
 
 use super::reconcile::{Decision, no_hash, reconcile};
 use crate::{

@@ -1,7 +1,8 @@
 //! What is done for one target: from its cursor to the tip, again and again.
 //!
-//! A turn begins with a comparison of cursor and chain, and ends when the tip is reached or something is in the way. Nothing is
-//! carried over from one turn to the next but the cursor, so whatever went wrong, the next turn begins with the truth.
+//! A turn begins with a comparison of cursor and chain, and ends when the tip is reached or
+//! something is in the way. Nothing is carried over from one turn to the next but the cursor, so
+//! whatever went wrong, the next turn begins with the truth.
 
 mod delivery;
 pub(crate) mod lookups;
@@ -230,7 +231,8 @@ impl Lane {
         }
     }
 
-    /// The chain has changed since it was looked at. That is no failure, unless it happens again and again.
+    /// The chain has changed since it was checked. That is no failure, unless it happens again and
+    /// again.
     async fn retry_lookup(&mut self, block: BlockNumHash) -> Result<(), Stopped> {
         let failure = Failure::off_branch(block.number, block.hash);
         match self.attempts.failed(failure.cause) {
@@ -255,8 +257,8 @@ impl Lane {
         }
     }
 
-    /// Waits after so many failures. News of the chain end a long pause, where they may have ended
-    /// what failed, but however many there are, not before the chain would be looked at anyway.
+    /// Waits after this many failures. News of the chain end a long pause, where they may have
+    /// ended what failed, but however many there are, not before the chain would be checked anyway.
     async fn pause(&mut self, failures: u32, until_news: bool) -> Result<(), Stopped> {
         let Timing { poll, .. } = self.common.timing;
         let pause = self.common.timing.pause_after(failures);

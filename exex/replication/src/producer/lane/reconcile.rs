@@ -1,9 +1,10 @@
 //! Where a cursor stands on the node's chain.
 //!
-//! Hashes are looked up by number, and above the tip such a lookup lies: after a reorg to a lower tip reth v2.5.1
-//! has the abandoned branch on disk for a while, and finds it. So nothing above the tip is ever compared. A cursor
-//! above the tip is compared at the tip: if the node has the same block there, it has lost its last blocks in
-//! a crash, or goes through a longer reorg, and will come back.
+//! Hashes are looked up by number, and above the tip such a lookup lies: after a reorg to a lower
+//! tip reth v2.5.1 has the abandoned branch on disk for a while, and finds it. So nothing above the
+//! tip is ever compared. A cursor above the tip is compared at the tip: if the node has the same
+//! block there, it has lost its last blocks in a crash, or goes through a longer reorg, and will
+//! come back.
 
 use crate::{
     chain::{Chain, ChainError, DeliverAt},
@@ -12,7 +13,8 @@ use crate::{
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 
-/// A step back is only believed if the tip was the same before and after the comparison. So many times it is tried.
+/// A step back is only believed if the tip was the same before and after the comparison. So many
+/// times it is tried.
 const ATTEMPTS: usize = 8;
 
 /// What is to be done next.
@@ -30,8 +32,8 @@ pub(crate) enum Decision {
     /// highest block that both have; the tip, if that is below all that is remembered: nothing
     /// there will be wanted again.
     AheadOfNode { at: BlockNumHash },
-    /// The cursor is on an abandoned branch. `to` is the highest block that is still canonical; `None` if none is that
-    /// is remembered. `depth` counts the abandoned heights.
+    /// The cursor is on an abandoned branch. `to` is the highest block that is still canonical;
+    /// `None` if none is that is remembered. `depth` counts the abandoned heights.
     StepBack { to: Option<BlockNumHash>, depth: u64 },
 }
 
@@ -85,7 +87,8 @@ pub(crate) fn decide(
     })
 }
 
-/// Compares what is remembered with a node's chain, which may move meanwhile. Returns the tip as well.
+/// Compares what is remembered with a node's chain, which may move meanwhile. Returns the tip as
+/// well.
 pub(crate) fn reconcile(
     chain: &dyn Chain,
     deliver: DeliverAt,
@@ -94,7 +97,8 @@ pub(crate) fn reconcile(
     for _ in 0..ATTEMPTS {
         let tip = chain.tip(deliver)?;
         let decision = decide(history, tip, |number| chain.hash_at(number))?;
-        // What is wrongly taken for canonical is found by its parent; what is wrongly given up would be lost work.
+        // What is wrongly taken for canonical is found by its parent; what is wrongly given up
+        // would be lost work.
         if !matches!(decision, Decision::StepBack { .. }) || chain.tip(deliver)? == tip {
             return Ok((tip, decision));
         }
@@ -137,7 +141,8 @@ mod tests {
         history
     }
 
-    /// Against a chain of branch 0. Above its tip it answers with branch 1, as reth does after a reorg.
+    /// Against a chain of branch 0. Above its tip it answers with branch 1, as reth does after a
+    /// reorg.
     fn against_tip(history: &DeliveryHistory, tip: u64) -> Decision {
         let hash_at = |number| Ok(Some(block(number, u8::from(number > tip)).hash));
         decide(history, Some(block(tip, 0)), hash_at).unwrap()

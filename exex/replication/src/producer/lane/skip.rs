@@ -25,7 +25,8 @@ enum Probe {
 }
 
 impl Lane {
-    /// Moves the cursor to the last block in a row that is pruned, without looking at each: a node prunes from below.
+    /// Moves the cursor to the last block in a row that is pruned, without looking at each: a node
+    /// prunes from below.
     pub(super) async fn skip_pruned(
         &mut self,
         id: CursorId,

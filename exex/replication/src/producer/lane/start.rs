@@ -15,8 +15,8 @@ use crate::{
 use std::sync::Arc;
 
 impl Lane {
-    /// Reads the cursor. Where there is none, the start block is written down before anything else is done, so that
-    /// a crash can't move it.
+    /// Reads the cursor. Where there is none, the start block is written down before anything else
+    /// is done, so that a crash can't move it.
     pub(super) async fn begin(&mut self) -> Result<(CursorId, Arc<DeliveryHistory>), Stopped> {
         let name = self.report.name.clone();
         let known = self.write(move |cursors| cursors.read(&name)).await?;

@@ -65,8 +65,8 @@ pub(crate) struct TargetThread {
 }
 
 impl TargetThread {
-    /// Starts the thread. Once `abandon` is cancelled, what is under way at the target is given up; the
-    /// target's blocking tasks get `grace` to end.
+    /// Starts the thread. Once `abandon` is cancelled, what is under way at the target is given up;
+    /// the target's blocking tasks get `grace` to end.
     pub(crate) fn start(
         target: Box<dyn Target>,
         abandon: CancellationToken,
@@ -134,7 +134,7 @@ async fn serve(
             Ok(done) => done.map_err(TargetFailure::Target),
             Err(panic) => Err(TargetFailure::Panicked(panic_message(&*panic))),
         };
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = answer.send(done);
     }
 }

@@ -1,4 +1,5 @@
-//! The blocks that a lane works on: the next ones after its cursor, in order, within its share of the memory.
+//! The blocks that a lane works on: the next ones after its cursor, in order, within its share of
+//! the memory.
 
 use super::{lookups::Lookups, target_thread::Positions};
 use crate::{
@@ -15,7 +16,8 @@ use alloy_primitives::B256;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-/// A replica of mainnet has 2 to 4 MB. Until the first one is there, a block counts for so many bytes.
+/// A replica of mainnet has 2 to 4 MB. Until the first one is there, a block counts for this many
+/// bytes.
 const FIRST_GUESS: usize = 4 << 20;
 /// The most blocks in a window, and so in a batch, however small.
 const MOST_BLOCKS: usize = 256;
@@ -98,8 +100,8 @@ impl Window {
         Self { lookups, pool, limits, next, slots, held, guess, sender, receiver }
     }
 
-    /// Asks for as many blocks as there is room for. `seen` is when they were heard of. Returns the tip, if
-    /// it was looked up.
+    /// Asks for as many blocks as there is room for. `seen` is when they were heard of. Returns the
+    /// tip, if it was looked up.
     pub(crate) async fn fill(
         &mut self,
         history: &DeliveryHistory,

@@ -1,8 +1,9 @@
 //! Threads that execute blocks, for all lanes.
 //!
-//! A block that two lanes ask for is executed once: the second one joins the first one's job, or finds the product among
-//! the last ones, which are kept within a budget in bytes. How much is asked for at once is the lanes' business, see
-//! [`window`](super::window), so a target that takes nothing does not keep the others from theirs.
+//! A block that two lanes ask for is executed once: the second one joins the first one's job, or
+//! finds the product among the last ones, which are kept within a budget in bytes. How much is
+//! asked for at once is the lanes' business, see [`window`](super::window), so a target that takes
+//! nothing does not keep the others from theirs.
 
 mod worker;
 
@@ -30,7 +31,8 @@ pub(super) struct Produced {
     pub(super) result: Result<Arc<ProducedBlock>, JobError>,
 }
 
-/// The threads. They end after the pool was closed or dropped, each with the block it has in hand.
+/// The threads. They end after the pool was closed or dropped, each with the block it has in
+/// flight.
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<PoolShared>,
@@ -86,7 +88,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Asks for a block. The answer goes to `reply`; a job that nobody waits for any longer is not begun.
+    /// Asks for a block. The answer goes to `reply`; a job that nobody waits for any longer is not
+    /// begun.
     pub(super) fn request(
         &self,
         block: BlockNumHash,
@@ -95,7 +98,7 @@ impl Pool {
     ) {
         let mut state = self.shared.lock();
         if let Some(product) = state.cache.iter().find(|product| product.entry.hash == block.hash) {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = reply.send(Produced { block, result: Ok(Arc::clone(product)) });
             return;
         }
@@ -111,8 +114,8 @@ impl Pool {
         self.shared.changed.notify_all();
     }
 
-    /// Ends the waiting for blocks that are in work for longer than `limit`, and replaces the threads that work
-    /// on them.
+    /// Ends the waiting for blocks that are in flight for longer than `limit`, and replaces the
+    /// threads that work on them.
     pub(super) fn give_up_after(&self, limit: Duration) {
         // Not in the head of the loop, which would hold the lock to its end.
         let hung = self.shared.lock().take_hung(limit);
@@ -129,7 +132,8 @@ impl Pool {
         }
     }
 
-    /// Has the threads end, and waits for that, but not longer than `limit`. Returns whether all did.
+    /// Has the threads end, and waits for that, but not longer than `limit`. Returns whether all
+    /// did.
     pub(super) fn close(&self, limit: Duration) -> bool {
         let mut state = self.shared.lock();
         state.closed = true;
@@ -203,7 +207,7 @@ impl State {
 impl Job {
     fn answer(&self, result: &Result<Arc<ProducedBlock>, JobError>) {
         for reply in &self.replies {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = reply.send(Produced { block: self.block, result: result.clone() });
         }
     }

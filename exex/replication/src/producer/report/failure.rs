@@ -9,7 +9,7 @@ use alloy_primitives::B256;
 
 /// So many failures in a row of what should not fail are an alarm.
 const ALARM_AFTER: u32 = 3;
-/// So many of what passes by itself as a rule are one, too: with their pauses about two minutes.
+/// So many of what passes on its own as a rule are one, too: with their pauses about two minutes.
 const LASTING_AFTER: u32 = 12;
 
 /// What to do about a database that fails again and again.
@@ -29,9 +29,9 @@ pub(crate) enum Cause {
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// It passes by itself, whatever the time it takes.
+    /// It passes on its own, whatever the time it takes.
     Passing,
-    /// It passes by itself as a rule, and soon. If it lasts, somebody has to look.
+    /// It passes on its own as a rule, and soon. If it lasts, somebody has to look.
     Brief,
     /// It may pass. If it does not, somebody has to look.
     Suspect,
@@ -139,7 +139,7 @@ impl Failure {
         matches!(self.severity, Severity::Passing)
     }
 
-    /// What the target's state is, after so many failures in a row.
+    /// What the target's state is, after this many failures in a row.
     pub(crate) const fn state_after(&self, failures: u32) -> TargetState {
         match (self.severity, self.cause) {
             (Severity::Grave, _) => TargetState::Stuck,

@@ -25,7 +25,7 @@ use std::{
 
 /// A lane that is behind by no more than this follows the tip.
 const NEAR: u64 = 8;
-/// While it follows, a line in the log is due after so many pauses between lines of progress.
+/// While it follows, a line in the log is due after this many pauses between lines of progress.
 const FOLLOWING_LINES: u32 = 6;
 
 /// A lane's voice.

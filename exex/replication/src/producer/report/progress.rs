@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Seconds until so many blocks are done; `None` if that can't be said.
+    /// Seconds until this many blocks are done; `None` if that can't be said.
     pub(crate) fn seconds_for(&self, now: Instant, blocks: u64) -> Option<u64> {
         let speed = self.speed(now).blocks;
         (speed > 0.0).then(|| (blocks as f64 / speed).ceil() as u64)

@@ -29,7 +29,8 @@ pub struct Status {
 pub struct TargetStatus {
     /// Its URL, without the password.
     pub target: String,
-    /// The last canonical block that it has confirmed, with all blocks before it from the start block on.
+    /// The last canonical block that it has confirmed, with all blocks before it from the start
+    /// block on.
     pub cursor: Option<BlockNumHash>,
     /// How many blocks the cursor is behind the tip.
     pub lag: u64,
@@ -120,7 +121,7 @@ pub(crate) struct StatusBoard(Mutex<Board>);
 #[derive(Debug)]
 struct Board {
     status: Status,
-    /// For each target the height that it goes on at.
+    /// For each target the height that it continues at.
     next: Vec<Option<u64>>,
     /// Set here, because the tip moves on while a lane waits for its target.
     tip_height: Gauge,
@@ -152,7 +153,7 @@ impl StatusBoard {
         self.lock().status.finished = finished;
     }
 
-    /// Changes a target's status. `next` is the height that it goes on at.
+    /// Changes a target's status. `next` is the height that it continues at.
     pub(crate) fn set_cursor(&self, target: usize, next: u64, cursor: Option<BlockNumHash>) {
         let mut board = self.lock();
         if let Some(place) = board.next.get_mut(target) {

@@ -1,4 +1,5 @@
-//! Random histories: whatever happens to the chain, the targets and the producer, nothing is missing afterwards.
+//! Random histories: whatever happens to the chain, the targets and the producer, nothing is
+//! missing afterwards.
 
 use super::{
     memory_target::Trick,
@@ -97,8 +98,9 @@ impl History {
         self.check_finished();
     }
 
-    /// Up to the height that is said to be finished every target has something, if only of a branch that it has not
-    /// seen abandoned yet. That it is the same block once they have is checked by `settle`.
+    /// Up to the height that is said to be finished every target has something, if only of a branch
+    /// that it has not seen abandoned yet. That it is the same block once they have is checked by
+    /// `settle`.
     fn check_finished(&self) {
         let finished = *self.scene.producer().finished().borrow();
         if let Some(finished) = finished {
@@ -109,7 +111,8 @@ impl History {
         }
     }
 
-    /// With everything mended, the tip is reached. The tip is a new block, so that no cursor is ahead of it.
+    /// With everything mended, the tip is reached. The tip is a new block, so that no cursor is
+    /// ahead of it.
     fn settle(&self) {
         self.scene.model.mend();
         for inbox in &self.scene.inboxes {

@@ -11,16 +11,16 @@ use std::{
 /// What a delivery does, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trick {
-    /// Takes so many entries, then fails.
+    /// Takes this many entries, then fails.
     RefuseAfter(usize),
-    /// Takes all, and does not say so before it is let go.
+    /// Takes all, and does not say so before it is released.
     TakeAndHang,
-    /// Takes all, but not before it is let go.
+    /// Takes all, but not before it is released.
     Hang,
     Panic,
-    /// Blocks its thread until it is let go, then refuses.
+    /// Blocks its thread until it is released, then refuses.
     Block,
-    /// Loses all that it has but the first so many entries.
+    /// Loses all that it has but the first this many entries.
     LoseAllBut(usize),
 }
 
@@ -33,12 +33,14 @@ struct Content {
     taken: Vec<(u64, B256)>,
     /// Where in `taken` each batch begins.
     batches: Vec<usize>,
-    /// Whose delivery was not confirmed, though they were taken, or came in a batch of which some were lost.
+    /// Whose delivery was not confirmed, though they were taken, or came in a batch of which some
+    /// were lost.
     ambiguous: HashSet<B256>,
     tricks: VecDeque<Trick>,
     waiting: bool,
     largest_batch: usize,
-    /// What the target says that its consumers have acknowledged, and what it was told of that at a start.
+    /// What the target says that its consumers have acknowledged, and what it was told of that at a
+    /// start.
     acknowledged: Option<StreamPosition>,
     told_acknowledged: Option<StreamPosition>,
 }
@@ -56,7 +58,8 @@ impl Content {
 }
 
 impl Content {
-    /// Loses what came last. A position is that of a batch: the one that the first lost entry came in comes again whole.
+    /// Loses what came last. A position is that of a batch: the one that the first lost entry came
+    /// in comes again whole.
     fn lose_all_but(&mut self, count: usize) {
         let first = self.batches.iter().rfind(|first| **first <= count).copied();
         let kept = self.taken.iter().take(count).skip(first.unwrap_or_default());

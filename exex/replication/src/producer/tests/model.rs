@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// What goes wrong when a block is produced, so many times.
+/// What goes wrong when a block is produced, this many times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     NotReady,
@@ -120,7 +120,7 @@ impl Model {
         (0..count).for_each(|_| state.add());
     }
 
-    /// Replaces so many blocks by another branch of a length of its own, which may be shorter.
+    /// Replaces this many blocks by another branch of a length of its own, which may be shorter.
     pub(super) fn reorg(&self, depth: u64, length: u64) {
         let mut state = self.lock();
         let left = state.canonical.len().saturating_sub(depth as usize).max(1);
@@ -140,7 +140,7 @@ impl Model {
         state.canonical = branch;
     }
 
-    /// Has the disk follow, up to so many blocks below the tip.
+    /// Has the disk follow, up to this many blocks below the tip.
     pub(super) fn persist(&self, below_tip: u64) {
         let mut state = self.lock();
         let left = state.canonical.len().saturating_sub(below_tip as usize).max(1);
@@ -191,7 +191,7 @@ impl Model {
         self.lock().replica_bytes = bytes;
     }
 
-    /// Has the production at a height fail so many times.
+    /// Has the production at a height fail this many times.
     pub(super) fn fail(&self, number: u64, fault: Fault, times: usize) {
         self.lock().faults.insert(number, vec![fault; times]);
     }

@@ -28,7 +28,7 @@ fn pruned_blocks_are_left_out_if_so_wished() {
         scene.target(0).skipped_ranges,
         [SkippedRange { first: 10, last: 4_903, reason: "pruned".to_owned() }]
     );
-    // Some blocks near the boundary are looked at twice, the rest of history not at all.
+    // Some blocks near the boundary are checked twice, the rest of history not at all.
     assert!(scene.model.productions() < 97 + 30);
     scene.model.reorg(5, 8);
     scene.wait_for_target(0);

@@ -73,7 +73,8 @@ impl Scene {
         self.producer = Some(loop {
             match self.attempt() {
                 Ok(producer) => break producer,
-                // A thread of the one before is left alone after its grace, and has the file until it ends.
+                // A thread of the one before is left alone after its grace, and has the file until
+                // it ends.
                 Err(ProducerError::Cursors { .. }) if begun.elapsed() < DEADLINE => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
