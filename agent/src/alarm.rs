@@ -138,7 +138,7 @@ impl Alarms {
     pub fn clear(&self, kind: AlarmKind) {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         if raised.remove(&kind).is_some() {
-            tracing::info!(alarm = kind.as_str(), "alarm is over");
+            tracing::info!(alarm = kind.as_str(), "The alarm is over");
             metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(0.0);
         }
     }

@@ -208,7 +208,7 @@ async fn forget(journal: Journal) {
         let memory = u64::try_from(MEMORY.as_millis()).unwrap_or(u64::MAX);
         match journal.forget_before(now_ms().saturating_sub(memory)).await {
             Ok(0) => {}
-            Ok(count) => tracing::info!("the journal forgot {count} blocks of long ago"),
+            Ok(count) => tracing::info!(blocks = count, "The journal forgot old blocks"),
             Err(error) => tracing::warn!("{error}"),
         }
         tokio::time::sleep(FORGET_INTERVAL).await;

@@ -174,7 +174,7 @@ impl BlockDriver {
             Unfinished::Stopped => &record.entries[..],
             Unfinished::Held(alarm, reason) => {
                 metrics::counter!("agent_blocks_held_total").increment(1);
-                tracing::warn!("{} is held: {reason}", record.block);
+                tracing::warn!("Block {} is held: {reason}", record.block);
                 self.held.hold(key, record.block, alarm, &reason);
                 &record.entries[..]
             }

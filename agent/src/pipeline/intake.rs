@@ -120,7 +120,11 @@ impl Pipeline {
             Begun::Now => {}
             Begun::Waits => return,
             Begun::Joined => {
-                tracing::debug!("{} is in flight, entry {} joins", decoded.block(), delivery.entry);
+                tracing::debug!(
+                    "Block {} is in flight already; entry {} joins it",
+                    decoded.block(),
+                    delivery.entry
+                );
                 metrics::counter!("agent_duplicates_total").increment(1);
                 return;
             }
@@ -170,7 +174,7 @@ impl Pipeline {
         let (folder, facts, id) = (self.services.segments.clone(), segment.clone(), record.block);
         match on_disk(move || folder.read(&id, &facts)).await {
             Err(error @ (SegmentError::Gone { .. } | SegmentError::Altered { .. })) => {
-                tracing::warn!("{error}; the segment is made again of the message");
+                tracing::warn!(%error, "The segment's file is unusable; the segment is encoded again from the message");
                 false
             }
             _ => true,
@@ -190,7 +194,11 @@ impl Pipeline {
 
     /// A block that was handled before.
     async fn repeat(self, key: BlockKey, record: &BlockRecord, delivery: &Delivery) {
-        tracing::info!("{} comes again and is {} already", record.block, record.stage.as_str());
+        tracing::info!(
+            "Block {} was delivered again, and is {} already",
+            record.block,
+            record.stage.as_str()
+        );
         metrics::counter!("agent_duplicates_total").increment(1);
         self.verdicts.was_harmless();
         let joined = self.driver.end(&key);
@@ -305,7 +313,9 @@ impl Pipeline {
             None => Ok(()),
         };
         if let Err(error) = &kept {
-            tracing::warn!("{block} could not be stored for later, so its entry stays: {error}");
+            tracing::warn!(
+                "Block {block} could not be stored for later, so its entry stays: {error}"
+            );
         }
         let joined = self.driver.end(&key);
         self.verdicts.was_harmless();

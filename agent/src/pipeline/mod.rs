@@ -207,7 +207,7 @@ impl Pipeline {
             () = self.tasks.wait() => {}
             () = deadline => {
                 let count = self.tasks.len();
-                tracing::warn!("{count} blocks did not come to a rest in time; they resume at the next start");
+                tracing::warn!(blocks = count, "Some blocks did not reach a safe point in time; they resume at the next start");
             }
         }
     }

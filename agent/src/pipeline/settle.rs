@@ -61,7 +61,7 @@ impl Settler {
         segment: SegmentFacts,
         reason: String,
     ) -> Step<Stage> {
-        tracing::warn!("{} is not proved: {reason}; its file stays", segment.name);
+        tracing::warn!("Segment {} is not proved: {reason}; its file stays", segment.name);
         self.rename_unproved(block, &segment, Unproved::Skipped).await?;
         self.acknowledge_all(&mut block.record).await?;
         Ok(Stage::Skipped { segment, reason, acknowledged: true })
@@ -176,7 +176,7 @@ impl Settler {
     /// Moves an entry to the dead letters.
     pub(super) async fn send_to_dead_letters(&self, letter: &DeadLetter) -> Settled {
         let DeadLetter { entry, reason, .. } = letter;
-        let message = format!("entry {entry} goes to the dead letters: {reason}");
+        let message = format!("Entry {entry} goes to the dead letters: {reason}");
         tracing::error!("{message}");
         let done = self.settle(entry, || self.services.settlement.bury(letter)).await;
         if done == Settled::Done {

@@ -139,7 +139,7 @@ impl Server {
                     tokio::spawn(answer(stream, router.clone(), permit, stop.clone()));
                 }
                 Some(Err(error)) => {
-                    tracing::warn!("the HTTP server can't take a connection: {error}");
+                    tracing::warn!(%error, "The HTTP server can't take a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

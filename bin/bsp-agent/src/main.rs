@@ -43,7 +43,7 @@ fn start(args: &AgentArgs) -> eyre::Result<ExitCode> {
     let result = run(&runtime, config);
     runtime.shutdown_timeout(THREADS_DEADLINE);
     if let Err(error) = &result {
-        tracing::error!("bsp-agent ends: {error:#}");
+        tracing::error!("The agent ends: {error:#}");
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -52,7 +52,7 @@ fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         signals::stop_on_signal(shutdown.clone()).wrap_err("can't listen for signals")?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "bsp-agent starts");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "The agent starts");
         for notice in &config.notices {
             tracing::warn!("{notice}");
         }

@@ -16,10 +16,10 @@ pub(crate) fn stop_on_signal(shutdown: CancellationToken) -> io::Result<()> {
     };
     tokio::spawn(async move {
         let name = signals.next().await.1;
-        tracing::info!("{name}: coming to a safe point, a second signal ends at once");
+        tracing::info!("The agent stops at a safe point ({name}); a second signal ends it at once");
         shutdown.cancel();
         let (kind, name) = signals.next().await;
-        tracing::warn!("second signal ({name}): ending at once, the next start continues");
+        tracing::warn!("The agent ends at once (second signal, {name}); the next start continues");
         process::exit(EXIT_BY_SIGNAL + kind.as_raw_value());
     });
     Ok(())

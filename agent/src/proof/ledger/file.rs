@@ -94,7 +94,7 @@ impl LedgerFile {
         let length = self.file.metadata().map_err(failed)?.len();
         if length > self.length {
             let bytes = length - self.length;
-            tracing::warn!(path = %self.path.display(), bytes, "the ledger's last line is torn: cut off");
+            tracing::warn!(path = %self.path.display(), bytes, "The ledger's last line was torn; it was cut off");
             self.file.set_len(self.length).and_then(|()| self.file.sync_all()).map_err(failed)?;
         }
         Ok(())

@@ -192,13 +192,13 @@ fn outcome(file: &LedgerFile, claim: &Claim) -> Option<ProofOutcome> {
     Some(match file.find(claim)? {
         Existing::Same(id) => {
             metrics::counter!("agent_proof_confirmed_total").increment(1);
-            tracing::info!(segment = %claim.segment, %id, "recorded in the ledger");
+            tracing::info!(segment = %claim.segment, %id, "The proof was recorded in the ledger");
             ProofOutcome::Proved(Proof { id, mined_in: None })
         }
         Existing::Other { id, specimen_hash, url } => {
             metrics::counter!("agent_proof_skipped_total", "reason" => "other").increment(1);
             let reason = format!("already recorded in {id} with specimen {specimen_hash} at {url}");
-            tracing::warn!(segment = %claim.segment, "the proof is skipped: {reason}");
+            tracing::warn!(segment = %claim.segment, "The proof is skipped: {reason}");
             ProofOutcome::Skipped { reason }
         }
     })

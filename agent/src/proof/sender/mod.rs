@@ -133,7 +133,7 @@ impl ChainProver {
                 }
                 SubmissionOutcome::Reverted(hash) => {
                     reverts += 1;
-                    tracing::warn!(segment = %pending_claim.claim.segment, tx = %hash, reverts, "a proof reverted on chain");
+                    tracing::warn!(segment = %pending_claim.claim.segment, tx = %hash, reverts, "A proof reverted on the chain");
                     if reverts >= MOST_REVERTS {
                         return Ok(held(format!(
                             "{reverts} transactions reverted on chain although the contract takes the claim when asked, \
@@ -163,7 +163,7 @@ impl ChainProver {
                 }
                 SubmissionOutcome::Unrecorded(reason) => {
                     unrecorded += 1;
-                    tracing::warn!(segment = %pending_claim.claim.segment, "not sent: {reason}");
+                    tracing::warn!(segment = %pending_claim.claim.segment, "A proof was not sent: {reason}");
                     tokio::time::sleep(pause_after(unrecorded)).await;
                 }
             }
@@ -203,7 +203,7 @@ impl ChainProver {
                     )));
                 }
                 Turn::Again { pause, long } => {
-                    tracing::debug!(segment = %claim.segment, ?pause, "the proof waits: {reason}");
+                    tracing::debug!(segment = %claim.segment, ?pause, "The proof waits: {reason}");
                     if long {
                         waits_long
                             .get_or_insert_with(|| self.waiting.raise_alarm(claim))
@@ -231,7 +231,7 @@ impl ChainProver {
                     true => Asking::Over(Err(skipped(claim, reason))),
                     false => {
                         let seconds = long.as_secs();
-                        tracing::info!(segment = %claim.segment, "{reason}: looking again for {seconds} s");
+                        tracing::info!(segment = %claim.segment, "Checking again for {seconds} s: {reason}");
                         Asking::Again(Duration::ZERO, reason)
                     }
                 }
@@ -285,7 +285,7 @@ enum Asking {
 }
 
 fn skipped(claim: &Claim, reason: String) -> ProofOutcome {
-    tracing::warn!(segment = %claim.segment, "the proof is skipped: {reason}");
+    tracing::warn!(segment = %claim.segment, "The proof is skipped: {reason}");
     metrics::skipped(&reason);
     ProofOutcome::Skipped { reason }
 }
@@ -313,7 +313,7 @@ impl Prover for ChainProver {
             }
             Some(Ok(Some(Asked::Hold(reason)))) => Outlook::Held { reason },
             Some(Err(error)) => {
-                tracing::debug!(segment = %claim.segment, "no outlook: {error}");
+                tracing::debug!(segment = %claim.segment, %error, "Whether the proof can still count is unknown");
                 Outlook::Open
             }
             _ => Outlook::Open,

@@ -223,7 +223,7 @@ impl Deliveries for SelectedDeliveries {
             let kept = folder.work("reading a block that was selected", read).await?;
             lock(&folder.files).taken(name, kept.is_some());
             let Some(Kept { payload, supplement }) = kept else {
-                tracing::warn!("{name} was removed before it could be handled");
+                tracing::warn!("The file {name} was removed before it could be handled");
                 continue;
             };
             return Ok(Some(Delivery {

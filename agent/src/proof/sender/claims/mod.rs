@@ -157,7 +157,7 @@ impl ProofContract {
     pub(super) fn note_no_finality(&self, reason: &str) {
         if !self.told_no_finality.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the RPC does not raise_alarm which block is finalized ({reason}): a proof counts when it is \
+                "the RPC does not tell which block is finalized ({reason}): a proof counts when it is \
                  {DEPTH_WITHOUT_FINALITY} blocks deep; see --proof-confirmations"
             );
         }
@@ -303,7 +303,7 @@ impl ProofContract {
                     tracing::warn!(
                         segment = %claim.segment,
                         tx = %proof.id,
-                        "the proof on the chain has the same specimen at another URL: {url} there, {} here",
+                        "The proof on the chain has the same specimen at another URL: {url} there, {} here",
                         claim.url
                     );
                 }

@@ -120,7 +120,7 @@ impl Search<'_> {
                 Err(error) if !is_about_the_question(&error) => return Err(error),
                 // Too many blocks, or too many logs: each RPC says it in its own way.
                 Err(error) if chunk > 1 => {
-                    tracing::debug!(chunk, "fewer blocks at once: {error}");
+                    tracing::debug!(chunk, %error, "The RPC refuses this many blocks at once; asking for fewer");
                     chunk /= 2;
                     continue;
                 }

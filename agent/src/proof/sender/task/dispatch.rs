@@ -97,7 +97,7 @@ impl Task {
                 segment = tracked.name(),
                 nonce = tracked.pending.nonce,
                 ?reaction,
-                "a proof is sent"
+                "A proof was sent"
             );
             match self.react(&tracked, reaction, true) {
                 None => self.submissions.push(tracked),
@@ -113,7 +113,7 @@ impl Task {
         let Some(nonce) = self.nonces.hole(&ours) else { return };
         let fees = Fees::suggest(look.market, self.contract.config.max_fee_per_gas);
         let Ok(signed) = self.contract.account.sign_cancel(chain_id, nonce, fees) else { return };
-        tracing::warn!(nonce, tx = %signed.hash, "filling a nonce that is missing below ours");
+        tracing::warn!(nonce, tx = %signed.hash, "Filling a nonce that is missing below ours");
         let gas = EMPTY_TRANSACTION_GAS;
         let pending = PendingNonce::new(nonce, gas, signed, Instant::now());
         self.depart(vec![TrackedSubmission { pending, owner: None }]).await;

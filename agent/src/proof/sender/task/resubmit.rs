@@ -21,7 +21,7 @@ impl Task {
         now: Instant,
     ) -> Option<SubmissionOutcome> {
         let newest = tracked.pending.newest.clone();
-        tracing::debug!(segment = tracked.name(), tx = %newest.hash, "sending the same transaction again");
+        tracing::debug!(segment = tracked.name(), tx = %newest.hash, "Sending the same transaction again");
         metrics::rebroadcast();
         tracked.pending.broadcast = Moment::at(now);
         let reaction = self.contract.hand_over(&newest).await;
@@ -62,13 +62,13 @@ impl Task {
         if let Err(reason) = record_another(tracked, &signed).await {
             tracing::warn!(
                 segment = tracked.name(),
-                "not resubmitted, the journal does not take it: {reason}"
+                "The transaction is not resubmitted, because the journal does not take it: {reason}"
             );
             return None;
         }
         tracing::info!(
             segment = tracked.name(), nonce = tracked.pending.nonce, tx = %signed.hash, max_fee = fees.max_fee,
-            tip = fees.tip, cancel = purpose == Purpose::Cancel, "replacing a transaction that is not mined"
+            tip = fees.tip, cancel = purpose == Purpose::Cancel, "Replacing a transaction that is not mined"
         );
         metrics::replaced(purpose);
         tracked.pending.replace(signed.clone());
@@ -123,7 +123,10 @@ impl Task {
             Reaction::NonceInUse => None,
             Reaction::Never(reason) if first => Some(SubmissionOutcome::Refused(reason)),
             Reaction::Never(reason) => {
-                tracing::warn!(segment = tracked.name(), "a transaction is refused: {reason}");
+                tracing::warn!(
+                    segment = tracked.name(),
+                    "The node refuses a transaction: {reason}"
+                );
                 None
             }
         }

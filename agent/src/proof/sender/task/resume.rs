@@ -16,7 +16,7 @@ impl Task {
             let SubmitRequest { pending_claim, reply, .. } = request;
             match self.resume(chain_id, &pending_claim) {
                 Some(pending) => {
-                    tracing::info!(segment = %pending_claim.claim.segment, nonce = pending.nonce, "resuming a proof");
+                    tracing::info!(segment = %pending_claim.claim.segment, nonce = pending.nonce, "Resuming a proof");
                     self.submissions
                         .push(TrackedSubmission { pending, owner: Some((pending_claim, reply)) });
                 }

@@ -69,7 +69,7 @@ impl Settlement for RedisSettlement {
         let (topic, id) = (&self.url.topic, self.id(entry)?);
         let done = self.acknowledge_id(id).await?;
         if !done.was_pending {
-            tracing::debug!(%id, "the entry was acknowledged or trimmed already");
+            tracing::debug!(%id, "The entry was acknowledged or trimmed already");
         }
         // Operators look for this line of bsp-agent v1.9.2.
         tracing::info!(
