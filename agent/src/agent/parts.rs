@@ -79,7 +79,7 @@ impl Parts {
             chain_spec: chain_spec(settings.genesis.as_deref())?,
             pinner: pinner(settings)?,
             prover: prover(config, data, alarms, stop).await?,
-            source: source(config, &consumer, in_work(&journal)?, alarms, stop).await?,
+            source: source(config, &consumer, resumed(&journal)?, alarms, stop).await?,
             journal,
             consumer,
         })
@@ -150,7 +150,7 @@ pub(super) fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, St
 
 /// The entries of blocks that go on from the journal: their segments are on disk, so they need not
 /// come again.
-fn in_work(journal: &Journal) -> Result<Vec<EntryId>, StartError> {
+fn resumed(journal: &Journal) -> Result<Vec<EntryId>, StartError> {
     let stored = journal.unfinished()?.into_iter().filter(|record| record.stage.is_stored());
     Ok(stored.flat_map(|record| record.entries).collect())
 }
@@ -158,7 +158,7 @@ fn in_work(journal: &Journal) -> Result<Vec<EntryId>, StartError> {
 async fn source(
     config: &AgentConfig,
     consumer: &str,
-    in_work: Vec<EntryId>,
+    resumed: Vec<EntryId>,
     alarms: &Alarms,
     stop: &CancellationToken,
 ) -> Result<Source, StartError> {
@@ -171,7 +171,7 @@ async fn source(
                 claim_idle: config.intake.claim_idle,
                 ca_file: bsp_stream::ca_file_from_env(),
                 data_dir: data_dir.clone(),
-                in_work,
+                resumed,
             };
             Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
         }

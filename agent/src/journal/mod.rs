@@ -40,17 +40,17 @@ pub struct Mark {
     /// Ends of processes that were counted so far.
     pub ends: u32,
     /// Whether it was in flight when this was written.
-    pub in_work: bool,
+    pub in_flight: bool,
 }
 
 impl Mark {
     const fn to_number(self) -> u64 {
-        ((self.ends as u64) << 1) | self.in_work as u64
+        ((self.ends as u64) << 1) | self.in_flight as u64
     }
 
     fn from_number(number: u64) -> Self {
         let ends = u32::try_from(number >> 1).unwrap_or(u32::MAX);
-        Self { ends, in_work: number & 1 == 1 }
+        Self { ends, in_flight: number & 1 == 1 }
     }
 }
 

@@ -91,9 +91,9 @@ impl Watched {
         self.write(false).await;
     }
 
-    async fn write(&self, in_work: bool) {
+    async fn write(&self, in_flight: bool) {
         if let Some((suspects, entry)) = &self.mark {
-            let mark = Mark { ends: self.marked_ends, in_work };
+            let mark = Mark { ends: self.marked_ends, in_flight };
             // An error means that the journal is closed, and nothing more will be done.
             let _ = suspects.journal.mark(entry, mark).await;
         }
@@ -127,8 +127,8 @@ impl Suspects {
         let last_end = self.journal.fact(LAST_END)?;
         let was_orderly = last_end.as_deref().is_none_or(|end| end == ORDERLY);
         for (entry, mark) in self.journal.marks()? {
-            let ends = mark.ends + u32::from(mark.in_work && !was_orderly);
-            self.journal.note_mark(&entry, Some(Mark { ends, in_work: false }));
+            let ends = mark.ends + u32::from(mark.in_flight && !was_orderly);
+            self.journal.note_mark(&entry, Some(Mark { ends, in_flight: false }));
             self.lock().insert(entry, ends);
         }
         if !was_orderly {

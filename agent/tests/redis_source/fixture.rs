@@ -110,7 +110,7 @@ pub(crate) fn config(url: &RedisUrl, consumer: &str, claim_idle: Duration) -> Re
         claim_idle,
         ca_file: None,
         data_dir: PathBuf::new(),
-        in_work: Vec::new(),
+        resumed: Vec::new(),
     }
 }
 

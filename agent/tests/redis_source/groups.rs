@@ -169,7 +169,7 @@ async fn what_was_released_is_counted_anew() {
 #[tokio::test]
 async fn what_goes_on_from_the_journal_is_no_loss_and_does_not_come_again() {
     let Some(mut fixture) = Fixture::start().await else { return };
-    let in_work = fixture.add_block("in flight").await;
+    let in_flight = fixture.add_block("in flight").await;
     let lost = fixture.add_block("lost").await;
     let mut source = fixture.patient_source("one").await;
     assert_eq!(next_hashes(&mut source, 2).await, ["in flight", "lost"]);
@@ -178,13 +178,13 @@ async fn what_goes_on_from_the_journal_is_no_loss_and_does_not_come_again() {
     fixture.add_block("new").await;
 
     let mut config = fixture.config("one", crate::fixture::CLAIM_IDLE);
-    config.in_work = vec![in_work.clone(), EntryId("of another source".to_owned())];
+    config.resumed = vec![in_flight.clone(), EntryId("of another source".to_owned())];
     let mut source = open(config, fixture.alarms.clone(), fixture.stop.clone()).await.unwrap();
     assert_eq!(next_hashes(&mut source, 1).await, ["new"]);
     fixture.wait_for_a_round(&mut source).await;
     let seen = overview(&fixture.url, None).await.unwrap();
     assert_eq!(seen.lost.iter().map(|lost| &lost.entry).collect::<Vec<_>>(), [&lost.0]);
-    source.settlement.acknowledge(&in_work).await.unwrap();
+    source.settlement.acknowledge(&in_flight).await.unwrap();
     assert_eq!(fixture.remaining().await, (1, 1));
 }
 

@@ -65,3 +65,8 @@ pub use verify::{
     AuthorizationsError, CheckName, CheckResult, Executed, Outcome, RecoveredAuthorizations,
     Verdict, VerifyOptions, verify, verify_roots, verify_segment,
 };
+
+/// The library's part of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

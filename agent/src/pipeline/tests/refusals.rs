@@ -330,8 +330,8 @@ async fn a_message_that_ended_the_process_eight_times_goes_to_the_dead_letters()
     let (guilty, suspect) = (EntryId("1-0".to_owned()), EntryId("2-0".to_owned()));
     {
         let journal = world.journal();
-        journal.note_mark(&guilty, Some(Mark { ends: 6, in_work: true }));
-        journal.note_mark(&suspect, Some(Mark { ends: 2, in_work: true }));
+        journal.note_mark(&guilty, Some(Mark { ends: 6, in_flight: true }));
+        journal.note_mark(&suspect, Some(Mark { ends: 2, in_flight: true }));
         journal.set_fact("last_end", "none yet").await.unwrap();
     }
     let deliveries = vec![delivery("1-0", &blocks[0]), delivery("2-0", &blocks[1])];
@@ -358,7 +358,7 @@ async fn a_block_whose_execution_ended_the_process_eight_times_is_not_executed_a
     world.pin_failures.lock().unwrap().push_back(other);
     let journal = world.run(vec![delivery("1-0", block)]).await;
     let guilty = EntryId("1-0".to_owned());
-    journal.note_mark(&guilty, Some(Mark { ends: 6, in_work: true }));
+    journal.note_mark(&guilty, Some(Mark { ends: 6, in_flight: true }));
     journal.set_fact("last_end", "none yet").await.unwrap();
     let journal = world.restart(journal, Vec::new()).await;
     assert!(matches!(stage(&journal, block), Some(Stage::Refused { acknowledged: true, .. })));

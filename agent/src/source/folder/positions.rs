@@ -125,7 +125,7 @@ impl Positions {
     }
 
     /// How many records were read and not acknowledged.
-    pub(super) fn in_work(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.chunks.values().map(|progress| progress.ends.len() - progress.settled_early()).sum()
     }
 }
@@ -203,7 +203,7 @@ mod tests {
                     waiting.sort_unstable();
                     prop_assert_eq!(read_all(&mut positions), waiting);
                 }
-                prop_assert_eq!(positions.in_work(), 12 - settled);
+                prop_assert_eq!(positions.in_flight(), 12 - settled);
                 prop_assert!(!positions.is_done(CHUNK));
                 positions.acknowledge(at(next * 10));
                 positions.acknowledge(at(next * 10));

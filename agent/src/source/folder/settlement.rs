@@ -230,7 +230,7 @@ impl Settlement for FolderSettlement {
         let shared = Arc::clone(&self.0);
         let dead = tokio::task::spawn_blocking(move || shared.dead.count()).await;
         Ok(Backlog {
-            pending: Some(self.0.positions(Positions::in_work) as u64),
+            pending: Some(self.0.positions(Positions::in_flight) as u64),
             dead: dead.ok().and_then(Result::ok),
             ..Backlog::default()
         })

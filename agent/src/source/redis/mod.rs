@@ -73,7 +73,7 @@ pub struct RedisSourceConfig {
     pub data_dir: PathBuf,
     /// Entries whose blocks are in flight here from the start, without being delivered again. They
     /// are settled or released as others are.
-    pub in_work: Vec<EntryId>,
+    pub resumed: Vec<EntryId>,
 }
 
 /// Connects, makes the consumer group if it is not there, and begins to look after its pending
@@ -89,7 +89,7 @@ pub async fn open(
     alarms: Alarms,
     stop: CancellationToken,
 ) -> Result<Source, SourceError> {
-    let RedisSourceConfig { url, consumer, claim_idle, ca_file, data_dir, in_work } = config;
+    let RedisSourceConfig { url, consumer, claim_idle, ca_file, data_dir, resumed } = config;
     let claim_idle = claim_idle.max(Duration::from_secs(1));
     let connector = Connector::new(url.clone(), ca_file.as_deref());
     let outages = Arc::new(Outages::new(alarms.clone()));
@@ -106,7 +106,7 @@ pub async fn open(
     );
 
     let in_flight = Arc::new(reader::in_flight::InFlightEntries::default());
-    for id in in_work.iter().filter_map(|entry| entry.0.parse().ok()) {
+    for id in resumed.iter().filter_map(|entry| entry.0.parse().ok()) {
         in_flight.take(id);
     }
     let overflow =

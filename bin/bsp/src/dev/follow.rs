@@ -49,7 +49,7 @@ impl Follower<'_> {
         let mut grace = pin!(grace(interrupt));
         let mut look = tokio::time::interval(ALARM_INTERVAL);
         let mut producer = None;
-        while producer.is_none() || !self.events.is_empty() || self.progress.in_work() > 0 {
+        while producer.is_none() || !self.events.is_empty() || self.progress.in_flight() > 0 {
             tokio::select! {
                 biased;
                 Some(event) = self.events.recv() => self.note(event),
@@ -79,7 +79,7 @@ impl Follower<'_> {
     }
 
     fn look_for_trouble(&mut self) -> eyre::Result<()> {
-        if self.progress.in_work() == 0 {
+        if self.progress.in_flight() == 0 {
             self.trouble.progress();
         }
         for message in self.trouble.newly_raised(self.agent.raised())? {

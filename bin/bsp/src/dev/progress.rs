@@ -48,7 +48,7 @@ pub(crate) struct Progress {
     /// again in this run.
     settled: HashMap<B256, Settled>,
     /// In the order in which they were made.
-    in_work: VecDeque<InWork>,
+    in_flight: VecDeque<InWork>,
     totals: Totals,
 }
 
@@ -72,7 +72,7 @@ impl Progress {
         Self {
             folder,
             settled: settled.collect(),
-            in_work: VecDeque::new(),
+            in_flight: VecDeque::new(),
             totals: Totals::default(),
         }
     }
@@ -82,8 +82,8 @@ impl Progress {
     }
 
     /// How many blocks are made and not shown.
-    pub(crate) fn in_work(&self) -> usize {
-        self.in_work.len()
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// A block was made.
@@ -94,7 +94,7 @@ impl Progress {
         totals.avro_bytes += made.avro_bytes as u64;
         totals.with_authorizations += u64::from(made.has_authorizations);
         totals.time += made.time;
-        self.in_work.push_back(InWork { made, _place: place });
+        self.in_flight.push_back(InWork { made, _place: place });
     }
 
     /// The target took a block.
@@ -113,7 +113,7 @@ impl Progress {
     ///
     /// A block that is not proved, or whose file is not what was verified when it was made.
     pub(crate) fn next_proved(&mut self) -> eyre::Result<Option<(Made, Proved)>> {
-        let Some(first) = self.in_work.front() else { return Ok(None) };
+        let Some(first) = self.in_flight.front() else { return Ok(None) };
         let Some(settled) = self.settled.get(&first.made.hash) else { return Ok(None) };
         let proved = self.proved(&first.made, settled)?;
         self.totals.executed += u64::from(proved.executed);
@@ -122,7 +122,7 @@ impl Progress {
         } else {
             self.totals.proved += 1;
         }
-        Ok(self.in_work.pop_front().map(|block| (block.made, proved)))
+        Ok(self.in_flight.pop_front().map(|block| (block.made, proved)))
     }
 
     fn proved(&self, made: &Made, settled: &Settled) -> eyre::Result<Proved> {
