@@ -7,27 +7,38 @@ use crate::{
     wait::wait_for,
 };
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_sol_types::{SolCall, sol};
+use alloy_sol_types::SolCall;
+use calls::{
+    ChainData, closeSessionCall, disableOperatorCall, enableOperatorCall, forceRevertCall,
+    setChainDataCall, setSessionDurationCall,
+};
 use eyre::{Context, OptionExt};
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
 
-sol! {
-    struct ChainData {
-        uint256 blockOnTargetChain;
-        uint256 blockOnCurrentChain;
-        uint256 secondsPerBlockTargetChain;
-        uint128 allowedThreshold;
-        uint128 maxSubmissionsPerBlockHeight;
-        uint64 nthBlock;
-    }
+/// The calls that administer the contract.
+#[allow(missing_docs, clippy::too_many_arguments)]
+pub mod calls {
+    use alloy_sol_types::sol;
 
-    function enableOperator(address operator, uint128 validator) external;
-    function disableOperator(address operator) external;
-    function setChainData(uint64 chainId, ChainData calldata chain) external;
-    function setSessionDuration(uint64 blocks) external;
-    function closeSession(uint64 chainId, uint64 blockHeight) external;
-    function forceRevert(string calldata reason) external;
+    sol! {
+        struct ChainData {
+            uint256 blockOnTargetChain;
+            uint256 blockOnCurrentChain;
+            uint256 secondsPerBlockTargetChain;
+            uint128 allowedThreshold;
+            uint128 maxSubmissionsPerBlockHeight;
+            uint64 nthBlock;
+        }
+
+        function enableOperator(address operator, uint128 validator) external;
+        function disableOperator(address operator) external;
+        function setChainData(uint64 chainId, ChainData calldata chain) external;
+        function setSessionDuration(uint64 blocks) external;
+        function closeSession(uint64 chainId, uint64 blockHeight) external;
+        function forceRevert(string calldata reason) external;
+        function setWithoutEvents(bool without) external;
+    }
 }
 
 const MINE_DEADLINE: Duration = Duration::from_secs(60);
@@ -155,7 +166,12 @@ async fn send(
     Ok(receipt.contract_address)
 }
 
-fn bytecode() -> eyre::Result<Bytes> {
+/// What deploys the contract of `tests/contract`.
+///
+/// # Errors
+///
+/// Where the artefact can't be read.
+pub fn bytecode() -> eyre::Result<Bytes> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract/BlockSpecimenProofChain.json");
     let text = fs::read(&path).wrap_err_with(|| path.display().to_string())?;
     let artefact: Value = serde_json::from_slice(&text)?;

@@ -1,98 +1,52 @@
 //! A real node (anvil) with the proof-chain contract, for one test.
 
-use alloy_primitives::{Address, B256, Bytes, U256, address};
-use alloy_sol_types::{SolCall, SolEvent, sol};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::{SolCall, SolEvent};
 use bsp_agent::proof::contract::BlockSpecimenProductionProofSubmitted;
-use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::{Value, json};
-use std::{
-    net::TcpListener,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
+pub(crate) use bsp_tests::contract::calls::*;
+use bsp_tests::{
+    contract::bytecode,
+    servers::{
+        anvil::{ADMINISTRATOR, Anvil, Mining},
+        program::{Program, all_there},
+    },
+    wait::wait_for,
 };
-use tokio::time::{Instant, sleep};
-
-sol! {
-    struct ChainData {
-        uint256 blockOnTargetChain;
-        uint256 blockOnCurrentChain;
-        uint256 secondsPerBlockTargetChain;
-        uint128 allowedThreshold;
-        uint128 maxSubmissionsPerBlockHeight;
-        uint64 nthBlock;
-    }
-
-    function enableOperator(address operator, uint128 validator) external;
-    function disableOperator(address operator) external;
-    function setChainData(uint64 chainId, ChainData calldata chain) external;
-    function setSessionDuration(uint64 blocks) external;
-    function closeSession(uint64 chainId, uint64 blockHeight) external;
-    function forceRevert(string calldata reason) external;
-    function setWithoutEvents(bool without) external;
-}
+use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The height that the contract takes for the target chain's at the start.
 pub(crate) const HEIGHT: u64 = 1_000_000;
 
-/// anvil's first account: it deploys and arranges.
-const ARRANGER: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
-
 /// How long a condition may take to come true on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running anvil. Blocks are mined on demand, once the contract is set up.
+/// A running anvil. Blocks are mined on demand.
 pub(crate) struct Chain {
-    process: Child,
-    client: reqwest::Client,
+    anvil: Anvil,
     pub(crate) url: String,
     pub(crate) contract: Address,
-    on_demand: bool,
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        // npm's anvil is a script that starts the program: both have to go.
-        let group = Pid::from_child(&self.process);
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = self.process.wait();
-    }
 }
 
 impl Chain {
     /// Starts one, or says that there is none and returns nothing.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(program) = find("ANVIL", "anvil") else {
-            eprintln!("SKIPPED: there is no anvil: set ANVIL, or `npm install` in tests/");
+        if !all_there(&[Program::Anvil]) {
             return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(program)
-            .args(["--port", &port.to_string(), "--host", "127.0.0.1", "--quiet"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let url = format!("http://127.0.0.1:{port}");
-        let client = reqwest::Client::new();
-        let mut chain = Self { process, client, url, contract: Address::ZERO, on_demand: false };
-        until("anvil answers", async || chain.try_ask("eth_chainId", json!([])).await.is_ok())
-            .await;
+        }
+        let anvil = Anvil::start(Mining::OnDemand).await.unwrap();
+        let url = format!("http://{}", anvil.address());
+        let mut chain = Self { anvil, url, contract: Address::ZERO };
         chain.deploy().await;
-        chain.ask("evm_setAutomine", json!([false])).await;
-        chain.on_demand = true;
         Some(chain)
     }
 
     async fn deploy(&mut self) {
-        let artefact: Value = serde_json::from_str(include_str!(
-            "../../../tests/contract/BlockSpecimenProofChain.json"
-        ))
-        .unwrap();
-        let creation = json!([{"from": ARRANGER, "data": artefact["bytecode"], "gas": "0x5b8d80"}]);
-        let receipt = self.mined(&self.ask("eth_sendTransaction", creation).await).await;
+        let (from, data) = (ADMINISTRATOR.address, bytecode().unwrap());
+        let creation = json!([{"from": from, "data": data, "gas": "0x5b8d80"}]);
+        let hash = self.ask("eth_sendTransaction", creation).await;
+        self.mine(1).await;
+        let receipt = self.mined(&hash).await;
         self.contract = serde_json::from_value(receipt["contractAddress"].clone()).unwrap();
         self.take_network(|_| {}).await;
     }
@@ -111,7 +65,7 @@ impl Chain {
         self.arrange(setChainDataCall { chainId: 1, chain }).await;
     }
 
-    /// Changes the contract, in a block of its own if blocks are mined on demand.
+    /// Changes the contract, in a block of its own.
     pub(crate) async fn arrange(&self, call: impl SolCall) {
         self.arrange_for(call, None).await;
     }
@@ -119,15 +73,12 @@ impl Chain {
     /// As [`arrange`](Self::arrange), for a gas price in gwei: ahead of what pays less.
     pub(crate) async fn arrange_for(&self, call: impl SolCall, gwei: Option<u64>) {
         let input = Bytes::from(call.abi_encode());
-        let mut transaction =
-            json!({"from": ARRANGER, "to": self.contract, "data": input, "gas": "0x4c4b40"});
+        let mut transaction = json!({"from": ADMINISTRATOR.address, "to": self.contract, "data": input, "gas": "0x4c4b40"});
         if let Some(gwei) = gwei {
             transaction["gasPrice"] = json!(U256::from(gwei) * U256::from(1_000_000_000));
         }
         let hash = self.ask("eth_sendTransaction", json!([transaction])).await;
-        if self.on_demand {
-            self.mine(1).await;
-        }
+        self.mine(1).await;
         self.mined(&hash).await;
     }
 
@@ -200,38 +151,11 @@ impl Chain {
     }
 
     pub(crate) async fn try_ask(&self, method: &str, params: Value) -> Result<Value, String> {
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let response = self.client.post(&self.url).json(&request).send().await;
-        let answer: Value = response
-            .map_err(|error| error.to_string())?
-            .json()
-            .await
-            .map_err(|error| error.to_string())?;
-        match answer.get("error") {
-            Some(error) => Err(format!("{method}: {error}")),
-            None => Ok(answer["result"].clone()),
-        }
+        self.anvil.rpc().call(method, params).await.map_err(|error| error.to_string())
     }
 }
 
 /// Waits for a condition.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A program: by the variable, in the PATH, or among the tests' packages.
-fn find(variable: &str, name: &str) -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os(variable) {
-        return Some(path.into());
-    }
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node_modules/.bin");
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders)
-        .chain([installed])
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+    wait_for(what, PATIENCE, async || holds().await.then_some(())).await.unwrap();
 }

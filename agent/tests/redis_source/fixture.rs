@@ -1,6 +1,6 @@
 //! A server with a stream, and sources that read it.
 
-use crate::server::{PATIENCE, RedisServer};
+use crate::server::{PATIENCE, connection, start};
 use bsp_agent::{
     alarm::{AlarmKind, Alarms},
     source::{
@@ -9,6 +9,7 @@ use bsp_agent::{
     },
 };
 use bsp_stream::RedisUrl;
+use bsp_tests::servers::redis::RedisServer;
 use redis::{aio::MultiplexedConnection, cmd};
 use std::{
     path::PathBuf,
@@ -32,10 +33,10 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn start() -> Option<Self> {
-        let server = RedisServer::start(&[]).await?;
-        let address = format!("redis://127.0.0.1:{}", server.port);
+        let server = start(&[]).await?;
+        let address = format!("redis://127.0.0.1:{}", server.address().port());
         Some(Self {
-            redis: server.connection(&address).await,
+            redis: connection(&address).await,
             url: RedisUrl::parse(&format!("{address}/0?topic={TOPIC}#group"), None).unwrap(),
             server,
             alarms: Alarms::default(),

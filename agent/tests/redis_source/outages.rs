@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{CLAIM_IDLE, Fixture, TOPIC, config, next, next_hashes, wait_for},
-    server::{PATIENCE, RedisServer, free_port},
+    server::{PATIENCE, connection, free_port, start_with_password},
 };
 use bsp_agent::{
     alarm::{AlarmKind, Alarms},
@@ -21,19 +21,19 @@ async fn a_killed_server_is_waited_for_and_nothing_is_lost_or_doubled() {
     fixture.add_block("b").await;
     let mut source = fixture.source("one").await;
     let held = next(&mut source).await;
-    fixture.server.kill();
+    fixture.server.kill().await.unwrap();
     let settlement = source.settlement.clone();
     let entry = held.entry.clone();
     let settling = tokio::spawn(async move { settlement.acknowledge(&entry).await });
     assert!(fixture.alarm(AlarmKind::SourceUnavailable).await.contains("127.0.0.1"));
 
-    fixture.server.run().await;
+    fixture.server.restart().await.unwrap();
     assert_eq!(next_hashes(&mut source, 1).await, ["b"]);
     settling.await.unwrap().unwrap();
     let alarms = fixture.alarms.clone();
     wait_for(|| alarms.raised().is_empty().then_some(())).await;
     fixture.redis =
-        fixture.server.connection(&format!("redis://127.0.0.1:{}", fixture.server.port)).await;
+        connection(&format!("redis://127.0.0.1:{}", fixture.server.address().port())).await;
     assert_eq!(fixture.remaining().await, (1, 1));
 }
 
@@ -56,7 +56,7 @@ async fn a_stop_ends_what_waits_for_a_server() {
     let Some(mut fixture) = Fixture::start().await else { return };
     let entry = fixture.add_block("a").await;
     let source = fixture.source("one").await;
-    fixture.server.kill();
+    fixture.server.kill().await.unwrap();
     let stop = fixture.stop.clone();
     let (settled, ()) = tokio::join!(source.settlement.acknowledge(&entry), async {
         fixture.alarm(AlarmKind::SourceUnavailable).await;
@@ -78,14 +78,14 @@ async fn refused(text: &str) -> String {
 
 #[tokio::test]
 async fn what_needs_the_operator_is_said_at_once() {
-    let Some(server) = RedisServer::start(&["--requirepass", "right"]).await else { return };
-    let at = format!("127.0.0.1:{}", server.port);
+    let Some(server) = start_with_password("right").await else { return };
+    let at = format!("127.0.0.1:{}", server.address().port());
     assert!(refused(&format!("redis://{at}?topic=t")).await.contains("authentication required"));
     assert!(refused(&format!("redis://:secret@{at}?topic=t")).await.contains("rejected"));
     assert!(refused(&format!("redis://bob:right@{at}?topic=t")).await.contains("rejected"));
     assert!(refused(&format!("redis://:right@{at}/99?topic=t")).await.contains("no such database"));
 
-    let mut redis = server.connection(&format!("redis://:right@{at}")).await;
+    let mut redis = connection(&format!("redis://:right@{at}")).await;
     let _: () = redis::cmd("SET").arg("t").arg("x").query_async(&mut redis).await.unwrap();
     assert!(refused(&format!("redis://:right@{at}?topic=t")).await.contains("something else"));
     let rules = ["ACL", "SETUSER", "bob", "on", ">secret", "~*", "+@connection"];
@@ -102,7 +102,8 @@ async fn an_acl_user_needs_no_more_than_is_documented() {
     let mut rules = vec!["ACL", "SETUSER", "bob", "on", ">secret", &keys, &more];
     rules.extend(rights);
     let _: () = fixture.ask(&rules).await;
-    let text = format!("redis://bob@127.0.0.1:{}?topic={TOPIC}#group", fixture.server.port);
+    let text =
+        format!("redis://bob@127.0.0.1:{}?topic={TOPIC}#group", fixture.server.address().port());
     fixture.url = RedisUrl::parse(&text, Some("secret")).unwrap();
     fixture.add_block("a").await;
     fixture.add_block("b").await;

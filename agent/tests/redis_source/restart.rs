@@ -36,7 +36,8 @@ struct Running {
 
 impl Fixture {
     async fn start_agent(&self, more: &[&str]) -> Running {
-        let url = format!("redis://127.0.0.1:{}/0?topic={TOPIC}#group", self.server.port);
+        let url =
+            format!("redis://127.0.0.1:{}/0?topic={TOPIC}#group", self.server.address().port());
         let (data, logs) = (self.data.path().join("data"), self.data.path().join("logs"));
         let (data, logs) = (data.to_str().unwrap(), logs.to_str().unwrap());
         let mut words = vec!["agent", "--redis-url", &url, "--data-dir", data];

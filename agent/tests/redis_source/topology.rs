@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{CLAIM_IDLE, config, next},
-    server::{PATIENCE, RedisServer, free_port},
+    server::{PATIENCE, connection, free_port, start},
 };
 use bsp_agent::{
     alarm::Alarms,
@@ -12,7 +12,7 @@ use bsp_agent::{
     },
 };
 use bsp_stream::RedisUrl;
-use bsp_tests::servers::certificate::Certificate;
+use bsp_tests::servers::{certificate::Certificate, redis::RedisServer};
 use redis::cmd;
 use std::{
     path::Path,
@@ -65,12 +65,12 @@ async fn tls_works_with_an_authority_of_ones_own_and_not_without() {
     let tls_port = free_port();
     let arguments = certificate.redis_arguments(tls_port);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let Some(server) = RedisServer::start(&arguments).await else { return };
-    let mut redis = server.connection(&format!("redis://127.0.0.1:{}", server.port)).await;
+    let Some(server) = start(&arguments).await else { return };
+    let mut redis = connection(&format!("redis://127.0.0.1:{}", server.address().port())).await;
     add_block().exec_async(&mut redis).await.unwrap();
 
     let url = RedisUrl::parse(&format!("rediss://127.0.0.1:{tls_port}?topic=t"), None).unwrap();
-    let ca_file = certificate.file();
+    let (ca_file, folder) = (certificate.file(), tempfile::tempdir().unwrap());
     let trusting =
         RedisSourceConfig { ca_file: Some(ca_file.clone()), ..config(&url, "one", CLAIM_IDLE) };
     let mut source = open_patiently(trusting.clone()).await;
@@ -79,13 +79,14 @@ async fn tls_works_with_an_authority_of_ones_own_and_not_without() {
     let open = |config| open(config, Alarms::default(), CancellationToken::new());
     let distrusting = open(RedisSourceConfig { ca_file: None, ..trusting.clone() }).await;
     assert!(distrusting.unwrap_err().to_string().contains("certificate"));
-    let missing = server.folder.path().join("missing.pem");
+    let missing = ca_file.with_file_name("missing.pem");
     let error =
         open(RedisSourceConfig { ca_file: Some(missing), ..trusting.clone() }).await.unwrap_err();
     assert!(
         matches!(&error, SourceError::Refused { reason, .. } if reason.contains("missing.pem"))
     );
-    let key = server.folder.path().join("redis.conf");
+    let key = folder.path().join("no-certificate.pem");
+    std::fs::write(&key, "nothing of the kind").unwrap();
     let error = open(RedisSourceConfig { ca_file: Some(key), ..trusting }).await.unwrap_err();
     assert!(
         matches!(&error, SourceError::Refused { reason, .. } if reason.contains("no certificate"))
@@ -94,22 +95,21 @@ async fn tls_works_with_an_authority_of_ones_own_and_not_without() {
 
 #[tokio::test]
 async fn sentinels_name_the_master() {
-    let Some(master) = RedisServer::start(&[]).await else { return };
-    let Some(mut sentinel) = RedisServer::prepare(&["--sentinel"]) else { return };
-    let monitor = format!("sentinel monitor main 127.0.0.1 {} 1\nbind 127.0.0.1\n", master.port);
-    std::fs::write(sentinel.folder.path().join("redis.conf"), monitor).unwrap();
-    sentinel.run().await;
-    let mut redis = master.connection(&format!("redis://127.0.0.1:{}/2", master.port)).await;
+    let Some(master) = start(&[]).await else { return };
+    let sentinel = RedisServer::start_sentinel("main", master.address()).await.unwrap();
+    let mut redis = connection(&format!("redis://127.0.0.1:{}/2", master.address().port())).await;
     add_block().exec_async(&mut redis).await.unwrap();
 
     let nobody = free_port();
-    let text =
-        format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main/2?topic=t", sentinel.port);
+    let text = format!(
+        "redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main/2?topic=t",
+        sentinel.address().port()
+    );
     let url = RedisUrl::parse(&text, None).unwrap();
     let mut source = open_patiently(config(&url, "one", CLAIM_IDLE)).await;
     use_it(&mut source, &url, None).await;
 
-    let text = format!("redis+sentinel://127.0.0.1:{}/absent?topic=t", sentinel.port);
+    let text = format!("redis+sentinel://127.0.0.1:{}/absent?topic=t", sentinel.address().port());
     let url = RedisUrl::parse(&text, None).unwrap();
     let error = overview(&url, None).await.unwrap_err();
     assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
@@ -118,16 +118,14 @@ async fn sentinels_name_the_master() {
 #[tokio::test]
 async fn a_cluster_is_read_and_settled() {
     let bus = free_port().to_string();
-    let Some(server) =
-        RedisServer::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await
-    else {
+    let Some(server) = start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await else {
         return;
     };
-    let mut redis = server.connection(&format!("redis://127.0.0.1:{}", server.port)).await;
+    let mut redis = connection(&format!("redis://127.0.0.1:{}", server.address().port())).await;
     let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
     redis::Cmd::new().arg(&slots).exec_async(&mut redis).await.unwrap();
 
-    let text = format!("redis+cluster://127.0.0.1:{}?topic=t", server.port);
+    let text = format!("redis+cluster://127.0.0.1:{}?topic=t", server.address().port());
     let url = RedisUrl::parse(&text, None).unwrap();
     let mut source = open_patiently(config(&url, "one", CLAIM_IDLE)).await;
     add_block().exec_async(&mut redis).await.unwrap();
