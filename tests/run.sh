@@ -212,6 +212,13 @@ node_program() {
     node build --locked --features failpoints --bin bsp-reth
 }
 
+# As an author would: in a folder of its own, beside a checkout. Its lock file has to fit.
+template() {
+    local folder=$scratch/elsewhere
+    mkdir "$folder" && cp -r examples/template "$folder/my-node" && ln -s "$root" "$folder/bsp-reth" &&
+        cd "$folder/my-node" && cargo fmt --check && CARGO_TARGET_DIR=$node_target cargo check --locked
+}
+
 dev_chain() {
     local folder=$scratch/dev
     "$programs/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
@@ -271,6 +278,7 @@ if node_resolves; then
         step "node: program" node_program
         [ ! -x "$node_target/debug/bsp-reth" ] || export BSP_RETH_BIN=$node_target/debug/bsp-reth
     fi
+    step "node: the template, copied elsewhere" template
     tests "node: tests" node test --workspace --features failpoints --locked --no-fail-fast -- --show-output
 else
     skip "THE NODE, its build and all of its tests" "its dependencies can't be fetched, see above"
