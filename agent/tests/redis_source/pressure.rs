@@ -228,7 +228,7 @@ async fn undelivered_losses_that_redis_can_not_remember_are_told_once() {
     assert!(fixture.alarm(AlarmKind::EntriesLost).await.contains("2 entries"));
     fixture.alarms.clear(AlarmKind::EntriesLost);
 
-    // A round of the keeper later, which is over when it has taken something over, nothing is told
+    // A round of upkeep later, which is over when it has taken something over, nothing is told
     // again.
     let mut read = READ_BY_OTHER.to_vec();
     read.push(">");

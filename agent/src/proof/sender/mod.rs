@@ -7,18 +7,17 @@
 //!   └─── not on record after all: reverted, nonce used by another ◄─────────┘
 //! ```
 //!
-//! | file | what it is for |
+//! | module | what it is for |
 //! | --- | --- |
-//! | `ask` | what the contract would do with a claim, and what is to be done then |
-//! | `pending` | what to do about transactions under way: pure decisions |
-//! | `task` | the loop that owns the nonces |
-//! | `dispatch`, `resubmit`, `resume` | what it does: sends, sends again, takes up an earlier run's |
-//! | `nonces` | which nonces are free, and which are missing |
-//! | `look` | what the chain says about transactions under way |
-//! | `search` | our own proofs among the contract's events |
-//! | `patience` | how long one claim is asked about without success |
-//! | `moment`, `pace` | time that no clock moves, and how often the chain is checked |
-//! | `sign`, `broadcast`, `funds`, `gate` | transactions, the node's answers, the balance, a pause of all claims |
+//! | `claims` | what the contract would do with a claim, and what is to be done then |
+//! | `claims::search` | our own proofs among the contract's events |
+//! | `claims::{patience, gate}` | how long one claim is asked about; a pause of all claims |
+//! | `submission` | what to do about transactions under way: decisions only |
+//! | `submission::{sign, moment}` | signed transactions; time that no clock moves |
+//! | `task` | the loop that owns the nonces of a key |
+//! | `task::look` | what the chain says about transactions under way |
+//! | `task::{dispatch, resubmit, resume}` | it sends, sends again, adopts an earlier run's |
+//! | `task::{nonces, broadcast, funds, pace}` | nonces, the node's answers, the balance, the rhythm |
 
 mod claims;
 mod config;

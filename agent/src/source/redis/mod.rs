@@ -11,7 +11,7 @@
 //!
 //! - A consumer's name stays the same across restarts, so what it had taken is pending to it when
 //!   it comes back, and comes first.
-//! - The keeper resets the idle time of what is in flight, and claims what nobody has touched for
+//! - [`upkeep`] resets the idle time of what is in flight, and claims what nobody has touched for
 //!   [`RedisSourceConfig::claim_idle`].
 //! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise, and
 //!   once in a while, the stream's beginning is deleted as far as every group has acknowledged it.
@@ -46,8 +46,7 @@ pub use overview::{
 
 use super::{EntryId, Source, SourceError};
 use crate::alarm::Alarms;
-use bsp_stream::RedisUrl;
-use bsp_stream::{Connector, connect::REPLY_DEADLINE};
+use bsp_stream::{Connector, RedisUrl, connect::REPLY_DEADLINE};
 use link::{Link, Outages};
 use std::{
     path::PathBuf,

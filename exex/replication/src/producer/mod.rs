@@ -1,9 +1,9 @@
 //! From the cursor to the tip, for each target.
 //!
 //! Nothing is taken from notifications but that it is time to look. A [`lane`] for each target
-//! compares its cursor with the node's chain ([`reconcile`]), has the blocks that follow executed
-//! by a [`pool`] of threads, several at once within a [`window`], delivers them in order, and
-//! writes the cursor ([`cursors`]) once the target has confirmed them.
+//! compares its cursor with the node's chain ([`lane::reconcile`]), has the blocks that follow
+//! executed by a [`pool`] of threads, several at once within a [`lane::window`], delivers them in
+//! order, and writes the cursor ([`cursors`]) once the target has confirmed them.
 //!
 //! What is kept:
 //!
@@ -17,8 +17,8 @@
 //! - Memory is bounded by the configuration, whatever the backlog.
 //! - Nothing is left out but blocks for which no specimen is defined, and pruned ones if so wished.
 //!   Any other block that can't be produced keeps the cursor where it is.
-//! - A target that blocks its thread holds up nobody else: each has a thread of its own
-//!   ([`target_thread`]).
+//! - A target that blocks its thread holds up nobody else: each has [a thread of its
+//!   own](lane::target_thread).
 //! - Nothing here ends the process: panics of the chain, a target or a lane are caught, and it is
 //!   tried again.
 

@@ -37,7 +37,7 @@ pub(super) struct StreamReader {
     /// Its connection is blocked while Redis has nothing, so it has one of its own.
     pub(super) link: Link,
     /// Set when there may be entries pending to this consumer that it has passed over: claimed by
-    /// the keeper, or to be delivered again.
+    /// the upkeep, or to be delivered again.
     pub(super) claimed: Arc<AtomicBool>,
     pub(super) stop: CancellationToken,
     /// What is known about the entries pending to this consumer.

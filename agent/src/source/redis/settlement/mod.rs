@@ -38,7 +38,7 @@ pub(super) struct RedisSettlement {
     pub(super) sole_group: SoleGroup,
     pub(super) trimmer: Arc<Trimmer>,
     pub(super) overflow: Arc<Overflow>,
-    /// Ends the keeper together with what it keeps.
+    /// Ends the upkeep of the stream together with this.
     pub(super) _keeper: DropGuard,
 }
 
@@ -182,7 +182,7 @@ async fn acknowledge(
     sole_group: bool,
 ) -> RedisResult<Acknowledged> {
     // No transaction: a full server refuses all that is queued in one. What a crash leaves after
-    // the first command, the keeper removes.
+    // the first command, the upkeep removes.
     let mut commands = pipe();
     commands.cmd("XACK").arg(&url.topic).arg(&url.group).arg(id.to_string());
     if sole_group {
