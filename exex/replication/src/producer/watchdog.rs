@@ -76,7 +76,7 @@ impl Watchdog {
             match lookups.tip().await {
                 Ok(tip) => board.set_tip(tip),
                 Err(error) => {
-                    tracing::warn!(target: "exex::bsp", %error, "The node's tip can't be read; the watchdog retries")
+                    tracing::warn!(target: "exex::bsp", %error, "The node's tip can't be read; the watchdog retries");
                 }
             }
             let status = board.read();
