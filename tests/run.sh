@@ -212,11 +212,12 @@ node_program() {
     node build --locked --features failpoints --bin bsp-reth
 }
 
-# As an author would: in a folder of its own, beside a checkout. Its lock file has to fit.
+# As an author would have it: in a folder of its own, beside a checkout. Its lock file has to fit. Its code is compiled as
+# a test of the library's documentation; to compile all of reth once more, with fewer features, would take too long.
 template() {
     local folder=$scratch/elsewhere
     mkdir "$folder" && cp -r examples/template "$folder/my-node" && ln -s "$root" "$folder/bsp-reth" &&
-        cd "$folder/my-node" && cargo fmt --check && CARGO_TARGET_DIR=$node_target cargo check --locked
+        cd "$folder/my-node" && cargo fmt --check && cargo metadata --locked --format-version 1 >/dev/null
 }
 
 dev_chain() {

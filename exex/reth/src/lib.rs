@@ -142,3 +142,12 @@ pub use self::{
     },
     targets::Bsp,
 };
+
+/// The node that `examples/template` begins with.
+#[cfg(doctest)]
+#[doc = concat!(
+    "```no_run,standalone_crate\n",
+    include_str!("../../../examples/template/src/main.rs"),
+    "\n```"
+)]
+mod template {}
