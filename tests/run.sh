@@ -217,7 +217,7 @@ node_program() {
 template() {
     local folder=$scratch/elsewhere
     mkdir "$folder" && cp -r examples/template "$folder/my-node" && ln -s "$root" "$folder/bsp-reth" &&
-        cd "$folder/my-node" && cargo fmt --check && cargo metadata --locked --format-version 1 >/dev/null
+        (cd "$folder/my-node" && cargo fmt --check && cargo metadata --locked --format-version 1 >/dev/null)
 }
 
 dev_chain() {

@@ -10,7 +10,10 @@ fn main() -> eyre::Result<()> {
     cli.run(async move |builder, args| {
         let node = builder.node(EthereumNode::default());
         // Your own `install_exex` and `extend_rpc_modules` come here.
-        let handle = node.install_bsp(args).launch_with_debug_capabilities().await?;
+        let handle = node
+            .install_bsp(args)
+            .launch_with_debug_capabilities()
+            .await?;
         handle.wait_for_node_exit().await
     })
 }
