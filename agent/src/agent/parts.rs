@@ -239,11 +239,11 @@ pub(super) fn signer(chain: &ChainConfig) -> Result<PrivateKeySigner, KeyError> 
 fn key_settings(key: &KeyConfig) -> KeySettings {
     match key {
         KeyConfig::Private(key) => {
-            KeySettings { private_key: Some(key.expose().clone()), ..KeySettings::default() }
+            KeySettings { private_key: Some(key.clone()), ..KeySettings::default() }
         }
         KeyConfig::Keystore { path, password } => KeySettings {
             keystore: Some(path.clone()),
-            password: Some(password.expose().clone()),
+            password: Some(password.clone()),
             ..KeySettings::default()
         },
     }

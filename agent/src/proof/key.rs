@@ -3,8 +3,9 @@
 
 use alloy_primitives::{Address, hex};
 use alloy_signer_local::PrivateKeySigner;
+use bsp_common::secret::Secret;
 use std::{
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -12,25 +13,15 @@ use std::{
 const MAX_KEYSTORE_BYTES: u64 = 64 * 1024;
 
 /// Where the key comes from, as the environment gives it. Never printed.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct KeySettings {
     /// `MB_PRIVATE_KEY`: 64 hexadecimal digits, with or without `0x`.
-    pub private_key: Option<String>,
+    pub private_key: Option<Secret<String>>,
     /// `MB_KEYSTORE_PATH`: a keystore file (Web3 secret storage, version 3), or a folder that holds
     /// one.
     pub keystore: Option<PathBuf>,
     /// `MB_KEYSTORE_PWD`: its password.
-    pub password: Option<String>,
-}
-
-impl fmt::Debug for KeySettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySettings")
-            .field("private_key", &self.private_key.as_ref().map(|_| "…"))
-            .field("keystore", &self.keystore)
-            .field("password", &self.password.as_ref().map(|_| "…"))
-            .finish()
-    }
+    pub password: Option<Secret<String>>,
 }
 
 /// Why there is no usable key. No message holds a part of a key or a password.
@@ -107,16 +98,19 @@ pub enum KeyError {
 
 /// The key that the settings name. Empty settings count as unset.
 pub fn load(settings: &KeySettings) -> Result<PrivateKeySigner, KeyError> {
-    let private_key =
-        settings.private_key.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let private_key = settings
+        .private_key
+        .as_ref()
+        .map(|key| key.expose().trim())
+        .filter(|text| !text.is_empty());
     let keystore = settings.keystore.as_deref().filter(|path| !path.as_os_str().is_empty());
     match (private_key, keystore) {
         (None, None) => Err(KeyError::Missing),
         (Some(text), None) => from_hex(text),
-        (None, Some(path)) => from_keystore(path, settings.password.as_deref()),
+        (None, Some(path)) => from_keystore(path, settings.password.as_ref()),
         (Some(text), Some(path)) => {
             let plain = from_hex(text)?;
-            let stored = from_keystore(path, settings.password.as_deref())?;
+            let stored = from_keystore(path, settings.password.as_ref())?;
             if plain.address() != stored.address() {
                 return Err(KeyError::Contradiction {
                     private_key: plain.address(),
@@ -139,8 +133,11 @@ fn from_hex(text: &str) -> Result<PrivateKeySigner, KeyError> {
     PrivateKeySigner::from_slice(&key).map_err(|_| KeyError::OutOfRange { from: "MB_PRIVATE_KEY" })
 }
 
-fn from_keystore(path: &Path, password: Option<&str>) -> Result<PrivateKeySigner, KeyError> {
-    let password = password.ok_or(KeyError::NoPassword)?;
+fn from_keystore(
+    path: &Path,
+    password: Option<&Secret<String>>,
+) -> Result<PrivateKeySigner, KeyError> {
+    let password = password.ok_or(KeyError::NoPassword)?.expose();
     let file = keystore_file(path)?;
     check_form(&file)?;
     PrivateKeySigner::decrypt_keystore(&file, password).map_err(|error| match error.to_string() {
@@ -209,14 +206,17 @@ mod tests {
     const ADDRESS: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
     fn plain(text: &str) -> Result<PrivateKeySigner, KeyError> {
-        load(&KeySettings { private_key: Some(text.to_owned()), ..KeySettings::default() })
+        load(&KeySettings {
+            private_key: Some(Secret::new(text.to_owned())),
+            ..KeySettings::default()
+        })
     }
 
     fn stored(path: &Path, password: Option<&str>) -> Result<PrivateKeySigner, KeyError> {
         load(&KeySettings {
             private_key: None,
             keystore: Some(path.to_owned()),
-            password: password.map(str::to_owned),
+            password: password.map(|text| Secret::new(text.to_owned())),
         })
     }
 
@@ -272,9 +272,9 @@ mod tests {
             assert!(!message.contains(&KEY[1..9]), "{message}");
         }
         let settings = KeySettings {
-            private_key: Some(KEY.to_owned()),
+            private_key: Some(Secret::new(KEY.to_owned())),
             keystore: None,
-            password: Some("correct horse".to_owned()),
+            password: Some(Secret::new("correct horse".to_owned())),
         };
         let shown = format!("{settings:?}");
         assert!(!shown.contains(KEY) && !shown.contains("horse"), "{shown}");
@@ -334,9 +334,9 @@ mod tests {
         let file = write_keystore(folder.path(), "operator");
         let both = |key: &str| {
             load(&KeySettings {
-                private_key: Some(key.to_owned()),
+                private_key: Some(Secret::new(key.to_owned())),
                 keystore: Some(file.clone()),
-                password: Some("correct horse".to_owned()),
+                password: Some(Secret::new("correct horse".to_owned())),
             })
         };
         assert_eq!(both(KEY).unwrap().address().to_string(), ADDRESS);
