@@ -2,7 +2,7 @@
 
 use super::{
     Pipeline,
-    block::{InJudgement, OpenBlock},
+    open_block::{InJudgement, OpenBlock},
     settle::Settled,
     suspects::Watched,
     threads::on_disk,

@@ -4,10 +4,11 @@
 //! block a task of its own. A task does one step after the other, and journals each before the
 //! next.
 
-mod block;
 mod budget;
+mod driver;
 mod held;
 mod intake;
+mod open_block;
 mod rules;
 mod settle;
 mod status;
@@ -33,9 +34,9 @@ use crate::{
     segments::SegmentFolder,
     source::{Deliveries, Settlement, SourceError, UnselectedFolder},
 };
-use block::BlockDriver;
 use bsp_capture::ChainSpec;
 use budget::ByteBudget;
+use driver::BlockDriver;
 use held::HeldBlocks;
 use rules::Rules;
 use settle::Settler;

@@ -2,7 +2,7 @@
 
 use super::{
     Services,
-    block::{OpenBlock, Step, Unfinished},
+    open_block::{OpenBlock, Step, Unfinished},
     status::{LastProofCell, ProofCounts},
     suspects,
     threads::{CpuTasks, on_disk},

@@ -2,8 +2,8 @@
 
 use super::{
     Services,
-    block::{OpenBlock, Step, Unfinished},
     budget::ByteBudget,
+    open_block::{OpenBlock, Step, Unfinished},
     rules::Rules,
     suspects::Watched,
     threads::{CpuTasks, on_disk},

@@ -58,6 +58,7 @@ mod deferred;
 pub mod failpoint;
 mod file;
 mod health;
+mod open;
 mod outage;
 mod producer;
 mod redis;
@@ -69,11 +70,12 @@ pub use self::{
     deferred::DeferredTarget,
     file::FileTarget,
     health::TargetHealth,
+    open::{attach_target, open_target},
     producer::{
         Producer, ProducerConfig, ProducerError, SkippedRange, StartBlock, Status, TargetState,
         TargetStatus,
     },
     redis::{RedisOptions, RedisTarget},
-    target::{Entry, StreamPosition, Target, TargetError, attach_target, open_target},
+    target::{Entry, StreamPosition, Target, TargetError},
     url::{TargetUrl, TargetUrlError, TargetUrlProblem},
 };

@@ -3,9 +3,9 @@
 use super::{
     dead_letters, group,
     losses::members::undelivered_member,
-    refusal::cannot_store,
+    refusal::{cannot_store, full_without_group},
     reply,
-    settlement::{self, trim},
+    settlement::trim,
 };
 use crate::{
     alarm::now_ms,
@@ -142,7 +142,7 @@ pub async fn check_writes(
         Some((true, error)) => Ok(Some(with_advice(&error))),
         Some((false, error)) => Err(SourceError::Refused {
             source_name: url.to_string(),
-            reason: settlement::full_without_group(url, &error),
+            reason: full_without_group(url, &error),
         }),
     }
 }

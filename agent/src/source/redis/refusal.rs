@@ -1,7 +1,10 @@
 //! Which of Redis' errors need the operator, which pass, and which only mean that it can't take
 //! more now.
 
-use bsp_stream::server_error::{advice, has_any_code, has_code, is_login};
+use bsp_stream::{
+    RedisUrl,
+    server_error::{advice, has_any_code, has_code, is_login, with_advice},
+};
 use redis::{ErrorKind, RedisError};
 
 /// What an error asks for.
@@ -54,6 +57,15 @@ pub(super) fn cannot_write(error: &RedisError) -> bool {
 
 const NOT_ALLOWED: &str = "the user lacks a permission: allow +@stream +@transaction +@sortedset +@connection on the \
                            keys TOPIC and TOPIC.*";
+
+/// A full server gives out what it has, but only to a group that is there.
+pub(super) fn full_without_group(url: &RedisUrl, error: &RedisError) -> String {
+    format!(
+        "the group {} is not there and can't be made: {}; start again then",
+        url.group,
+        with_advice(error)
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,17 +3,20 @@
 pub(crate) mod trim;
 
 use super::{
-    group, link::Link, losses::overflow::Overflow, overview, reader::in_flight::InFlightEntries,
-    refusal::cannot_store,
+    group,
+    link::Link,
+    losses::overflow::Overflow,
+    overview,
+    reader::in_flight::InFlightEntries,
+    refusal::{cannot_store, full_without_group},
 };
 use crate::{
     alarm::{AlarmKind, Alarms, now_ms},
     source::{Backlog, DeadLetter, EntryId, Settlement, SourceError},
 };
 use async_trait::async_trait;
-use bsp_stream::server_error::{is_full, with_advice};
-use bsp_stream::{Connection, Connector, RedisUrl, StreamId};
-use redis::{RedisError, RedisResult, cmd, pipe};
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId, server_error::is_full};
+use redis::{RedisResult, cmd, pipe};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -253,13 +256,4 @@ pub(super) async fn check(link: &Link, connector: &Connector) -> Result<(), Sour
         true => link.refused(full_without_group(url, &error)),
         false => link.explain(&error),
     })
-}
-
-/// A full server gives out what it has, but only to a group that is there.
-pub(super) fn full_without_group(url: &RedisUrl, error: &RedisError) -> String {
-    format!(
-        "the group {} is not there and can't be made: {}; start again then",
-        url.group,
-        with_advice(error)
-    )
 }

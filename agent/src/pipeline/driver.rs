@@ -6,66 +6,18 @@
 use super::{
     Services,
     held::HeldBlocks,
+    open_block::{OpenBlock, Step, Unfinished},
     settle::Settler,
     steps::Steps,
-    suspects::Watched,
-    verdicts::Judging,
     work::{Ended, WorkList},
 };
 use crate::{
-    alarm::AlarmKind,
     failpoint,
     journal::{BlockKey, BlockRecord, Stage},
     metrics::CompletedBlocks,
-    pin::Content,
-    prepare::Defect,
     source::EntryId,
 };
-use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
-
-/// A block in flight.
-#[derive(Debug)]
-pub(super) struct OpenBlock {
-    pub(super) key: BlockKey,
-    pub(super) record: BlockRecord,
-    /// One of the open blocks, for as long as this is one.
-    pub(super) slot: OwnedSemaphorePermit,
-    /// Until it is judged. `None` for a block that needs no verdict any more.
-    pub(super) judging: Option<InJudgement>,
-    /// The segment's bytes with the memory they occupy, until they are pinned. After a restart they
-    /// are read from disk.
-    pub(super) content: Option<(Content, OwnedSemaphorePermit)>,
-    /// What the segment's format leaves out of the block, until it is stored beside the segment.
-    pub(super) supplement: Option<Bytes>,
-}
-
-/// A message on its way to a verdict.
-#[derive(Debug)]
-pub(super) struct InJudgement {
-    pub(super) watched: Watched,
-    /// Counts it among those without a verdict, until it is dropped.
-    pub(super) _judging: Judging,
-}
-
-/// Why a block is not finished by this process.
-pub(super) enum Unfinished {
-    /// Its entries stay in the source, in flight, as its verdict says.
-    Left,
-    /// It was told to stop.
-    Stopped,
-    /// Only the operator can help.
-    Held(AlarmKind, String),
-}
-
-impl From<Defect> for Unfinished {
-    fn from(defect: Defect) -> Self {
-        Self::Held(AlarmKind::BlockHeld, defect.to_string())
-    }
-}
-
-pub(super) type Step<T> = Result<T, Unfinished>;
 
 /// Takes blocks from stage to stage.
 #[derive(Debug, Clone)]
