@@ -20,19 +20,19 @@ use crate::{
 use std::sync::Arc;
 
 /// Takes blocks from stage to stage.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct BlockDriver {
     pub(super) services: Services,
     pub(super) works: Arc<WorkList>,
-    pub(super) held: Arc<HeldBlocks>,
-    pub(super) completed: Arc<CompletedBlocks>,
+    pub(super) held: HeldBlocks,
+    pub(super) completed: CompletedBlocks,
     pub(super) steps: Steps,
     pub(super) settler: Settler,
 }
 
 impl BlockDriver {
     /// Takes a block from the stage it is at to its end.
-    pub(super) async fn finish(self, mut block: OpenBlock) {
+    pub(super) async fn finish(self: Arc<Self>, mut block: OpenBlock) {
         let outcome = loop {
             self.works.reached(&block.key, block.record.stage.as_str());
             if block.record.stage.is_final() {

@@ -27,6 +27,7 @@ use crate::{
     alarm::{AlarmKind, Alarms},
     args::Verify,
     journal::{BlockRecord, Journal, Stage},
+    metrics::CompletedBlocks,
     pin::Pinner,
     prepare::MessageLimits,
     proof::Prover,
@@ -40,6 +41,7 @@ use driver::BlockDriver;
 use held::HeldBlocks;
 use rules::Rules;
 use settle::Settler;
+use status::{LastProofCell, ProofCounts};
 use std::{
     num::NonZeroU64,
     sync::{Arc, atomic::AtomicBool},
@@ -120,7 +122,7 @@ pub struct Pipeline {
     open: Arc<Semaphore>,
     cpu: CpuTasks,
     tasks: TaskTracker,
-    driver: BlockDriver,
+    driver: Arc<BlockDriver>,
 }
 
 impl Pipeline {
@@ -147,14 +149,14 @@ impl Pipeline {
             services: services.clone(),
             cpu: cpu.clone(),
             works: Arc::clone(&works),
-            last_proof: Arc::default(),
-            proof_counts: Arc::default(),
+            last_proof: LastProofCell::default(),
+            proof_counts: ProofCounts::default(),
         };
         let driver = BlockDriver {
             services: services.clone(),
             works,
-            held: Arc::new(HeldBlocks::new(services.alarms.clone())),
-            completed: Arc::default(),
+            held: HeldBlocks::new(services.alarms.clone()),
+            completed: CompletedBlocks::default(),
             steps,
             settler,
         };
@@ -167,7 +169,7 @@ impl Pipeline {
             open: Arc::new(Semaphore::new(options.max_open_blocks.max(1))),
             cpu,
             tasks: TaskTracker::new(),
-            driver,
+            driver: Arc::new(driver),
             options: Arc::new(options),
             services,
         }

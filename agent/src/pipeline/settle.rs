@@ -22,13 +22,13 @@ use bytes::Bytes;
 use std::{future::Future, path::Path, sync::Arc};
 
 /// Ends blocks, and lets their entries go.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Settler {
     pub(super) services: Services,
     pub(super) cpu: CpuTasks,
     pub(super) works: Arc<WorkList>,
-    pub(super) last_proof: Arc<LastProofCell>,
-    pub(super) proof_counts: Arc<ProofCounts>,
+    pub(super) last_proof: LastProofCell,
+    pub(super) proof_counts: ProofCounts,
 }
 
 impl Settler {

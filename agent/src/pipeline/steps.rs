@@ -16,7 +16,7 @@ use crate::{
     args::Verify,
     block::BlockId,
     failpoint,
-    journal::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification},
+    journal::{BlockKey, BlockRecord, Journal, SegmentFacts, Stage, Verification},
     pin::Content,
     proof::{Attempt, AttemptLog, AttemptLogError, Outlook, ProofOutcome},
     retry::GivenUp,
@@ -29,7 +29,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The steps up to the proof.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Steps {
     pub(super) services: Services,
     pub(super) verify: Verify,
@@ -192,7 +192,7 @@ impl Steps {
         attempts: Vec<Attempt>,
     ) -> Step<Stage> {
         let log = Arc::new(JournalledAttempts {
-            services: self.services.clone(),
+            journal: self.services.journal.clone(),
             works: Arc::clone(&self.works),
             key: block.key,
             record: block.record.clone(),
@@ -230,7 +230,7 @@ fn not_done<E: fmt::Display>(alarm: AlarmKind, given_up: GivenUp<E>) -> Unfinish
 
 /// Records attempts as a stage of their block.
 struct JournalledAttempts {
-    services: Services,
+    journal: Journal,
     works: Arc<WorkList>,
     key: BlockKey,
     record: BlockRecord,
@@ -246,7 +246,7 @@ impl AttemptLog for JournalledAttempts {
             verification: self.verification,
             attempts: attempts.to_vec(),
         });
-        let written = self.services.journal.put(self.key, &record).await;
+        let written = self.journal.put(self.key, &record).await;
         written.map_err(|error| AttemptLogError(error.to_string()))?;
         self.works.reached(&self.key, record.stage.as_str());
         Ok(())

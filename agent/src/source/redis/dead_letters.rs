@@ -156,16 +156,31 @@ fn must_hold_something(letter: &Letter) -> Result<(), DeadError> {
 fn adding(topic: &str, letter: &Letter) -> Cmd {
     let mut add = cmd("XADD");
     add.arg(topic).arg("*");
-    if let Some(hash) = &letter.hash {
+    push_block_fields(
+        &mut add,
+        letter.hash.as_deref(),
+        letter.payload.as_deref(),
+        letter.supplement.as_deref(),
+    );
+    add
+}
+
+/// The fields of a block that a stream's entry and its dead letter have in common.
+pub(super) fn push_block_fields(
+    add: &mut Cmd,
+    hash: Option<&str>,
+    payload: Option<&[u8]>,
+    supplement: Option<&[u8]>,
+) {
+    if let Some(hash) = hash {
         add.arg("hash").arg(hash);
     }
-    if let Some(payload) = &letter.payload {
-        add.arg("data").arg(payload.as_ref());
+    if let Some(payload) = payload {
+        add.arg("data").arg(payload);
     }
-    if let Some(supplement) = &letter.supplement {
-        add.arg("supplement").arg(supplement.as_ref());
+    if let Some(supplement) = supplement {
+        add.arg("supplement").arg(supplement);
     }
-    add
 }
 
 async fn put_back(connection: &mut Connection, url: &RedisUrl, letter: &Letter) -> RedisResult<()> {

@@ -51,7 +51,7 @@ pub(super) enum Asked {
     Proved(Proof),
     /// Never take it.
     Skip(String),
-    /// Refuse, and nobody can tell whether permanently.
+    /// Refuse, and nobody can tell for how long.
     Hold(String),
     /// Refuse now. Ask again, not before that time is over.
     Later(Duration, String),

@@ -3,6 +3,7 @@
 pub(crate) mod trim;
 
 use super::{
+    dead_letters::push_block_fields,
     group,
     link::Link,
     losses::overflow::Overflow,
@@ -217,18 +218,17 @@ async fn bury(
     // A transaction continues after a key of another type, and would take the entry without adding
     // the letter.
     let _: u64 = cmd("XLEN").arg(url.dead_topic()).query_async(&mut connection).await?;
-    let mut transaction = pipe();
-    let add = transaction.cmd("XADD").arg(url.dead_topic()).arg("*").arg("id").arg(id.to_string());
-    if let Some(hash) = &letter.hash {
-        add.arg("hash").arg(hash);
-    }
-    if let Some(payload) = &letter.payload {
-        add.arg("data").arg(payload.as_ref());
-    }
-    if let Some(supplement) = &letter.supplement {
-        add.arg("supplement").arg(supplement.as_ref());
-    }
+    let mut add = cmd("XADD");
+    add.arg(url.dead_topic()).arg("*").arg("id").arg(id.to_string());
+    push_block_fields(
+        &mut add,
+        letter.hash.as_deref(),
+        letter.payload.as_deref(),
+        letter.supplement.as_deref(),
+    );
     add.arg("reason").arg(&letter.reason).arg("group").arg(&url.group).arg("time_ms").arg(now_ms());
+    let mut transaction = pipe();
+    transaction.add_command(add);
     if !connection.has_all_keys() {
         transaction.exec_async(&mut connection).await?;
         transaction = pipe();
