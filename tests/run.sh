@@ -76,7 +76,7 @@ install_npm_packages() {
 # A full disk fails in ways that do not look like one.
 want_space() {
     local free
-    free=$(df --output=avail -k "$target" | tail -n 1)
+    free=$(df -Pk "$target" | awk 'NR == 2 { print $4 }')
     [ "$free" -ge $((space_wanted_gb * 1000000)) ] ||
         advise "$target has $((free / 1000000)) GB left, and a first run takes up to $space_wanted_gb GB: make room, or" \
             "name another folder in CARGO_TARGET_DIR"

@@ -24,8 +24,8 @@ use support::PlainExecutor;
 
 const BLOCKS: u64 = 200;
 
-/// A recomputation from nothing takes longer than everything else in a block; it is done after
-/// every this many.
+/// A recomputation from nothing takes longer than everything else in a block; it is done once in
+/// this many.
 const SHADOW_INTERVAL: u64 = 8;
 
 /// A chain of [`BLOCKS`] blocks with some of its state roots, computed once for all tests.

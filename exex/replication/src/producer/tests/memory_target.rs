@@ -20,7 +20,7 @@ pub(super) enum Trick {
     Panic,
     /// Blocks its thread until it is released, then refuses.
     Block,
-    /// Loses all that it has but the first this many entries.
+    /// Loses all that it has but this many entries, the first ones.
     LoseAllBut(usize),
 }
 
