@@ -194,16 +194,7 @@ node_resolves() {
     }
 }
 
-node_# rustfmt leaves comments as wide as they are. Tables can't be wrapped.
-comment_width() {
-    git ls-files -z '*.rs' | xargs -0 perl -CSD -ne '
-        chomp;
-        if (/^\s*\/\// && length > 100 && !/^\s*\/\/[\/!]? \|/) { print "$ARGV:$.: over 100 columns\n"; $wide = 1 }
-        close ARGV if eof;
-        END { exit($wide ? 1 : 0) }'
-}
-
-documentation() {
+node_documentation() {
     RUSTDOCFLAGS=-Dwarnings node doc --workspace --no-deps --locked
 }
 
