@@ -12,9 +12,9 @@ pub struct ProofArgs {
 
     /// Address of the proof-chain contract, 0x and 40 hex digits.
     ///
-    /// The chain's RPC comes from the environment, as MB_RPC_URL; the operator's key as
-    /// MB_PRIVATE_KEY, or as a keystore file named by MB_KEYSTORE_PATH with its password in
-    /// MB_KEYSTORE_PWD.
+    /// The contract may be on any EVM chain. Its RPC comes from the environment, as MB_RPC_URL; the
+    /// operator's key as MB_PRIVATE_KEY, or as a keystore file named by MB_KEYSTORE_PATH with its
+    /// password in MB_KEYSTORE_PWD.
     #[arg(long, env = "ProofChain", hide_env_values = true, value_name = "ADDRESS")]
     pub proof_chain_address: Option<String>,
 

@@ -1,5 +1,5 @@
 //! The proof-chain contract as an operator uses it: `BlockSpecimenProofChain` of Covalent's
-//! ewm-contracts.
+//! ewm-contracts, on whichever EVM chain it is deployed.
 
 use super::Claim;
 use alloy_primitives::{Address, Bytes, LogData};

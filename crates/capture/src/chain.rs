@@ -72,7 +72,8 @@ impl ChainSpec {
         }
     }
 
-    /// Sepolia.
+    /// Sepolia up to Osaka and its blob updates. The chain itself has gone on to Amsterdam, on
+    /// 6 October 2026.
     pub fn sepolia() -> Self {
         Self {
             chain_id: 11_155_111,

@@ -17,9 +17,11 @@
 //! # Rules
 //!
 //! Mainnet, Sepolia, Hoodi, the development chain and custom genesis files ([`ChainSpec`]), from
-//! London to Osaka and its blob updates; other rules through [`ExecutionSpec`]. The order up to
-//! Prague is that of bsp-geth v2.2.0, the last release whose specimens are not empty; later forks
-//! continue its rules. Before London nothing is captured ([`CaptureError::BeforeLondon`]).
+//! London to Osaka and its blob updates; other rules through [`ExecutionSpec`]. Sepolia has gone on
+//! to Amsterdam, so only its blocks before that are covered. The order up to Prague is that of
+//! bsp-geth v2.2.0, and the tests compare it with what a running one exported: it is the last
+//! release whose specimens are not empty. Later forks continue its rules. Before London nothing is
+//! captured ([`CaptureError::BeforeLondon`]).
 //!
 //! # What it costs
 //!
