@@ -5,7 +5,7 @@ use crate::{
     operator::{Journal, Operator, address, claim, config},
     proxy::{Fault, Proxy},
 };
-use alloy_sol_types::SolCall;
+use alloy_sol_types::{Revert, SolCall, SolError};
 use bsp_agent::{
     alarm::AlarmKind,
     proof::{
@@ -111,6 +111,21 @@ async fn a_revert_without_reason_that_the_views_do_not_explain_is_held() {
         // The call and the estimate, and both once more.
         assert_eq!(refusals.load(Ordering::SeqCst), 4);
     }
+}
+
+/// The refusal of a height that lies behind the window, which the journal knows nothing about.
+#[tokio::test]
+async fn our_own_proof_is_found_behind_the_window() {
+    let Some(stage) = Stage::set().await else { return };
+    let first = stage.prove(&claim(1, "")).await;
+    stage.chain.take_network(|network| network.allowedThreshold = 10).await;
+    stage.chain.mine(500).await;
+    let data = Revert::from("Block height is out of bounds for live sync").abi_encode();
+    let data = alloy_primitives::hex::encode_prefixed(data);
+    stage.refuse(json!({"code": 3, "message": "execution reverted", "data": data}));
+    assert_eq!(stage.operator().prove(&claim(1, ""), &Arc::default()).proof().await, first);
+    let skipped = stage.operator().prove(&claim(2, ""), &Arc::default()).skipped().await;
+    assert_eq!(skipped, "Block height is out of bounds for live sync");
 }
 
 #[tokio::test]

@@ -46,7 +46,9 @@ impl ByHand {
 
     fn store(&self, scene: &Scene, bytes: &[u8]) {
         let name = format!("{}-{}", self.entry.expect.block().unwrap().segment(), self.proof);
-        fs::write(scene.folders_of("by-hand").segments.join(name), bytes).unwrap();
+        let folder = scene.folders_of("by-hand").segments.join("0");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), bytes).unwrap();
     }
 
     async fn pin(&self, scene: &Scene) {

@@ -5,6 +5,7 @@ mod bad_input;
 mod chain;
 mod check;
 mod drop_in;
+mod folder;
 mod mainnet;
 mod outages;
 mod run;

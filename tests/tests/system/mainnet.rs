@@ -60,7 +60,9 @@ async fn check(scene: &Scene, block: &MainnetBlock) {
         ..proof.clone()
     };
     assert_eq!(*proof, expected);
-    let path = scene.folders_of("agent").segments.join(format!("{name}-{}", proof.id));
+    let sub_folder = (block.replica.header.number / 10_000 * 10_000).to_string();
+    let folder = scene.folders_of("agent").segments.join(sub_folder);
+    let path = folder.join(format!("{name}-{}", proof.id));
     let file = fs::read(&path).unwrap();
     assert!(file == block.file, "{name} is not the reference");
     assert_eq!(<[u8; 32]>::from(Sha256::digest(&file)), block.sha256.0, "{name}");

@@ -8,8 +8,6 @@ use bsp_codec::{
     chunk::{ChunkName, encode_record},
     snappy,
 };
-use bsp_replication::{Entry, FileTarget, Target};
-use bytes::Bytes;
 use proptest::prelude::*;
 use std::{fs::OpenOptions, io::Write};
 use tempfile::TempDir;
@@ -108,15 +106,12 @@ const fn chunk(session: u64, chunk: u64) -> ChunkName {
     ChunkName { session, chunk }
 }
 
-fn entry(number: u64) -> Entry {
-    let replica = Bytes::from(format!("replica {number}"));
-    let hash = B256::left_padding_from(&number.to_be_bytes());
-    Entry { hash, number, replica, supplement: None }
+fn hash(number: u64) -> B256 {
+    B256::left_padding_from(&number.to_be_bytes())
 }
 
 fn record(number: u64) -> Vec<u8> {
-    let Entry { hash, replica, .. } = entry(number);
-    encode_record(hash, &replica).unwrap()
+    encode_record(hash(number), format!("replica {number}").as_bytes()).unwrap()
 }
 
 fn records(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
@@ -128,30 +123,8 @@ fn number(delivery: &Delivery) -> u64 {
     let Some(Payload::Rlp(rlp)) = &delivery.payload else { panic!("{delivery:?}") };
     let number =
         std::str::from_utf8(rlp).unwrap().strip_prefix("replica ").unwrap().parse().unwrap();
-    assert_eq!(delivery.hash, Some(format!("{:#x}", entry(number).hash)));
+    assert_eq!(delivery.hash, Some(format!("{:#x}", hash(number))));
     number
-}
-
-async fn deliver(target: &mut FileTarget, numbers: impl IntoIterator<Item = u64>) {
-    target.deliver(&numbers.into_iter().map(entry).collect::<Vec<_>>()).await.unwrap();
-}
-
-fn target(scene: &Scene) -> FileTarget {
-    FileTarget::open(&scene.chunks(), CancellationToken::new()).unwrap()
-}
-
-#[tokio::test]
-async fn a_producer_is_followed_through_its_restarts() {
-    let scene = Scene::new();
-    let mut opened = scene.open();
-    for session in 0..3 {
-        let mut producer = target(&scene);
-        for batch in 0..3 {
-            let first = session * 100 + batch * 10;
-            deliver(&mut producer, first..first + 5).await;
-            assert_eq!(opened.numbers(5).await, (first..first + 5).collect::<Vec<_>>());
-        }
-    }
 }
 
 #[tokio::test]
@@ -258,17 +231,6 @@ async fn a_torn_tail_before_a_later_chunk_is_a_dead_letter_wherever_it_is_torn()
 }
 
 #[tokio::test]
-async fn a_tail_that_its_producer_cuts_off_is_no_dead_letter() {
-    let scene = Scene::new();
-    scene.write(chunk(1, 0), &[&record(0)[..], &record(1)[..9]].concat());
-    let mut opened = scene.open();
-    assert_eq!(opened.numbers(1).await, [0]);
-    deliver(&mut target(&scene), [1]).await;
-    assert_eq!(opened.numbers(1).await, [1]);
-    assert!(!scene.dead().exists());
-}
-
-#[tokio::test]
 async fn what_is_behind_a_damaged_place_is_a_dead_letter_once_the_chunk_is_complete() {
     let scene = Scene::new();
     let damaged = [&record(0)[..], &[0; 10], &record(1)].concat();
@@ -328,36 +290,6 @@ async fn an_entry_that_is_to_be_delivered_again_comes_at_once() {
     source.source.settlement.redeliver(&first.entry);
     let again = source.next().await;
     assert_eq!((again.entry, again.payload), (first.entry, first.payload));
-}
-
-#[tokio::test]
-async fn a_record_comes_with_its_supplement_again_and_again() {
-    let scene = Scene::new();
-    let mut target = target(&scene);
-    let supplement = Some(Bytes::from_static(b"left out"));
-    let with = |number| Entry { supplement: supplement.clone(), ..entry(number) };
-    target.deliver(&[entry(0), with(1), entry(2)]).await.unwrap();
-    let mut opened = scene.open();
-    let mut come = Vec::new();
-    for _ in 0..3 {
-        come.push(opened.next().await);
-    }
-    let supplements = |come: &[Delivery]| -> Vec<_> {
-        come.iter().map(|delivery| delivery.supplement.clone()).collect()
-    };
-    assert_eq!(supplements(&come), [None, supplement.clone(), None]);
-    opened.source.settlement.redeliver(&come[1].entry);
-    assert_eq!(opened.next().await.supplement, supplement);
-    // The chunk continues.
-    target.deliver(&[with(3)]).await.unwrap();
-    assert_eq!(opened.next().await.supplement, supplement);
-    drop(opened);
-    let mut opened = scene.open();
-    let mut again = Vec::new();
-    for _ in 0..4 {
-        again.push(opened.next().await);
-    }
-    assert_eq!(supplements(&again), [None, supplement.clone(), None, supplement.clone()]);
 }
 
 #[tokio::test]
