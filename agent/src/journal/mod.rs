@@ -10,6 +10,7 @@ mod entry;
 mod error;
 mod record;
 mod storage;
+mod unfinished;
 mod writer;
 
 pub use error::JournalError;
@@ -26,6 +27,7 @@ use std::{
     sync::Arc,
 };
 use storage::Storage;
+use unfinished::UnfinishedKeys;
 use writer::{Change, JournalWriter};
 
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
@@ -60,6 +62,7 @@ pub struct Journal {
     // Before the storage: its thread ends first, and the file is closed then.
     writer: JournalWriter,
     storage: Arc<Storage>,
+    unfinished: Arc<UnfinishedKeys>,
 }
 
 impl Journal {
@@ -67,14 +70,24 @@ impl Journal {
     /// now and not at the block it concerns.
     pub fn open(path: &Path, alarms: Alarms) -> Result<Self, JournalError> {
         let storage = Arc::new(Storage::open(path)?);
-        let journal = Self { writer: JournalWriter::start(Arc::clone(&storage), alarms), storage };
+        let unfinished = Arc::new(UnfinishedKeys::default());
+        let writer = JournalWriter::start(Arc::clone(&storage), Arc::clone(&unfinished), alarms);
+        let journal = Self { writer, storage, unfinished };
         journal.read_all()?;
         Ok(journal)
     }
 
-    /// The database notices some damage by a panic.
+    /// Reads each record, and notes which are not final. The database notices some damage by a
+    /// panic.
     fn read_all(&self) -> Result<(), JournalError> {
-        let read = catch_unwind(AssertUnwindSafe(|| self.for_each(|_| ())));
+        let note = |key: &[u8], record: BlockRecord| {
+            if !record.stage.is_final()
+                && let Ok(key) = key.try_into()
+            {
+                self.unfinished.insert(key);
+            }
+        };
+        let read = catch_unwind(AssertUnwindSafe(|| self.for_each_row(note)));
         read.unwrap_or_else(|_| Err(damaged(self.storage.path(), "a page of it can't be read")))
     }
 
@@ -115,6 +128,18 @@ impl Journal {
     /// work began before it and left nothing on disk: their entries went before they could be
     /// handled. Returns how many.
     pub async fn forget_before(&self, time_ms: u64) -> Result<usize, JournalError> {
+        let journal = self.clone();
+        // It reads every record: no task of the runtime should wait for that.
+        let old = tokio::task::spawn_blocking(move || journal.handled_before(time_ms)).await;
+        let old = old.map_err(|_| JournalError::Closed)??;
+        for key in &old {
+            self.writer.note(Change::remove(key));
+        }
+        self.writer.write(Change::nothing()).await?;
+        Ok(old.len())
+    }
+
+    fn handled_before(&self, time_ms: u64) -> Result<Vec<BlockKey>, JournalError> {
         let mut old = Vec::new();
         self.for_each(|record| {
             let is_over = record.stage.is_final() || !record.stage.is_stored();
@@ -122,11 +147,7 @@ impl Journal {
                 old.extend(record.key());
             }
         })?;
-        for key in &old {
-            self.writer.note(Change::remove(key));
-        }
-        self.writer.write(Change::nothing()).await?;
-        Ok(old.len())
+        Ok(old)
     }
 
     /// The record of a block.
@@ -146,23 +167,29 @@ impl Journal {
         Ok(found.next().is_some())
     }
 
-    /// The blocks that something remains to be done for.
+    /// The blocks that something remains to be done for, by height. Reads no others.
     pub fn unfinished(&self) -> Result<Vec<BlockRecord>, JournalError> {
+        let table = self.storage.blocks()?;
         let mut records = Vec::new();
-        self.for_each(|record| {
-            if !record.stage.is_final() {
-                records.push(record);
-            }
-        })?;
+        for key in self.unfinished.all() {
+            let row = table.get(key.as_slice()).map_err(|error| self.storage(error))?;
+            let record = row.map(|bytes| self.decode(bytes.value())).transpose()?;
+            // The database may be a commit ahead of the keys.
+            records.extend(record.filter(|record| !record.stage.is_final()));
+        }
         records.sort_by_key(|record| (record.block.network_id, record.block.number));
         Ok(records)
     }
 
     /// Calls for each record, in no order that means anything.
     pub fn for_each(&self, mut call: impl FnMut(BlockRecord)) -> Result<(), JournalError> {
+        self.for_each_row(|_, record| call(record))
+    }
+
+    fn for_each_row(&self, mut call: impl FnMut(&[u8], BlockRecord)) -> Result<(), JournalError> {
         for row in self.storage.blocks()?.iter().map_err(|error| self.storage(error))? {
-            let (_, bytes) = row.map_err(|error| self.storage(error))?;
-            call(self.decode(bytes.value())?);
+            let (key, bytes) = row.map_err(|error| self.storage(error))?;
+            call(key.value(), self.decode(bytes.value())?);
         }
         Ok(())
     }

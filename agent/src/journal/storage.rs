@@ -25,7 +25,7 @@ pub(super) struct Storage {
 
 impl Storage {
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        let database = open_database(path)?;
+        let database = open_database(path, database::open_mended)?;
         Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)) })
     }
 
@@ -33,11 +33,12 @@ impl Storage {
         &self.path
     }
 
-    /// Closes the file and opens it again, in the state of the last commit that succeeded.
+    /// Closes the file and opens it again, in the state of the last commit that succeeded. Readers
+    /// wait, so the file is not read through as it is at the start.
     pub(super) fn reopen(&self) -> Result<(), JournalError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         *database = None;
-        *database = Some(open_database(&self.path)?);
+        *database = Some(open_database(&self.path, database::open)?);
         Ok(())
     }
 
@@ -83,8 +84,11 @@ fn read_marks(database: &Database) -> Result<Vec<(EntryId, Mark)>, redb::Error> 
     Ok(marks)
 }
 
-fn open_database(path: &Path) -> Result<Database, JournalError> {
-    let database = database::open_mended(path).map_err(|error| open_error(path, error))?;
+fn open_database(
+    path: &Path,
+    open: impl FnOnce(&Path) -> Result<Database, OpenError>,
+) -> Result<Database, JournalError> {
+    let database = open(path).map_err(|error| open_error(path, error))?;
     // The database notices some damage by a panic, which must not be the operator's message.
     let checked = database::guarded(|| check_format(path, &database));
     checked.unwrap_or_else(|| Err(damaged(path, "it can't be read at all")))?;

@@ -4,6 +4,7 @@ use super::{
     BLOCKS, BlockKey, BlockRecord, FACTS, JournalError, MARKS, Mark,
     entry::{encode_key, encode_record},
     storage::Storage,
+    unfinished::UnfinishedKeys,
 };
 use crate::alarm::{AlarmKind, Alarms};
 use bsp_common::Backoff;
@@ -25,7 +26,11 @@ const MAX_CHANGES_PER_COMMIT: usize = 256;
 /// One change of the journal.
 #[derive(Debug)]
 pub(super) enum Change {
-    Put([u8; 33], Vec<u8>),
+    Put {
+        key: [u8; 33],
+        record: Vec<u8>,
+        is_final: bool,
+    },
     Remove([u8; 33]),
     Fact(String, String),
     Mark(String, Option<Mark>),
@@ -35,7 +40,11 @@ pub(super) enum Change {
 
 impl Change {
     pub(super) fn put(key: &BlockKey, record: &BlockRecord) -> Self {
-        Self::Put(encode_key(key), encode_record(record))
+        Self::Put {
+            key: encode_key(key),
+            record: encode_record(record),
+            is_final: record.stage.is_final(),
+        }
     }
 
     pub(super) fn remove(key: &BlockKey) -> Self {
@@ -71,11 +80,15 @@ struct Thread {
 
 impl JournalWriter {
     /// Starts the thread.
-    pub(super) fn start(storage: Arc<Storage>, alarms: Alarms) -> Self {
+    pub(super) fn start(
+        storage: Arc<Storage>,
+        unfinished: Arc<UnfinishedKeys>,
+        alarms: Alarms,
+    ) -> Self {
         let (changes, queue) = mpsc::channel();
         let closing = Arc::new(AtomicBool::new(false));
         let guarding = alarms.clone();
-        let committer = Committer { storage, alarms, closing: Arc::clone(&closing) };
+        let committer = Committer { storage, unfinished, alarms, closing: Arc::clone(&closing) };
         let handle = thread::spawn(move || {
             guarding.guard_thread("the journal's writer", || committer.run(&queue));
         });
@@ -115,6 +128,7 @@ impl Drop for Thread {
 /// What the thread works with.
 struct Committer {
     storage: Arc<Storage>,
+    unfinished: Arc<UnfinishedKeys>,
     alarms: Alarms,
     closing: Arc<AtomicBool>,
 }
@@ -127,6 +141,7 @@ impl Committer {
             if !self.commit_at_last(&batch) {
                 return;
             }
+            self.unfinished.follow(batch.iter().map(|(change, _)| change));
             for waiter in batch.into_iter().filter_map(|(_, waiter)| waiter) {
                 let _ = waiter.send(());
             }
@@ -177,7 +192,7 @@ fn commit(database: &Database, batch: &[(Change, Waiter)]) -> Result<(), redb::E
         let mut marks = transaction.open_table(MARKS)?;
         for (change, _) in batch {
             match change {
-                Change::Put(key, record) => {
+                Change::Put { key, record, .. } => {
                     blocks.insert(key.as_slice(), record.as_slice())?;
                 }
                 Change::Remove(key) => {

@@ -1,7 +1,7 @@
 //! Files that become durable together.
 //!
 //! Each is written under a temporary name, synced, and only then given its own, so that a file
-//! under its own name is whole, whatever crashed. Syncing is what takes the time: all files are
+//! under its own name is whole, whatever crashed. Syncing is what takes the time: many files are
 //! written before the first is synced, and each folder is synced once.
 
 use std::{
@@ -13,6 +13,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+/// Files that are written and not synced yet are open, and a process may have only so many.
+const MOST_OPEN: usize = 32;
+
 /// Files on their way into their folders. Dropped before [`commit`](Self::commit), it removes them.
 #[derive(Debug)]
 pub(super) struct FileBatch<'a> {
@@ -23,7 +26,8 @@ pub(super) struct FileBatch<'a> {
 
 #[derive(Debug)]
 struct Written {
-    file: File,
+    /// `None` once it is synced.
+    file: Option<File>,
     temporary: PathBuf,
     path: PathBuf,
 }
@@ -41,10 +45,23 @@ impl<'a> FileBatch<'a> {
         content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<()> {
         self.folder_of(&path)?;
+        if self.written.iter().filter(|written| written.file.is_some()).count() >= MOST_OPEN {
+            self.sync_files()?;
+        }
         let temporary = self.temporary.join(unique_name());
-        let file = File::options().write(true).create_new(true).open(&temporary)?;
-        self.written.push(Written { file, temporary, path });
-        self.written.last_mut().map_or(Ok(()), |written| content(&mut written.file))
+        let mut file = File::options().write(true).create_new(true).open(&temporary)?;
+        let result = content(&mut file);
+        self.written.push(Written { file: Some(file), temporary, path });
+        result
+    }
+
+    fn sync_files(&mut self) -> io::Result<()> {
+        for written in &mut self.written {
+            if let Some(file) = written.file.take() {
+                file.sync_all()?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a file that is there already along: it is whole, but its name may not be on disk yet.
@@ -54,9 +71,7 @@ impl<'a> FileBatch<'a> {
 
     /// Makes all of it durable, and gives the files their names.
     pub(super) fn commit(mut self) -> io::Result<()> {
-        for written in &self.written {
-            written.file.sync_all()?;
-        }
+        self.sync_files()?;
         // From the last to the first, so that what fails to be renamed is still removed.
         while let Some(written) = self.written.last() {
             fs::rename(&written.temporary, &written.path)?;
@@ -130,6 +145,23 @@ mod tests {
         assert!(!path.exists());
         batch.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"content");
+        assert_eq!(folders.temporary_files(), 0);
+    }
+
+    #[test]
+    fn a_large_batch_holds_few_files_open() {
+        let folders = Folders::new();
+        let path = |index: usize| folders.root.path().join(format!("a/{index}"));
+        let mut batch = FileBatch::new(&folders.temporary);
+        for index in 0..3 * MOST_OPEN {
+            batch.write(path(index), |file| write!(file, "{index}")).unwrap();
+            let open = batch.written.iter().filter(|written| written.file.is_some()).count();
+            assert!(open <= MOST_OPEN, "{open}");
+        }
+        batch.commit().unwrap();
+        for index in 0..3 * MOST_OPEN {
+            assert_eq!(fs::read_to_string(path(index)).unwrap(), index.to_string());
+        }
         assert_eq!(folders.temporary_files(), 0);
     }
 

@@ -11,6 +11,10 @@ use std::{
     path::Path,
 };
 
+/// Bytes of a file that are kept in memory. redb's own default, 1 GiB, would be more than all else
+/// that the programs use.
+pub const CACHE_BYTES: usize = 32 << 20;
+
 /// Why a database file can't be opened or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,7 +53,7 @@ fn open_with(
     look: impl FnOnce(&mut Database) -> Result<(), DatabaseError>,
 ) -> Result<Database, OpenError> {
     let open = || {
-        let mut database = Database::create(path)?;
+        let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         look(&mut database)?;
         Ok(database)
     };

@@ -1,19 +1,24 @@
 //! The ledger's file: lines that are only ever appended, and synced before anybody hears of them.
 
-use super::{LedgerEntry, LedgerError};
+use super::{
+    LedgerEntry, LedgerError,
+    index::{Covered, LedgerIndex, Place, path_of},
+};
 use crate::{alarm::now_ms, proof::Claim};
 use alloy_primitives::B256;
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 /// No line is longer: a URL is some eighty bytes. What is longer is no ledger.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// An open ledger with an index of what is in it.
+/// Entries that are indexed together when many are read.
+const INDEXED_AT_ONCE: usize = 10_000;
+
+/// An open ledger.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     path: PathBuf,
@@ -21,18 +26,8 @@ pub(super) struct LedgerFile {
     /// Bytes that are synced.
     length: u64,
     last: Option<LedgerEntry>,
-    /// The entry of each block.
-    blocks: HashMap<B256, Recorded>,
-}
-
-/// What the index keeps of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Recorded {
-    id: B256,
-    /// The hash of what was claimed, to tell the same claim from another of its block.
-    specimen_hash: B256,
-    url: String,
-    network_and_height: (u64, u64),
+    /// `None` after a failure, until it is opened again.
+    index: Option<LedgerIndex>,
 }
 
 /// What the ledger has for a claim.
@@ -60,36 +55,81 @@ impl LedgerFile {
         if is_new {
             sync_folder(path).map_err(failed)?;
         }
-        let mut ledger =
-            Self { path: path.to_owned(), file, length: 0, last: None, blocks: HashMap::new() };
-        ledger.read()?;
+        let mut ledger = Self { path: path.to_owned(), file, length: 0, last: None, index: None };
+        ledger.open_index()?;
         Ok(ledger)
     }
 
-    fn read(&mut self) -> Result<(), LedgerError> {
-        let path = self.path.clone();
-        let failed = |source| LedgerError::Io { path: path.clone(), source };
-        let mut reader = BufReader::new(self.file.try_clone().map_err(failed)?);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read =
-                (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)?;
-            let Some(content) = line.strip_suffix(b"\n") else {
-                return self.cut_off(read as u64 >= MAX_LINE_BYTES);
-            };
-            let entry = LedgerEntry::read(content, self.last.as_ref())
-                .map_err(|error| self.broken(error.to_string()))?;
-            self.length = self.length.saturating_add(read as u64);
-            self.index(entry);
+    /// Reads a ledger and checks all of it. Changes nothing.
+    pub(super) fn check(path: &Path) -> Result<(), LedgerError> {
+        let failed = |source| LedgerError::Io { path: path.to_owned(), source };
+        let mut lines = Lines::of(path, File::open(path).map_err(failed)?);
+        while lines.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Opens the index, and adds what it does not cover.
+    fn open_index(&mut self) -> Result<(), LedgerError> {
+        let mut index =
+            LedgerIndex::open(&self.path).map_err(|error| self.index_failed(error.to_string()))?;
+        let covered = index.covered().map_err(|error| self.index_failed(error.to_string()))?;
+        if !self.read(&mut index, covered)? {
+            index.clear().map_err(|error| self.index_failed(error.to_string()))?;
+            let nothing = Covered { length: 0, last: B256::ZERO };
+            self.read(&mut index, nothing)?;
         }
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// Reads all of the ledger, and indexes what follows the part that is covered. `false`: that
+    /// part is not of this ledger.
+    fn read(&mut self, index: &mut LedgerIndex, covered: Covered) -> Result<bool, LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), source };
+        self.file.rewind().map_err(failed)?;
+        let mut lines = Lines::of(&self.path, self.file.try_clone().map_err(failed)?);
+        let mut is_covered = covered.length == 0;
+        let mut places = Vec::new();
+        while let Some(place) = lines.next()? {
+            if is_covered {
+                places.push(place);
+            } else if lines.length >= covered.length {
+                is_covered = lines.covered() == covered;
+                if !is_covered {
+                    return Ok(false);
+                }
+            }
+            if places.len() >= INDEXED_AT_ONCE {
+                self.add(index, &places, lines.covered())?;
+                places.clear();
+            }
+        }
+        if !is_covered {
+            return Ok(false);
+        }
+        if !places.is_empty() {
+            self.add(index, &places, lines.covered())?;
+        }
+        (self.length, self.last) = (lines.length, lines.last);
+        self.cut_off()?;
+        Ok(true)
+    }
+
+    fn add(
+        &self,
+        index: &mut LedgerIndex,
+        places: &[Place],
+        covered: Covered,
+    ) -> Result<(), LedgerError> {
+        index.add(places, covered).map_err(|error| self.index_failed(error.to_string()))
+    }
+
+    fn index_failed(&self, reason: String) -> LedgerError {
+        LedgerError::Index { path: path_of(&self.path), reason }
     }
 
     /// Cuts off what follows the last whole line.
-    fn cut_off(&mut self, too_long: bool) -> Result<(), LedgerError> {
-        if too_long {
-            return Err(self.broken(format!("it is longer than {MAX_LINE_BYTES} bytes")));
-        }
+    fn cut_off(&mut self) -> Result<(), LedgerError> {
         let failed = |source| LedgerError::Io { path: self.path.clone(), source };
         let length = self.file.metadata().map_err(failed)?.len();
         if length > self.length {
@@ -100,59 +140,75 @@ impl LedgerFile {
         Ok(())
     }
 
-    fn broken(&self, reason: String) -> LedgerError {
-        let line = self.last.as_ref().map_or(1, |entry| entry.content.seq.saturating_add(2));
-        LedgerError::Broken { path: self.path.clone(), line, reason }
-    }
-
-    fn index(&mut self, entry: LedgerEntry) {
-        let recorded = Recorded {
-            id: entry.id,
-            specimen_hash: entry.content.specimen_hash,
-            url: entry.content.url.clone(),
-            network_and_height: (entry.content.chain_id, entry.content.height),
-        };
-        // The first of a block counts, as on the chain.
-        self.blocks.entry(entry.content.block_hash).or_insert(recorded);
-        self.last = Some(entry);
-    }
-
     /// What is on record for a claim's block.
-    pub(super) fn find(&self, claim: &Claim) -> Option<Existing> {
-        let recorded = self.blocks.get(&claim.block.hash)?;
-        let same = recorded.specimen_hash == claim.specimen_hash
-            && recorded.url == claim.url
-            && recorded.network_and_height == (claim.block.network_id, claim.block.number);
-        Some(if same {
-            Existing::Same(recorded.id)
-        } else {
-            Existing::Other {
-                id: recorded.id,
-                specimen_hash: recorded.specimen_hash,
-                url: recorded.url.clone(),
+    pub(super) fn find(&mut self, claim: &Claim) -> Result<Option<Existing>, LedgerError> {
+        if self.index.is_none() {
+            self.open_index()?;
+        }
+        let found = self.index.as_ref().map(|index| index.find(claim.block.hash)).transpose();
+        let offset = match found {
+            Ok(offset) => offset.flatten(),
+            Err(error) => {
+                self.index = None;
+                return Err(self.index_failed(error.to_string()));
             }
+        };
+        let Some(offset) = offset else { return Ok(None) };
+        let entry = self.entry_at(offset)?;
+        let LedgerEntry { id, content } = &entry;
+        Ok(Some(if entry.proves(claim) {
+            Existing::Same(*id)
+        } else {
+            let (specimen_hash, url) = (content.specimen_hash, content.url.clone());
+            Existing::Other { id: *id, specimen_hash, url }
+        }))
+    }
+
+    /// What is on record for a claim that was found, or appended, before.
+    pub(super) fn expect(&mut self, claim: &Claim) -> Result<Existing, LedgerError> {
+        let missing = "an entry is missing that was just written";
+        self.find(claim)?.ok_or_else(|| self.index_failed(missing.to_owned()))
+    }
+
+    fn entry_at(&mut self, offset: u64) -> Result<LedgerEntry, LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), source };
+        self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let mut line = Vec::new();
+        let mut reader = BufReader::new(&self.file).take(MAX_LINE_BYTES);
+        reader.read_until(b'\n', &mut line).map_err(failed)?;
+        serde_json::from_slice(&line).map_err(|_| {
+            let changed = "it was changed while the agent was running";
+            failed(io::Error::new(io::ErrorKind::InvalidData, changed))
         })
     }
 
     /// Records claims whose blocks are not on record, with one sync for all. On an error none of
-    /// them is.
+    /// them is, unless the index alone has failed.
     pub(super) fn append(&mut self, claims: &[&Claim]) -> Result<(), LedgerError> {
         let mut entries: Vec<LedgerEntry> = Vec::with_capacity(claims.len());
-        let mut bytes = Vec::new();
+        let (mut bytes, mut places) = (Vec::new(), Vec::with_capacity(claims.len()));
         let time_ms = now_ms();
         for claim in claims {
             let entry = LedgerEntry::of(claim, entries.last().or(self.last.as_ref()), time_ms);
+            let offset = self.length.saturating_add(bytes.len() as u64);
+            places.push(Place { block: claim.block.hash, offset });
             bytes.extend_from_slice(entry.line().as_bytes());
             entries.push(entry);
         }
         self.write(&bytes).map_err(|source| LedgerError::Io { path: self.path.clone(), source })?;
         self.length = self.length.saturating_add(bytes.len() as u64);
-        entries.into_iter().for_each(|entry| self.index(entry));
-        Ok(())
+        self.last = entries.pop().or(self.last.take());
+        let last = self.last.as_ref().map_or(B256::ZERO, |entry| entry.id);
+        let covered = Covered { length: self.length, last };
+        let indexed = self.index.as_mut().map_or(Ok(()), |index| index.add(&places, covered));
+        indexed.map_err(|error| {
+            self.index = None;
+            self.index_failed(error.to_string())
+        })
     }
 
     /// Writes after what is synced, whatever an attempt before this one has left there.
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let result = self.try_write(bytes);
         if result.is_err() {
             // After a failed sync, only a new handle tells the truth about the next one.
@@ -168,7 +224,7 @@ impl LedgerFile {
         self.file = File::open(&self.path).unwrap();
     }
 
-    fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.write_all(bytes)?;
@@ -176,7 +232,56 @@ impl LedgerFile {
     }
 }
 
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+/// The lines of a ledger from its beginning, each checked against the one before.
+struct Lines<'a> {
+    path: &'a Path,
+    reader: BufReader<File>,
+    line: Vec<u8>,
+    /// Bytes of the whole lines that were read.
+    length: u64,
+    last: Option<LedgerEntry>,
+}
+
+impl<'a> Lines<'a> {
+    /// Of a file that is read from where it stands.
+    fn of(path: &'a Path, file: File) -> Self {
+        let reader = BufReader::new(file);
+        Self { path, reader, line: Vec::new(), length: 0, last: None }
+    }
+
+    /// Reads a line. `None` at the end, or at a line that was not written to its end.
+    fn next(&mut self) -> Result<Option<Place>, LedgerError> {
+        self.line.clear();
+        let mut bounded = (&mut self.reader).take(MAX_LINE_BYTES);
+        let read = bounded
+            .read_until(b'\n', &mut self.line)
+            .map_err(|source| LedgerError::Io { path: self.path.to_owned(), source })?;
+        let Some(content) = self.line.strip_suffix(b"\n") else {
+            return match read as u64 >= MAX_LINE_BYTES {
+                true => Err(self.broken(format!("it is longer than {MAX_LINE_BYTES} bytes"))),
+                false => Ok(None),
+            };
+        };
+        let entry = LedgerEntry::read(content, self.last.as_ref())
+            .map_err(|error| self.broken(error.to_string()))?;
+        let place = Place { block: entry.content.block_hash, offset: self.length };
+        self.length = self.length.saturating_add(read as u64);
+        self.last = Some(entry);
+        Ok(Some(place))
+    }
+
+    fn covered(&self) -> Covered {
+        let last = self.last.as_ref().map_or(B256::ZERO, |entry| entry.id);
+        Covered { length: self.length, last }
+    }
+
+    fn broken(&self, reason: String) -> LedgerError {
+        let line = self.last.as_ref().map_or(1, |entry| entry.content.seq.saturating_add(2));
+        LedgerError::Broken { path: self.path.to_owned(), line, reason }
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -6,6 +6,7 @@
 
 mod entry;
 mod file;
+mod index;
 
 pub use entry::{LedgerContent, LedgerEntry};
 
@@ -50,6 +51,14 @@ pub enum LedgerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The index beside it can't be read or written.
+    #[error("the index of the ledger, {}, can't be used: {reason}", path.display())]
+    Index {
+        /// The index's file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Records claims in a file.
@@ -82,9 +91,9 @@ impl LedgerProver {
         Ok(Self { path: path.to_owned(), requests, stop })
     }
 
-    /// Reads a ledger that is there, as a start does, without recording anything. Blocks.
+    /// Reads a ledger that is there, as a start does, without changing anything. Blocks.
     pub fn check(path: &Path) -> Result<(), LedgerError> {
-        LedgerFile::open(path).map(|_| ())
+        LedgerFile::check(path)
     }
 
     async fn record(&self, claim: Claim) -> Result<ProofOutcome, Parked> {
@@ -162,34 +171,42 @@ impl LedgerWriter {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return None,
         };
-        if result.is_ok() {
-            for request in requests {
-                if let Some(outcome) = outcome(&file, &request.claim) {
-                    // A caller that no longer waits finds it at the next start.
-                    let _ = request.reply.send(outcome);
-                }
-            }
-        } else {
-            *batch = requests;
-        }
         self.file = Some(file);
-        Some(result)
+        Some(match result {
+            Ok(recorded) => {
+                for (request, existing) in requests.into_iter().zip(recorded) {
+                    // A caller that no longer waits finds it at the next start.
+                    let _ = request.reply.send(outcome(existing, &request.claim));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                *batch = requests;
+                Err(error)
+            }
+        })
     }
 }
 
-/// Appends the first claim of each block that has none.
-fn record(file: &mut LedgerFile, requests: &[AppendRequest]) -> Result<(), LedgerError> {
+/// Appends the first claim of each block that has none. Returns what the ledger has for each claim
+/// then.
+fn record(file: &mut LedgerFile, requests: &[AppendRequest]) -> Result<Vec<Existing>, LedgerError> {
     let mut blocks = std::collections::HashSet::new();
-    let claims: Vec<_> = requests
-        .iter()
-        .map(|request| &request.claim)
-        .filter(|claim| file.find(claim).is_none() && blocks.insert(claim.block.hash))
-        .collect();
-    if claims.is_empty() { Ok(()) } else { file.append(&claims) }
+    let mut new = Vec::new();
+    for AppendRequest { claim, .. } in requests {
+        if file.find(claim)?.is_none() && blocks.insert(claim.block.hash) {
+            new.push(claim);
+        }
+    }
+    if !new.is_empty() {
+        file.append(&new)?;
+    }
+    let recorded = |request: &AppendRequest| file.expect(&request.claim);
+    requests.iter().map(recorded).collect()
 }
 
-fn outcome(file: &LedgerFile, claim: &Claim) -> Option<ProofOutcome> {
-    Some(match file.find(claim)? {
+fn outcome(existing: Existing, claim: &Claim) -> ProofOutcome {
+    match existing {
         Existing::Same(id) => {
             metrics::counter!("agent_proof_confirmed_total").increment(1);
             tracing::info!(segment = %claim.segment, %id, "The proof was recorded in the ledger");
@@ -201,7 +218,7 @@ fn outcome(file: &LedgerFile, claim: &Claim) -> Option<ProofOutcome> {
             tracing::warn!(segment = %claim.segment, "The proof is skipped: {reason}");
             ProofOutcome::Skipped { reason }
         }
-    })
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,15 @@ fn lines(path: &Path) -> Vec<LedgerEntry> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Ends a prover, and waits until its files are closed.
+async fn end(prover: LedgerProver) {
+    let path = index::path_of(&prover.path);
+    drop(prover);
+    while matches!(bsp_common::database::open(&path), Err(bsp_common::database::OpenError::InUse)) {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn claims_are_recorded_once_also_across_starts() {
     let folder = tempfile::tempdir().unwrap();
@@ -33,7 +42,7 @@ async fn claims_are_recorded_once_also_across_starts() {
     let all = futures::future::join_all((0..50).map(|n| prove(&prover, claim(n)))).await;
     let again = futures::future::join_all((0..50).map(|n| prove(&prover, claim(n)))).await;
     assert_eq!(all, again);
-    drop(prover);
+    end(prover).await;
 
     let prover = start(&path);
     assert_eq!(prove(&prover, claim(7)).await, all[7]);
@@ -46,6 +55,39 @@ async fn claims_are_recorded_once_also_across_starts() {
         assert_eq!(proof.mined_in, None);
     }
     assert!(prover.name().ends_with("ledger.jsonl"));
+}
+
+/// What is in the ledger is found whatever has become of the index.
+#[tokio::test]
+async fn an_index_that_is_lost_damaged_or_of_another_ledger_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let index = index::path_of(&path);
+    let prover = start(&path);
+    let first = prove(&prover, claim(1)).await;
+    end(prover).await;
+    let early = fs::read(&index).unwrap();
+    let other = folder.path().join("other.jsonl");
+    let prover = start(&other);
+    for number in 3..9 {
+        prove(&prover, claim(number)).await;
+    }
+    end(prover).await;
+    let foreign = fs::read(index::path_of(&other)).unwrap();
+    let prover = start(&path);
+    let second = prove(&prover, claim(2)).await;
+    end(prover).await;
+    for bytes in [None, Some(early), Some(foreign), Some(vec![7; 9000]), Some(Vec::new())] {
+        match bytes {
+            Some(bytes) => fs::write(&index, bytes).unwrap(),
+            None => fs::remove_file(&index).unwrap(),
+        }
+        let prover = start(&path);
+        assert_eq!(prove(&prover, claim(1)).await, first);
+        assert_eq!(prove(&prover, claim(2)).await, second);
+        assert_eq!(lines(&path).len(), 2);
+        end(prover).await;
+    }
 }
 
 #[tokio::test]
@@ -88,16 +130,16 @@ async fn a_torn_last_line_is_cut_off_and_its_claim_recorded_again() {
     let whole = fs::read(&path).unwrap();
     prove(&prover, claim(2)).await;
     let both = fs::read(&path).unwrap();
-    drop(prover);
+    end(prover).await;
     for length in whole.len()..both.len() {
         fs::write(&path, &both[..length]).unwrap();
         let prover = start(&path);
         assert_eq!(fs::read(&path).unwrap(), whole, "cut at {length}");
-        drop(prover);
+        end(prover).await;
     }
     let prover = start(&path);
     prove(&prover, claim(2)).await;
-    drop(prover);
+    end(prover).await;
     assert_eq!(lines(&path).len(), 2);
     start(&path);
 }
@@ -110,7 +152,7 @@ async fn a_broken_line_in_the_middle_is_named() {
     for n in 0..3 {
         prove(&prover, claim(n)).await;
     }
-    drop(prover);
+    end(prover).await;
     let good = fs::read_to_string(&path).unwrap();
     let without: Vec<_> = good.lines().collect();
     let broken = [
