@@ -214,7 +214,7 @@ template() {
 dev_chain() {
     local folder=$scratch/dev
     "$programs/bsp" dev --blocks 50 --seed 20260101 --data-dir "$folder" &&
-        "$programs/bsp" verify "$folder"/segments/*
+        "$programs/bsp" verify "$folder"/segments/*/*
 }
 
 crash_campaign() {

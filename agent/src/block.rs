@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use bsp_codec::{Replica, ReplicaKind};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Which block, on which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +47,29 @@ impl SegmentName {
     }
 }
 
+/// A text that names no segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a segment's name, which is <network>-<number>-<kind>")]
+pub struct ParseSegmentNameError;
+
+impl FromStr for SegmentName {
+    type Err = ParseSegmentNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<_> = text.split('-').collect();
+        let [network, number, kind] = parts[..] else { return Err(ParseSegmentNameError) };
+        let kinds = [ReplicaKind::Replica, ReplicaKind::Specimen, ReplicaKind::Result];
+        let kind = kinds.into_iter().find(|known| known.file_suffix() == kind);
+        let (Ok(network_id), Ok(number), Some(kind)) = (network.parse(), number.parse(), kind)
+        else {
+            return Err(ParseSegmentNameError);
+        };
+        let name = Self::new(&BlockId { network_id, number, hash: B256::ZERO }, kind);
+        // Numbers have one form: no sign, no zeros before them.
+        if name.0 == text { Ok(name) } else { Err(ParseSegmentNameError) }
+    }
+}
+
 impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -63,5 +86,13 @@ mod tests {
         assert_eq!(SegmentName::new(&block, ReplicaKind::Replica).as_str(), "1-22433670-replica");
         assert_eq!(SegmentName::new(&block, ReplicaKind::Specimen).as_str(), "1-22433670-specimen");
         assert_eq!(SegmentName::new(&block, ReplicaKind::Result).as_str(), "1-22433670-result");
+        for name in ["1-22433670-replica", "1-0-specimen", "18446744073709551615-1-result"] {
+            assert_eq!(name.parse::<SegmentName>().unwrap().as_str(), name);
+        }
+        for other in
+            ["", "1-2", "1-2-3", "1-2-replica-", "01-2-replica", "+1-2-replica", "1--replica"]
+        {
+            assert!(other.parse::<SegmentName>().is_err(), "{other}");
+        }
     }
 }

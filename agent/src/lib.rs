@@ -52,7 +52,9 @@ pub mod server;
 pub mod source;
 
 pub use crate::{
-    agent::{Agent, AgentError, AgentStatus, Observed, StartError, start_checks},
+    agent::{
+        Agent, AgentError, AgentStatus, Observed, StartError, UnfinishedSegments, start_checks,
+    },
     block::{BlockId, SegmentName},
     run::{RunError, run},
 };

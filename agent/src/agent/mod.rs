@@ -3,29 +3,26 @@
 mod checks;
 mod parts;
 mod status;
+mod upkeep;
 
 pub use checks::start_checks;
 pub use status::{AgentStatus, Observed};
+pub use upkeep::UnfinishedSegments;
 
 use crate::{
-    alarm::{Alarms, PartFailed, now_ms},
+    alarm::{Alarms, PartFailed},
     config::{AgentConfig, IntakeConfig},
-    journal::{BlockRecord, Journal, JournalError},
+    journal::{BlockRecord, JournalError},
     pipeline::{Pipeline, PipelineOptions, Services},
     prepare::MessageLimits,
     proof::{key::KeyError, ledger::LedgerError},
     source::{Deliveries, Settlement, SourceError, merge},
 };
 use parts::Parts;
-use std::{io, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread, time::Duration};
+use std::{io, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-/// How long the journal remembers a block that was handled. A repetition that comes later costs the
-/// work on it, and the contract refuses its proof.
-const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Between two times that the journal forgets.
-const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+use upkeep::Upkeep;
 
 /// Why the agent can't start.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +84,7 @@ pub struct Agent {
     pipeline: Pipeline,
     alarms: Alarms,
     deliveries: Box<dyn Deliveries>,
-    journal: Journal,
+    upkeep: Upkeep,
     settlement: Arc<dyn Settlement>,
     stop: CancellationToken,
     status: AgentStatus,
@@ -130,8 +127,15 @@ impl Agent {
         let shared_alarms = alarms.clone();
         let status = AgentStatus::new(consumer, prover.name(), pinner.name(), alarms.clone());
         let source = merge(vec![unselected.selected_by(divisor), source], &alarms);
-        let services = Services {
+        let upkeep = Upkeep {
             journal: journal.clone(),
+            data_dir: config.segments.data_dir.clone(),
+            segments: segments.clone(),
+            pinner: Arc::clone(&pinner),
+            keep_days: config.segments.keep_days,
+        };
+        let services = Services {
+            journal,
             segments,
             settlement: Arc::clone(&source.settlement),
             pinner,
@@ -158,7 +162,7 @@ impl Agent {
             pipeline,
             alarms: shared_alarms,
             deliveries: source.deliveries,
-            journal,
+            upkeep,
             settlement,
             stop,
         })
@@ -178,12 +182,12 @@ impl Agent {
         let watch = self.status.clone().watch(self.pipeline.clone(), self.settlement);
         let stop = self.stop.child_token();
         let _stop_with_this = stop.clone().drop_guard();
-        let (watch, forget) = (
+        let (watch, upkeep) = (
             self.alarms.clone().guard("the task that watches the backlog", watch),
-            self.alarms.clone().guard("the task that shortens the journal", forget(self.journal)),
+            self.alarms.clone().guard("the task that removes what is old", self.upkeep.run()),
         );
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
-        tokio::spawn(stop.run_until_cancelled_owned(forget));
+        tokio::spawn(stop.run_until_cancelled_owned(upkeep));
         let working = self.pipeline.run(self.deliveries);
         let mut working =
             pin!(self.alarms.clone().guard("the task that reads the source", working));
@@ -200,18 +204,6 @@ impl Agent {
             Some(ended) => Ok(ended?),
             None => Err(self.alarms.failed().await.into()),
         }
-    }
-}
-
-async fn forget(journal: Journal) {
-    loop {
-        let memory = u64::try_from(MEMORY.as_millis()).unwrap_or(u64::MAX);
-        match journal.forget_before(now_ms().saturating_sub(memory)).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(blocks = count, "The journal forgot old blocks"),
-            Err(error) => tracing::warn!("{error}"),
-        }
-        tokio::time::sleep(FORGET_INTERVAL).await;
     }
 }
 

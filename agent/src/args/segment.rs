@@ -23,6 +23,11 @@ pub struct SegmentArgs {
     #[arg(long, env = "BlockDivisor", value_name = "N", default_value_t = 3)]
     pub block_divisor: u64,
 
+    /// Remove the segment files of blocks that are done with once they are this many days old, if
+    /// the pinner gives their content back. [default: they stay]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_days: Option<u32>,
+
     /// Bytes of blocks that the divisor leaves out to keep under --data-dir, the oldest go first; 0
     /// keeps none.
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8 << 30))]
@@ -61,6 +66,7 @@ impl Default for SegmentArgs {
             binary_file_path: None,
             avro_codec_path: None,
             block_divisor: 3,
+            keep_days: None,
             unselected_budget_bytes: ByteSize(8 << 30),
             verify: Verify::Execute,
             genesis: None,

@@ -60,6 +60,8 @@ pub struct SegmentConfig {
     pub binary_file_path: Option<PathBuf>,
     /// Blocks whose number is divisible by this are taken.
     pub block_divisor: NonZeroU64,
+    /// Segment files of blocks that are done with go after so many days; `None`: they stay.
+    pub keep_days: Option<u32>,
     /// Bytes of left-out blocks to keep.
     pub unselected_budget_bytes: u64,
     /// How blocks are checked.
@@ -131,6 +133,7 @@ fn segments(args: &SegmentArgs) -> Result<SegmentConfig, ConfigError> {
         })?,
         pinner,
         genesis: args.genesis.as_deref().map(|path| readable("--genesis", path)).transpose()?,
+        keep_days: args.keep_days,
         unselected_budget_bytes: args.unselected_budget_bytes.0,
         verify: args.verify,
         binary_file_path: args

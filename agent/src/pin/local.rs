@@ -50,12 +50,7 @@ impl LocalPinner {
     ///
     /// If the folder can't be made or read.
     pub fn new(folder: &Path) -> io::Result<Self> {
-        let folders = Folders {
-            root: folder.to_owned(),
-            blocks: folder.join("blocks"),
-            cars: folder.join("car"),
-            temporary: folder.join("tmp"),
-        };
+        let folders = Folders::of(folder);
         for folder in [&folders.root, &folders.blocks, &folders.cars, &folders.temporary] {
             match fs::create_dir(folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -68,6 +63,11 @@ impl LocalPinner {
             fs::remove_file(unfinished?.path())?;
         }
         Ok(Self { folders: Arc::new(folders) })
+    }
+
+    /// The folder of a pinner that may be at work, to look at alone.
+    pub fn existing(folder: &Path) -> Self {
+        Self { folders: Arc::new(Folders::of(folder)) }
     }
 
     fn failed(&self, reason: &dyn ToString) -> PinError {
@@ -99,6 +99,13 @@ impl Pinner for LocalPinner {
         result
     }
 
+    async fn holds(&self, content: &Content) -> Result<bool, PinError> {
+        let (folders, content) = (self.folders.clone(), content.clone());
+        tokio::task::spawn_blocking(move || folders.has_all(&content))
+            .await
+            .map_err(|error| self.failed(&error))
+    }
+
     async fn check(&self) -> Result<String, PinError> {
         let folders = self.folders.clone();
         tokio::task::spawn_blocking(move || folders.probe())
@@ -110,6 +117,25 @@ impl Pinner for LocalPinner {
 }
 
 impl Folders {
+    fn of(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            blocks: root.join("blocks"),
+            cars: root.join("car"),
+            temporary: root.join("tmp"),
+        }
+    }
+
+    /// Whether all blocks of a content are there, and right.
+    fn has_all(&self, content: &Content) -> bool {
+        let dag = Dag::build(&content.bytes);
+        let mut blocks = dag.blocks();
+        *dag.root() == content.cid
+            && blocks.all(|(cid, block)| {
+                holds(&sharded(&self.blocks, &cid.to_string(), ""), |out| out.write_all(block))
+            })
+    }
+
     /// Keeps the blocks and the archive of a content, and returns its root.
     fn keep(&self, content: &Content) -> io::Result<Cid> {
         let dag = Dag::build(&content.bytes);
@@ -287,6 +313,25 @@ mod tests {
                 assert_eq!(fs::read(path).unwrap(), good);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn it_holds_what_can_be_fetched_whole() {
+        let (_folder, pinner) = open();
+        let content = content(600_000);
+        assert!(!pinner.holds(&content).await.unwrap());
+        pinner.pin(&content).await.unwrap();
+        let looking = LocalPinner::existing(&pinner.folders.root);
+        assert!(looking.holds(&content).await.unwrap());
+        for (cid, block) in Dag::build(&content.bytes).blocks() {
+            let path = pinner.block(&cid);
+            fs::write(&path, &block[1..]).unwrap();
+            assert!(!looking.holds(&content).await.unwrap(), "{cid}");
+            fs::remove_file(&path).unwrap();
+            assert!(!looking.holds(&content).await.unwrap(), "{cid}");
+            fs::write(&path, block).unwrap();
+        }
+        assert!(looking.holds(&content).await.unwrap());
     }
 
     #[tokio::test]

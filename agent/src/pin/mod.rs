@@ -67,6 +67,9 @@ pub trait Pinner: Send + Sync + fmt::Debug {
     /// confirmed. Pinning again what is pinned succeeds.
     async fn pin(&self, content: &Content) -> Result<(), PinError>;
 
+    /// Whether the content can be fetched under [`Content::cid`] now, all of it.
+    async fn holds(&self, content: &Content) -> Result<bool, PinError>;
+
     /// Whether the service is reachable and usable, for start-up checks: one line about it.
     async fn check(&self) -> Result<String, PinError>;
 }

@@ -4,15 +4,28 @@
 //! | --- | --- |
 //! | `<segment>-<block hash>.partial` | being written; a crash leaves it, and the next write replaces it |
 //! | `<segment>-<block hash>.unproved` | whole and synced, with no proof yet |
-//! | `<segment>-<block hash>.skipped` | the contract will never take its proof |
-//! | `<segment>-<block hash>.refused` | it does not re-execute |
 //! | `<segment>-<block hash>.supplement` | what the format leaves out of the block, until the block is proved or skipped |
-//! | `<segment>-<proof>` | proved: the name that bsp-agent v1.9.2 uses, with the hash of the proof's transaction |
+//! | `<heights>/<segment>-<proof>` | proved: the name that bsp-agent v1.9.2 uses, with the hash of the proof's transaction |
+//! | `<heights>/<segment>-<block hash>.skipped` | the contract will never take its proof |
+//! | `<heights>/<segment>-<block hash>.refused` | it does not re-execute |
 //!
-//! A name changes by a rename and a sync of the folder, so no name ever stands for bytes that are
-//! not there.
+//! Files of blocks that are done with are in sub-folders of 10,000 heights, named by the lowest, so
+//! that no folder grows without end. Former versions kept them all in the folder itself, where they
+//! are still found.
+//!
+//! A name changes by a rename and a sync of the folder that the file is then in, so no name ever
+//! stands for bytes that are not there.
 
-use crate::{block::BlockId, failpoint, journal::SegmentFacts, retry::MayPass};
+mod prune;
+
+pub use prune::{OldSegment, PruneError, PrunePlan, Pruned, prune};
+
+use crate::{
+    block::{BlockId, SegmentName},
+    failpoint,
+    journal::SegmentFacts,
+    retry::MayPass,
+};
 use alloy_primitives::B256;
 use bsp_codec::digest;
 use bsp_common::files::{read_if_there, remove_if_there};
@@ -22,6 +35,9 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
+
+/// Heights whose files share a sub-folder.
+const HEIGHTS: u64 = 10_000;
 
 /// A folder that does not do what is asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -132,12 +148,12 @@ impl SegmentFolder {
         let partial = self.folder.join(format!("{}-{}.partial", facts.name, block.hash));
         write_synced(&partial, bytes).map_err(|error| io_error(&partial, error))?;
         failpoint::hit("before_store_rename");
-        self.rename(&partial, &self.unproved(block, facts, Unproved::Waiting))
+        self.rename(&partial, &self.unproved(block, facts))
     }
 
     /// Reads a segment that is not proved yet, and checks that it is what was written.
     pub fn read(&self, block: &BlockId, facts: &SegmentFacts) -> Result<Bytes, SegmentError> {
-        self.read_named(&self.unproved(block, facts, Unproved::Waiting), facts)
+        self.read_named(&self.unproved(block, facts), facts)
     }
 
     /// Reads a segment that is refused, whether it has the name for that yet or not.
@@ -148,7 +164,8 @@ impl SegmentFolder {
     ) -> Result<Bytes, SegmentError> {
         match self.read(block, facts) {
             Err(SegmentError::Gone { .. }) => {
-                self.read_named(&self.unproved(block, facts, Unproved::Refused), facts)
+                let name = Self::unproved_name(block, facts, Unproved::Refused);
+                self.read_named(&self.finished(block.number, &name), facts)
             }
             read => read,
         }
@@ -168,13 +185,19 @@ impl SegmentFolder {
         facts: &SegmentFacts,
         proof: B256,
     ) -> Result<PathBuf, SegmentError> {
-        let path = self.folder.join(format!("{}-{proof}", facts.name));
-        self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
+        let path = self.settle(block, facts, &format!("{}-{proof}", facts.name))?;
         for other in [Unproved::Skipped, Unproved::Refused] {
-            remove_finished(&self.unproved(block, facts, other));
+            let name = Self::unproved_name(block, facts, other);
+            remove_finished(&self.finished(block.number, &name));
+            remove_finished(&self.folder.join(name));
         }
         remove_finished(&self.supplement(block, facts));
         Ok(path)
+    }
+
+    /// Where the file of a proved segment is.
+    pub fn proved(&self, height: u64, name: &SegmentName, proof: B256) -> PathBuf {
+        self.finished(height, &format!("{name}-{proof}"))
     }
 
     /// Names a segment that will not be proved. It may have that name already. Returns the file's
@@ -185,8 +208,7 @@ impl SegmentFolder {
         facts: &SegmentFacts,
         why: Unproved,
     ) -> Result<PathBuf, SegmentError> {
-        let path = self.unproved(block, facts, why);
-        self.settle(&self.unproved(block, facts, Unproved::Waiting), &path, facts)?;
+        let path = self.settle(block, facts, &Self::unproved_name(block, facts, why))?;
         // An operator who looks into a refusal needs it.
         if why != Unproved::Refused {
             remove_finished(&self.supplement(block, facts));
@@ -198,17 +220,50 @@ impl SegmentFolder {
         self.folder.join(format!("{}-{}.supplement", facts.name, block.hash))
     }
 
-    fn unproved(&self, block: &BlockId, facts: &SegmentFacts, why: Unproved) -> PathBuf {
-        self.folder.join(format!("{}-{}.{}", facts.name, block.hash, why.extension()))
+    fn unproved(&self, block: &BlockId, facts: &SegmentFacts) -> PathBuf {
+        self.folder.join(Self::unproved_name(block, facts, Unproved::Waiting))
     }
 
-    /// Renames, or finds that a crash came after the rename.
-    fn settle(&self, from: &Path, to: &Path, facts: &SegmentFacts) -> Result<(), SegmentError> {
-        match self.rename(from, to) {
-            Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                self.read_named(to, facts).map(drop)
+    fn unproved_name(block: &BlockId, facts: &SegmentFacts, why: Unproved) -> String {
+        format!("{}-{}.{}", facts.name, block.hash, why.extension())
+    }
+
+    /// Where a file of a block that is done with is.
+    fn finished(&self, height: u64, name: &str) -> PathBuf {
+        self.folder.join((height - height % HEIGHTS).to_string()).join(name)
+    }
+
+    /// Gives a file that is unproved its last name, or finds that a crash came after the rename.
+    /// Returns where it is.
+    fn settle(
+        &self,
+        block: &BlockId,
+        facts: &SegmentFacts,
+        name: &str,
+    ) -> Result<PathBuf, SegmentError> {
+        let (from, to) = (self.unproved(block, facts), self.finished(block.number, name));
+        self.make_folder_of(&to)?;
+        match self.rename(&from, &to) {
+            Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other.map(|()| to),
+        }
+        let former = self.folder.join(name);
+        match self.read_named(&to, facts) {
+            // A former version has renamed it.
+            Err(SegmentError::Gone { .. }) if former.is_file() => {
+                self.read_named(&former, facts).map(|_| former)
             }
-            other => other,
+            read => read.map(|_| to),
+        }
+    }
+
+    /// Makes a sub-folder. On return its name survives a crash.
+    fn make_folder_of(&self, path: &Path) -> Result<(), SegmentError> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        match fs::create_dir(folder) {
+            Ok(()) => sync_folder(&self.folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(io_error(folder, error)),
         }
     }
 
@@ -224,9 +279,13 @@ impl SegmentFolder {
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SegmentError> {
         fs::rename(from, to).map_err(|error| io_error(from, error))?;
         // Without this a crash of the machine could bring the former name back.
-        let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        sync.map_err(|error| io_error(&self.folder, error))
+        sync_folder(to.parent().unwrap_or(&self.folder))
     }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), SegmentError> {
+    let sync = File::open(folder).and_then(|folder| folder.sync_all());
+    sync.map_err(|error| io_error(folder, error))
 }
 
 /// Removes what is not needed any more for a finished block. If it stays, it only takes room.
@@ -261,145 +320,4 @@ fn io_error(path: &Path, error: io::Error) -> SegmentError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::block::SegmentName;
-    use bsp_codec::{ReplicaKind, dag};
-    use tempfile::TempDir;
-
-    const BYTES: &[u8] = b"a segment";
-
-    fn block() -> BlockId {
-        BlockId { network_id: 1, number: 5, hash: B256::repeat_byte(5) }
-    }
-
-    fn facts() -> SegmentFacts {
-        SegmentFacts {
-            name: SegmentName::new(&block(), ReplicaKind::Replica),
-            length: BYTES.len() as u64,
-            specimen_hash: digest::specimen_hash(BYTES),
-            cid: dag::cid_of(BYTES).to_string(),
-        }
-    }
-
-    fn names(folder: &TempDir) -> Vec<String> {
-        let files = fs::read_dir(folder.path()).unwrap();
-        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_proved_segment_has_the_networks_name() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        segments.store(&block(), &facts(), BYTES).unwrap();
-        assert_eq!(names(&folder), [format!("1-5-replica-{}.unproved", block().hash)]);
-        assert_eq!(segments.read(&block(), &facts()).unwrap(), BYTES);
-
-        let proof = B256::repeat_byte(9);
-        let path = segments.name_proved(&block(), &facts(), proof).unwrap();
-        assert_eq!(names(&folder), [format!("1-5-replica-{proof}")]);
-        assert_eq!(fs::read(path).unwrap(), BYTES);
-    }
-
-    #[test]
-    fn a_rename_may_have_happened_before() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        segments.store(&block(), &facts(), BYTES).unwrap();
-        for _ in 0..2 {
-            segments.name_unproved(&block(), &facts(), Unproved::Skipped).unwrap();
-        }
-        assert_eq!(names(&folder), [format!("1-5-replica-{}.skipped", block().hash)]);
-    }
-
-    #[test]
-    fn a_file_that_was_cut_or_changed_is_never_taken_for_the_segment() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        segments.store(&block(), &facts(), BYTES).unwrap();
-        let path = folder.path().join(&names(&folder)[0]);
-        for other in [&BYTES[..4], b"A segment", b"", b"a segment and more"] {
-            fs::write(&path, other).unwrap();
-            let error = segments.read(&block(), &facts()).unwrap_err();
-            assert!(matches!(error, SegmentError::Altered { .. }), "{error}");
-        }
-        let proved = folder.path().join(format!("1-5-replica-{}", B256::ZERO));
-        fs::rename(&path, proved).unwrap();
-        let error = segments.name_proved(&block(), &facts(), B256::ZERO).unwrap_err();
-        assert!(matches!(error, SegmentError::Altered { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_gone_is_told_from_a_disk_that_is() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        for error in [
-            segments.name_proved(&block(), &facts(), B256::ZERO).unwrap_err(),
-            segments.name_unproved(&block(), &facts(), Unproved::Skipped).unwrap_err(),
-            segments.read(&block(), &facts()).unwrap_err(),
-        ] {
-            assert!(matches!(error, SegmentError::Gone { .. }) && !error.may_pass(), "{error}");
-        }
-        let unmounted = SegmentFolder::new(folder.path().join("none"));
-        let error = unmounted.name_proved(&block(), &facts(), B256::ZERO).unwrap_err();
-        assert!(error.may_pass(), "{error}");
-    }
-
-    #[test]
-    fn what_tells_of_a_refusal_goes_when_the_block_is_proved() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        for why in [Unproved::Refused, Unproved::Skipped] {
-            segments.store(&block(), &facts(), BYTES).unwrap();
-            segments.name_unproved(&block(), &facts(), why).unwrap();
-        }
-        assert_eq!(segments.read_refused(&block(), &facts()).unwrap(), BYTES);
-        assert_eq!(names(&folder).len(), 2);
-        segments.store(&block(), &facts(), BYTES).unwrap();
-        segments.name_proved(&block(), &facts(), B256::ZERO).unwrap();
-        assert_eq!(names(&folder), [format!("1-5-replica-{}", B256::ZERO)]);
-    }
-
-    #[test]
-    fn a_supplement_is_kept_until_the_block_is_proved_or_skipped() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        let (block, facts) = (block(), facts());
-        let stored = || segments.read_supplement(&block, &facts).unwrap();
-        let store = || {
-            segments.store_supplement(&block, &facts, b"left out").unwrap();
-            segments.store(&block, &facts, BYTES).unwrap();
-        };
-        assert_eq!(stored(), None);
-        store();
-        assert_eq!(stored().unwrap(), &b"left out"[..]);
-        assert!(names(&folder).contains(&format!("1-5-replica-{}.supplement", block.hash)));
-        segments.name_unproved(&block, &facts, Unproved::Refused).unwrap();
-        assert!(stored().is_some());
-        store();
-        segments.name_proved(&block, &facts, B256::ZERO).unwrap();
-        assert_eq!(stored(), None);
-        store();
-        segments.name_unproved(&block, &facts, Unproved::Skipped).unwrap();
-        assert_eq!(stored(), None);
-    }
-
-    #[test]
-    fn a_folder_that_is_gone_is_an_error() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path().join("none"));
-        let error = segments.store(&block(), &facts(), BYTES).unwrap_err();
-        assert!(matches!(error, SegmentError::Io { .. }), "{error}");
-    }
-
-    #[test]
-    fn what_a_crash_left_half_written_is_replaced() {
-        let folder = TempDir::new().unwrap();
-        let segments = SegmentFolder::new(folder.path());
-        let partial = format!("1-5-replica-{}.partial", block().hash);
-        fs::write(folder.path().join(partial), b"a very long half of something").unwrap();
-        segments.store(&block(), &facts(), BYTES).unwrap();
-        assert_eq!(segments.read(&block(), &facts()).unwrap(), BYTES);
-        assert_eq!(names(&folder).len(), 1);
-    }
-}
+mod tests;

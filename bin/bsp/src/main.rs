@@ -9,6 +9,7 @@ mod input;
 mod inspect;
 mod journal;
 mod output;
+mod prune;
 mod status;
 mod stream;
 mod verify;
@@ -38,6 +39,7 @@ enum Command {
     Status(status::StatusArgs),
     Dead(dead::DeadArgs),
     Journal(journal::JournalArgs),
+    Prune(prune::PruneArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Dead(args) => dead::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Prune(args) => prune::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("bsp: {error:#}");

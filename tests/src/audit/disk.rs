@@ -33,6 +33,30 @@ pub struct SegmentFile {
     pub bytes: Vec<u8>,
 }
 
+/// Heights whose segments share a sub-folder.
+const HEIGHTS: u64 = 10_000;
+
+/// The folder of the segments that an agent is done with, by a segment's name: `1-22433670-replica`
+/// is in `22430000`.
+fn sub_folder(segments: &Path, segment: &str) -> PathBuf {
+    let height = segment.split('-').nth(1).and_then(|height| height.parse().ok());
+    let height: u64 = height.unwrap_or_default();
+    segments.join((height / HEIGHTS * HEIGHTS).to_string())
+}
+
+/// The names of all files of a segment that an agent is done with, which begin like this.
+///
+/// # Errors
+///
+/// Where the folder can't be read.
+pub fn finished_names(
+    folder: &AgentFolders,
+    segment: &str,
+    prefix: &str,
+) -> io::Result<Vec<String>> {
+    names_with_prefix(&sub_folder(&folder.segments, segment), prefix)
+}
+
 /// The names of all files in a folder that begin like this; none if there is no folder.
 ///
 /// # Errors
@@ -62,7 +86,7 @@ pub fn proofs_in_names(folders: &[AgentFolders], segment: &str) -> io::Result<Ve
     let prefix = format!("{segment}-0x");
     let mut proofs = Vec::new();
     for folder in folders {
-        for name in names_with_prefix(&folder.segments, &prefix)? {
+        for name in finished_names(folder, segment, &prefix)? {
             if let Some(Ok(proof)) = name.strip_prefix(&prefix).map(str::parse) {
                 proofs.push(proof);
             }
@@ -82,7 +106,7 @@ pub fn segment_file(
     proof: B256,
 ) -> eyre::Result<Option<SegmentFile>> {
     for folder in folders {
-        let path = folder.segments.join(format!("{segment}-{proof}"));
+        let path = sub_folder(&folder.segments, segment).join(format!("{segment}-{proof}"));
         match fs::read(&path) {
             Ok(bytes) => return Ok(Some(SegmentFile { path, bytes })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -201,7 +201,7 @@ impl Audit {
         let prefix = block.segment();
         let mut names = Vec::new();
         for folder in &self.folders {
-            names.extend(disk::names_with_prefix(&folder.segments, &prefix)?);
+            names.extend(disk::finished_names(folder, &prefix, &prefix)?);
         }
         if names.is_empty() {
             report.violations.push(Violation::FileMissing { block, name: format!("{prefix}…") });

@@ -64,8 +64,13 @@ pub fn reexecute(
     blocks: &HashMap<B256, Arc<EngineBlock>>,
 ) -> eyre::Result<Reexecuted> {
     let mut reexecuted = Reexecuted::default();
-    for entry in fs::read_dir(&folders.segments)? {
-        let path = entry?.path();
+    let mut files = Vec::new();
+    for sub_folder in fs::read_dir(&folders.segments)? {
+        for entry in fs::read_dir(sub_folder?.path())? {
+            files.push(entry?.path());
+        }
+    }
+    for path in files {
         let bytes = fs::read(&path)?;
         let segment = avro::decode_segment(&bytes).wrap_err_with(|| path.display().to_string())?;
         let block = blocks.get(&segment.replica.hash).ok_or_eyre("a segment of no block")?;

@@ -33,6 +33,7 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct IpfsPinner {
     upload: Url,
+    get: Url,
     health: Url,
     client: Client,
     proxy: Option<String>,
@@ -63,9 +64,10 @@ impl IpfsPinner {
             .connect_timeout(CONNECT_DEADLINE)
             .build()
             .map_err(|error| IpfsPinnerError::Client(chain_of(&error)))?;
-        let (upload, health) = (endpoint(base, "upload")?, endpoint(base, "health")?);
+        let [upload, get, health] = ["upload", "get", "health"].map(|name| endpoint(base, name));
+        let (upload, get, health) = (upload?, get?, health?);
         let proxy = proxy_for(base);
-        Ok(Self { upload, health, client, proxy, deadline: UPLOAD_DEADLINE })
+        Ok(Self { upload, get, health, client, proxy, deadline: UPLOAD_DEADLINE })
     }
 
     /// The same with another time for an upload and its reply, instead of 60 s.
@@ -128,6 +130,33 @@ impl Pinner for IpfsPinner {
         let result = self.upload(content).await;
         metrics::record_pin(started.elapsed(), result.is_ok());
         result
+    }
+
+    /// Fetches the content: the API has no other question for it.
+    async fn holds(&self, content: &Content) -> Result<bool, PinError> {
+        let mut url = self.get.clone();
+        url.query_pairs_mut().append_pair("cid", &content.cid.to_string());
+        let request = self.client.get(url).timeout(self.deadline);
+        let failed = |error: reqwest::Error| {
+            self.temporary(reason_of(error) + &through(self.proxy.as_deref()))
+        };
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            // What a gateway says of content that it can't find, in time or at all.
+            return match status.as_u16() {
+                404 | 410 | 500 | 504 => Ok(false),
+                status => Err(self.temporary(format!("/get answers status {status}"))),
+            };
+        }
+        let mut expected = &content.bytes[..];
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            match expected.strip_prefix(&chunk[..]) {
+                Some(rest) => expected = rest,
+                None => return Ok(false),
+            }
+        }
+        Ok(expected.is_empty())
     }
 
     async fn check(&self) -> Result<String, PinError> {

@@ -54,7 +54,7 @@ async fn a_block_is_stored_and_pinned_before_it_is_proved_and_proved_before_it_i
     assert_eq!(events.len(), 3, "{events:?}");
     assert!(position(&events, "pin ") < position(&events, "prove "));
     assert!(position(&events, "prove ") < position(&events, "acknowledge 1-0"));
-    assert_eq!(world.files(), [format!("1337-{number}-replica-{}", proof_of(number))]);
+    assert_eq!(world.files(), [format!("0/1337-{number}-replica-{}", proof_of(number))]);
     let Some(Stage::Acknowledged { verification, segment, .. }) = stage(&journal, replica) else {
         panic!("{:?}", stage(&journal, replica));
     };
@@ -244,7 +244,7 @@ async fn a_proof_that_is_refused_for_good_is_recorded_with_its_reason_and_its_da
         panic!("{:?}", stage(&journal, replica));
     };
     assert_eq!(reason, "session closed");
-    assert_eq!(world.files(), [format!("1337-{number}-replica-{}.skipped", replica.hash)]);
+    assert_eq!(world.files(), [format!("0/1337-{number}-replica-{}.skipped", replica.hash)]);
     assert_eq!(world.events().last().unwrap(), "acknowledge 1-0");
 }
 

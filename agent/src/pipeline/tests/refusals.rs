@@ -121,7 +121,7 @@ async fn a_block_after_a_fork_of_the_genesis_file_that_is_not_known_is_held_unst
     let first = blocks[0].header.number;
     let done = || world.acknowledged(&first.to_string());
     let journal = world.run_until(deliveries.collect(), || done() && held()).await;
-    assert_eq!(world.files(), [format!("1337-{first}-replica-{}", proof_of(first))]);
+    assert_eq!(world.files(), [format!("0/1337-{first}-replica-{}", proof_of(first))]);
     assert_eq!(stage(&journal, &blocks[1]), None);
     assert_eq!(world.buried(), 0);
 }
@@ -224,7 +224,7 @@ async fn a_skipped_block_that_comes_again_is_taken_up_again() {
     let journal = world.run(vec![delivery("2-0", block)]).await;
     assert!(is_proved(&journal, block));
     // The file that told of the skipping is gone.
-    assert_eq!(world.files(), [format!("1337-{number}-replica-{}", proof_of(number))]);
+    assert_eq!(world.files(), [format!("0/1337-{number}-replica-{}", proof_of(number))]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::program::{Agent, PASSWORD, Run};
 
 /// Every flag with its environment variable, if it has one.
-const FLAGS: [(&str, &str); 34] = [
+const FLAGS: [(&str, &str); 35] = [
     ("--redis-url", "RedisURL"),
     ("--source", ""),
     ("--consumer-name", ""),
@@ -17,6 +17,7 @@ const FLAGS: [(&str, &str); 34] = [
     ("--binary-file-path", "BinaryFilePath"),
     ("--avro-codec-path", "CodecPath"),
     ("--block-divisor", "BlockDivisor"),
+    ("--keep-days", ""),
     ("--unselected-budget-bytes", ""),
     ("--verify", ""),
     ("--genesis", ""),

@@ -3,7 +3,7 @@
 use crate::output;
 use alloy_genesis::Genesis;
 use alloy_primitives::B256;
-use bsp_agent::SegmentName;
+use bsp_agent::{SegmentName, segments::SegmentFolder};
 use bsp_codec::digest;
 use eyre::{Context, ContextCompat};
 use std::{
@@ -72,11 +72,12 @@ impl DevFolder {
     /// Whether the segment's file has its final name and the bytes of this specimen hash.
     pub(crate) fn check_proved(
         &self,
+        height: u64,
         segment: &SegmentName,
         proof: B256,
         specimen_hash: B256,
     ) -> eyre::Result<()> {
-        let path = self.segments().join(format!("{segment}-{proof}"));
+        let path = SegmentFolder::new(self.segments()).proved(height, segment, proof);
         let bytes = fs::read(&path).wrap_err_with(|| {
             format!(
                 "cannot read {}, which was proved: give another --data-dir to begin anew",
@@ -140,10 +141,12 @@ mod tests {
         let block = BlockId { network_id: 1337, number: 1, hash: B256::ZERO };
         let name = SegmentName::new(&block, ReplicaKind::Replica);
         let (proof, hash) = (B256::repeat_byte(7), digest::specimen_hash(b"x"));
-        let check = || folder.check_proved(&name, proof, hash).map_err(|error| error.to_string());
+        let check =
+            || folder.check_proved(1, &name, proof, hash).map_err(|error| error.to_string());
 
         assert!(check().unwrap_err().contains("cannot read"));
-        let file = folder.segments().join(format!("1337-1-replica-{proof}"));
+        let file = folder.segments().join(format!("0/1337-1-replica-{proof}"));
+        fs::create_dir(file.parent().unwrap()).unwrap();
         fs::write(&file, b"x").unwrap();
         assert_eq!(check(), Ok(()));
         fs::write(&file, b"y").unwrap();

@@ -143,7 +143,7 @@ impl Progress {
             segment.specimen_hash == made.specimen_hash && segment.cid == made.cid,
             "the agent made another segment of block {number} than the one that was verified; please report this"
         );
-        self.folder.check_proved(&segment.name, proof.id, made.specimen_hash)?;
+        self.folder.check_proved(number, &segment.name, proof.id, made.specimen_hash)?;
         let executed = *verification == Verification::Executed;
         Ok(Proved { proof: proof.id, executed, earlier: settled.earlier })
     }

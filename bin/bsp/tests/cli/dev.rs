@@ -112,12 +112,12 @@ fn the_same_seed_gives_the_same_segments() {
     let scratch = Scratch::new();
     let again = scratch.path("again");
     make_chain(&again, "7", 12);
-    for subfolder in ["segments", "authorizations"] {
+    for subfolder in ["segments/0", "authorizations"] {
         let (first, again) = (contents(data_folder(), subfolder), contents(&again, subfolder));
         assert!(!first.is_empty());
         assert!(first == again, "{:?}\n{:?}", first.keys(), again.keys());
     }
-    assert_eq!(contents(&again, "segments").len(), segments().len());
+    assert_eq!(contents(&again, "segments/0").len(), segments().len());
     let genesis = |folder: &Path| fs::read(folder.join("genesis.json")).unwrap();
     assert_eq!(genesis(data_folder()), genesis(&again));
 }
@@ -127,7 +127,7 @@ fn a_folder_is_extended_by_the_same_chain_and_refused_to_another() {
     let scratch = Scratch::new();
     let folder = scratch.path("data");
     make_chain(&folder, "1", 2);
-    let before = (ledger(&folder), contents(&folder, "segments"), contents(&folder, "replicas"));
+    let before = (ledger(&folder), contents(&folder, "segments/0"), contents(&folder, "replicas"));
     bsp(["dev", "--blocks", "2", "--seed", "2", "--data-dir", folder.to_str().unwrap()])
         .expect_refusal("belongs to another chain");
     let (first, segments, replicas) = before;
@@ -139,7 +139,7 @@ fn a_folder_is_extended_by_the_same_chain_and_refused_to_another() {
     assert!(printed.contains(summary), "{printed}");
     let after = ledger(&folder);
     assert_eq!((after.len(), &after[..2]), (3, &first[..]));
-    let extended = contents(&folder, "segments");
+    let extended = contents(&folder, "segments/0");
     assert_eq!(extended.len(), 3);
     assert!(segments.iter().all(|(name, bytes)| extended.get(name) == Some(bytes)));
 }
@@ -226,7 +226,7 @@ fn counted_blocks(printed: &str, folder: &Path) -> usize {
     let summary = printed.lines().find(|line| line.contains(" blocks made, ")).expect(printed);
     let blocks = summary.split_once(' ').unwrap().0.parse().unwrap();
     assert!(summary.contains(&format!(" {blocks} delivered, {blocks} proved, ")), "{printed}");
-    assert_eq!(contents(folder, "segments").len(), blocks, "{printed}");
+    assert_eq!(contents(folder, "segments/0").len(), blocks, "{printed}");
     assert_eq!(ledger(folder).len(), blocks, "{printed}");
     blocks
 }

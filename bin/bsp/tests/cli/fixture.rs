@@ -45,7 +45,7 @@ pub(crate) fn segment(data_folder: &Path, number: u64) -> PathBuf {
     let begin = format!("1337-{number}-replica-0x");
     let is_wanted =
         |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&begin);
-    let entries = fs::read_dir(data_folder.join("segments")).unwrap();
+    let entries = fs::read_dir(data_folder.join("segments/0")).unwrap();
     let found: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(is_wanted).collect();
     assert_eq!(found.len(), 1, "block {number}: {found:?}");
     found.into_iter().next().unwrap()

@@ -11,6 +11,7 @@ mod inspect;
 mod journal;
 mod mainnet;
 mod program;
+mod prune;
 mod redis;
 mod status;
 mod tampering;
