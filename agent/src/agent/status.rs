@@ -2,6 +2,7 @@
 
 use crate::{
     alarm::{AlarmKind, Alarms},
+    journal::{BlockQuery, BlockRecord, JournalError},
     pipeline::Pipeline,
     server::StatusSource,
     source::{Backlog, Settlement},
@@ -83,5 +84,9 @@ impl StatusSource for Observed {
             "proofs_executed": pipeline.proofs_executed,
             "alarms": self.status.alarms.raised(),
         })
+    }
+
+    fn blocks(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError> {
+        self.pipeline.recorded(wanted)
     }
 }

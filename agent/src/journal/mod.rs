@@ -8,12 +8,14 @@
 
 mod entry;
 mod error;
+mod query;
 mod record;
 mod storage;
 mod unfinished;
 mod writer;
 
 pub use error::JournalError;
+pub use query::{BlockQuery, InvalidBlockQuery};
 pub use record::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification};
 
 use crate::{alarm::Alarms, source::EntryId};
@@ -35,6 +37,9 @@ const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
 /// Entries of the source, each with twice the number of its [ends](Mark::ends), and one more while
 /// it is in flight.
 const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
+
+/// What a block may have arrived as.
+const KINDS: [ReplicaKind; 3] = [ReplicaKind::Replica, ReplicaKind::Specimen, ReplicaKind::Result];
 
 /// An entry of the source that was in flight when a process may have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +119,7 @@ impl Journal {
     /// and only the record knows of them.
     pub async fn forget(&self, hash: B256) -> Result<Vec<BlockRecord>, JournalError> {
         let mut forgotten = Vec::new();
-        for kind in [ReplicaKind::Replica, ReplicaKind::Specimen, ReplicaKind::Result] {
+        for kind in KINDS {
             let key = BlockKey { hash, kind };
             if let Some(record) = self.get(&key)?.filter(|record| record.stage.is_final()) {
                 self.remove(key).await?;
@@ -165,6 +170,30 @@ impl Journal {
         let mut found =
             table.range(first.as_slice()..=last.as_slice()).map_err(|error| self.storage(error))?;
         Ok(found.next().is_some())
+    }
+
+    /// The records of the blocks that are asked for, in the order of their heights. A height costs
+    /// a walk through all records, a hash does not.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read.
+    pub fn find(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError> {
+        let mut found = Vec::new();
+        match wanted {
+            BlockQuery::Hash(hash) => {
+                for kind in KINDS {
+                    found.extend(self.get(&BlockKey { hash, kind })?);
+                }
+            }
+            BlockQuery::Height(_) => self.for_each(|record| {
+                if wanted.matches(&record) {
+                    found.push(record);
+                }
+            })?,
+        }
+        found.sort_by_key(|record| (record.block, record.kind.clone()));
+        Ok(found)
     }
 
     /// The blocks that something remains to be done for, by height. Reads no others.

@@ -50,6 +50,26 @@ async fn put(journal: &Journal, record: &BlockRecord) {
 }
 
 #[tokio::test]
+async fn blocks_are_found_by_height_and_by_hash() {
+    let folder = TempDir::new().unwrap();
+    let journal = open(&folder.path().join("journal.redb")).unwrap();
+    let (one, two) = (record(1, Stage::Received), record(2, acknowledged(2)));
+    let sibling = BlockRecord {
+        block: BlockId { hash: B256::repeat_byte(9), ..block(2) },
+        ..record(2, Stage::Received)
+    };
+    for record in [&one, &two, &sibling] {
+        put(&journal, record).await;
+    }
+    let found = |wanted| journal.find(wanted).unwrap();
+    assert_eq!(found(BlockQuery::Height(1)), [one]);
+    assert_eq!(found(BlockQuery::Height(2)), [two.clone(), sibling]);
+    assert_eq!(found(BlockQuery::Hash(block(2).hash)), [two]);
+    assert!(found(BlockQuery::Height(3)).is_empty());
+    assert!(found(BlockQuery::Hash(B256::ZERO)).is_empty());
+}
+
+#[tokio::test]
 async fn records_survive_the_process() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.redb");

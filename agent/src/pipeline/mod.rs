@@ -26,7 +26,7 @@ pub use verification::NotVerified;
 use crate::{
     alarm::{AlarmKind, Alarms},
     args::Verify,
-    journal::{BlockRecord, Journal, Stage},
+    journal::{BlockQuery, BlockRecord, Journal, JournalError, Stage},
     metrics::CompletedBlocks,
     pin::Pinner,
     prepare::MessageLimits,
@@ -241,6 +241,11 @@ impl Pipeline {
             left: self.verdicts.left(),
             bytes_in_use: self.bytes.in_use(),
         }
+    }
+
+    /// What is recorded of the blocks that are asked for. It may block.
+    pub(crate) fn recorded(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError> {
+        self.services.journal.find(wanted)
     }
 
     /// Begins a task. One that panics ends the agent: its entries would be in flight for ever

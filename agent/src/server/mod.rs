@@ -6,14 +6,20 @@
 //! | `/debug/metrics` | the same as JSON |
 //! | `/health` | 200, or 503 and the alarms that are raised |
 //! | `/status` | what is in flight, as JSON |
+//! | `/blocks/<height or hash>` | what the journal says of a block, as a JSON list of records |
 //!
 //! The paths under `/debug` are those of bsp-agent v1.9.2. Nothing can be changed through it, and
 //! there is no access control.
 
-use crate::{alarm::Alarms, config::ServerConfig, metrics::Metrics};
+use crate::{
+    alarm::Alarms,
+    config::ServerConfig,
+    journal::{BlockQuery, BlockRecord, JournalError},
+    metrics::Metrics,
+};
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -47,10 +53,20 @@ const CONNECTION_DEADLINE: Duration = Duration::from_secs(300);
 /// Wait after a connection could not be taken, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Looks into the journal at once; more wait. One of them may walk through all records.
+static LOOKUPS: Semaphore = Semaphore::const_new(1);
+
 /// What the process is doing.
 pub trait StatusSource: Send + Sync + fmt::Debug {
     /// A JSON object, without secrets. It must not block.
     fn status(&self) -> Value;
+
+    /// What is recorded of the blocks that are asked for. It may block.
+    ///
+    /// # Errors
+    ///
+    /// A journal that can't be read.
+    fn blocks(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError>;
 }
 
 /// What the server shows.
@@ -168,6 +184,7 @@ fn router(shown: Shown) -> Router {
         .route("/debug/metrics", get(metrics_json))
         .route("/health", get(health))
         .route("/status", get(status))
+        .route("/blocks/{block}", get(blocks))
         .layer(middleware::from_fn(in_time))
         .with_state(shown)
 }
@@ -204,6 +221,45 @@ async fn health(State(shown): State<Shown>) -> Response {
 
 async fn status(State(shown): State<Shown>) -> Json<Value> {
     Json(shown.status.status())
+}
+
+/// The records of a block. What is signed stays inside: who has it can send it.
+async fn blocks(State(shown): State<Shown>, Path(block): Path<String>) -> Response {
+    let wanted: BlockQuery = match block.parse() {
+        Ok(wanted) => wanted,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let Ok(permit) = LOOKUPS.acquire().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let looked = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        shown.status.blocks(wanted)
+    });
+    match looked.await {
+        Ok(Ok(records)) => {
+            Json(records.iter().map(without_signed).collect::<Vec<_>>()).into_response()
+        }
+        Ok(Err(error)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
+    (status, Json(json!({ "error": error.to_string() }))).into_response()
+}
+
+/// A record as JSON, without the bytes of its transactions.
+fn without_signed(record: &BlockRecord) -> Value {
+    let mut record = json!(record);
+    let attempts = record.pointer_mut("/stage/attempts").and_then(Value::as_array_mut);
+    for attempt in attempts.into_iter().flatten() {
+        let sent = attempt.get_mut("transactions").and_then(Value::as_array_mut);
+        for transaction in sent.into_iter().flatten().filter_map(Value::as_object_mut) {
+            transaction.remove("raw");
+        }
+    }
+    record
 }
 
 #[cfg(test)]

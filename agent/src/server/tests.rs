@@ -1,5 +1,12 @@
 use super::*;
-use crate::alarm::AlarmKind;
+use crate::{
+    alarm::AlarmKind,
+    block::{BlockId, SegmentName},
+    journal::{SegmentFacts, Stage, Verification},
+    proof::{Attempt, SentTransaction},
+};
+use alloy_primitives::B256;
+use bsp_codec::ReplicaKind;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -10,6 +17,35 @@ impl StatusSource for Status {
     fn status(&self) -> Value {
         json!({ "stages": { "pinned": 3 } })
     }
+
+    fn blocks(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError> {
+        let record = being_proved();
+        Ok(if wanted.matches(&record) { vec![record] } else { Vec::new() })
+    }
+}
+
+/// Block 7, whose proof is on its way.
+fn being_proved() -> BlockRecord {
+    let block = BlockId { network_id: 1, number: 7, hash: B256::repeat_byte(7) };
+    let name = SegmentName::new(&block, ReplicaKind::Replica);
+    let sent = SentTransaction {
+        hash: B256::repeat_byte(8),
+        max_fee_per_gas: 1,
+        max_priority_fee_per_gas: 1,
+        signed_ms: 1,
+        raw: b"signed".into(),
+    };
+    let stage = Stage::ProofSent {
+        segment: SegmentFacts {
+            name,
+            length: 3,
+            specimen_hash: B256::ZERO,
+            cid: "bafk".to_owned(),
+        },
+        verification: Verification::Executed,
+        attempts: vec![Attempt { nonce: 5, transactions: vec![sent] }],
+    };
+    BlockRecord::new(block, ReplicaKind::Replica, Vec::new(), stage)
 }
 
 fn local(port: u16) -> ServerConfig {
@@ -65,6 +101,26 @@ async fn the_status_is_the_pipelines() {
     let (address, _stop) = serving(Alarms::default()).await;
     let (code, _, text) = get_path(address, "/status").await;
     assert_eq!((code, text.as_str()), (200, "{\"stages\":{\"pinned\":3}}"));
+}
+
+#[tokio::test]
+async fn a_block_is_found_by_height_and_hash_without_what_was_signed() {
+    let (address, _stop) = serving(Alarms::default()).await;
+    for name in ["7".to_owned(), B256::repeat_byte(7).to_string()] {
+        let (code, _, text) = get_path(address, &format!("/blocks/{name}")).await;
+        let records: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(code, 200);
+        assert_eq!(records[0]["block"]["number"], 7);
+        let attempt = &records[0]["stage"]["attempts"][0];
+        assert_eq!(attempt["transactions"][0]["hash"], B256::repeat_byte(8).to_string());
+        assert!(attempt["transactions"][0].get("raw").is_none(), "{text}");
+    }
+    assert_eq!(get_path(address, "/blocks/8").await, (200, "application/json".into(), "[]".into()));
+    for name in ["latest", "0x12", "-1"] {
+        let (code, _, text) = get_path(address, &format!("/blocks/{name}")).await;
+        assert_eq!(code, 400, "{name}");
+        assert!(text.contains("expected a height"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,27 @@ fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
 /// Looks at everything that a start needs.
 async fn check(config: &AgentConfig) -> eyre::Result<bool> {
     let checks = bsp_agent::start_checks(config).await?;
-    Ok(bsp_agent::check::run(checks, &mut io::stdout()).await?)
+    Ok(bsp_agent::check::run(checks, &mut WhileRead(io::stdout())).await?)
+}
+
+/// Writes as long as somebody reads. A reader that goes away (`--check | head`) has seen enough;
+/// the checks go on, for the exit code.
+struct WhileRead<W>(W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
 }
 
 /// Errors of other programs may have several lines.

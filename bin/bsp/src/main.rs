@@ -1,5 +1,6 @@
 //! The operator's tool for block specimens.
 
+mod agent_http;
 mod cid;
 mod dead;
 mod dev;
@@ -13,6 +14,7 @@ mod prune;
 mod status;
 mod stream;
 mod verify;
+mod words;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,9 +23,14 @@ use std::process::ExitCode;
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), "\n", include_str!(concat!(env!("OUT_DIR"), "/build.txt")));
 
+/// What the exit codes mean, whichever command it is.
+const EXIT_CODES: &str = "Exit codes: 0 if all is well, 1 if a check failed, an alarm is raised, or \
+    a block is not recorded, 2 if a command could not do its work.";
+
 /// Block specimens, results and replicas: look at them, check them, make them.
 #[derive(Debug, Parser)]
 #[command(name = "bsp", version, long_version = LONG_VERSION, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -55,7 +62,7 @@ fn main() -> ExitCode {
         Command::Prune(args) => prune::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("bsp: {error:#}");
+        output::complain(&words::reason(&error));
         ExitCode::from(output::EXIT_UNREADABLE)
     })
 }

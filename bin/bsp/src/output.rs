@@ -8,9 +8,9 @@ use std::{
     path::Path,
 };
 
-/// Exit code where a check failed.
+/// Exit code if a check failed, an alarm is raised, or what was asked for is not recorded.
 pub(crate) const EXIT_FAILED: u8 = 1;
-/// Exit code where something could not be read or written at all.
+/// Exit code if a command could not do its work: something could not be read or written at all.
 pub(crate) const EXIT_UNREADABLE: u8 = 2;
 
 /// Writes to standard output; a reader that has gone away (`bsp … | head`) is no error.
@@ -20,6 +20,11 @@ pub(crate) fn print(bytes: &[u8]) -> eyre::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result.wrap_err("cannot write to standard output"),
     }
+}
+
+/// Writes a message to standard error. If nobody reads that any more, there is nobody to tell.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "bsp: {message}");
 }
 
 /// Writes a file whole or not at all.
@@ -42,13 +47,21 @@ fn replace_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    eyre::ensure!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().wrap_err("it is not the name of a file")?);
-    let mut file = builder().prefix(&prefix).tempfile_in(folder)?;
+    let mut file = builder().prefix(&prefix).tempfile_in(folder).map_err(|error| without_temporary_name(&error))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(fs::File::open(folder)?.sync_all()?)
+}
+
+/// What is wrong, without the temporary file's name, which nobody has given.
+fn without_temporary_name(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let reason = text.split_once(" at path ").map_or(text.as_str(), |(reason, _)| reason);
+    io::Error::new(error.kind(), reason)
 }
 
 /// Files that others may read as far as the user's umask allows, as any program's output; a
@@ -63,6 +76,19 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::reason;
+
+    #[test]
+    fn a_temporary_files_name_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let error = builder().prefix(".out").tempfile_in(&missing).unwrap_err();
+        assert!(error.to_string().contains(".out"), "{error}");
+        let error = without_temporary_name(&error);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().starts_with("No such file"), "{error}");
+        assert!(!error.to_string().contains(".out"), "{error}");
+    }
 
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
@@ -78,7 +104,9 @@ mod tests {
     fn a_failure_names_the_file_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_file(&folder.path().join("missing/out"), b"x").unwrap_err();
-        assert!(format!("{error:#}").contains("missing/out: No such file"), "{error:#}");
+        let (text, missing) = (reason(&error), folder.path().join("missing"));
+        let expected = format!("missing/out: there is no folder {}", missing.display());
+        assert!(text.ends_with(&expected), "{text}");
         let occupied = folder.path().join("folder");
         fs::create_dir(&occupied).unwrap();
         assert!(write_file(&occupied, b"x").is_err());

@@ -46,7 +46,7 @@ pub(super) async fn recreate(mut connection: Connection, url: RedisUrl) -> Redis
     tracing::warn!(
         topic = url.topic,
         group = url.group,
-        "The stream or its consumer group is gone; making it anew, from the oldest entry there is"
+        "The stream or its consumer group is gone; the agent creates it again, from the oldest entry"
     );
     // The stream counts from zero again, and so must what is compared with its count.
     cmd("ZREM")

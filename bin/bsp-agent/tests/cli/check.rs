@@ -4,7 +4,7 @@ use crate::program::{Agent, CONTRACT, KEY, PASSWORD, Run};
 use bsp_agent::{alarm::Alarms, journal::Journal};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
     thread,
@@ -37,6 +37,17 @@ fn a_port_that_is_taken_fails_it() {
     expect_row(&run, "FAIL", "metrics", "is in use");
     drop(listener);
     expect_row(&check(folder.path(), &[&port]), "ok", "metrics", "can be listened on");
+}
+
+/// As in `bsp-agent … --check | head`.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("--source=file://{}", folder.path().display());
+    let mut agent = Agent::new(folder.path(), &[&source, "--proof=ledger", "--check"]);
+    agent.command.stdout(io::pipe().unwrap().1);
+    let run = agent.run();
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
 }
 
 #[test]

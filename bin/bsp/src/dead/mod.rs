@@ -2,7 +2,7 @@
 
 mod folder;
 
-use crate::{output, stream};
+use crate::{output, stream, words::counted};
 use bsp_agent::{
     alarm::now_ms,
     source::redis::dead_letters::{DeadLetters, Letter},
@@ -203,13 +203,17 @@ async fn list(place: &Place, json: bool) -> eyre::Result<()> {
     for letter in &letters {
         let (id, reason) = (stream::plain(&letter.id), stream::plain(&letter.reason));
         let age = stream::span(now_ms().saturating_sub(letter.time_ms));
-        let bytes = letter.bytes.map_or_else(|| "none".to_owned(), |bytes| bytes.to_string());
-        writeln!(text, "{id}  {age} ago  {bytes} bytes  {reason}")?;
+        let bytes = letter.bytes.map_or_else(|| "no payload".to_owned(), bytes_of);
+        writeln!(text, "{id}  {age} ago  {bytes}  {reason}")?;
     }
     let place = if failure.is_some() { " in the data folder" } else { "" };
-    writeln!(text, "{} dead letters{place}", letters.len())?;
+    writeln!(text, "{}{place}", counted(letters.len() as u64, "dead letter"))?;
     output::print(text.as_bytes())?;
     failure.map_or(Ok(()), Err)
+}
+
+fn bytes_of(count: usize) -> String {
+    counted(count as u64, "byte")
 }
 
 async fn show(place: &Place, id: &str, output: Option<&PathBuf>, json: bool) -> eyre::Result<()> {
@@ -224,7 +228,7 @@ async fn show(place: &Place, id: &str, output: Option<&PathBuf>, json: bool) -> 
             false => output::write_file(path, payload),
         };
     }
-    let bytes = letter.bytes.map_or_else(|| "none".to_owned(), |bytes| format!("{bytes} bytes"));
+    let bytes = letter.bytes.map_or_else(|| "none".to_owned(), bytes_of);
     let text = format!(
         "id       {}\nentry    {}\nhash     {}\npayload  {bytes}\ngroup    {}\nburied   {} ago\nreason   {}\n",
         stream::plain(&letter.id),

@@ -21,6 +21,7 @@ use url::Url;
 /// | `agent/` | what the agent keeps: its journal, pinned content, ledger |
 /// | `segments/` | the agent's segment files, each named after its proof |
 /// | `authorizations/` | EIP-7702 lists, which segments leave out, of the blocks that have some |
+/// | `supplements/` | all that segments leave out, of the blocks that have some |
 #[derive(Debug, Clone)]
 pub(crate) struct DevFolder(PathBuf);
 
@@ -29,7 +30,7 @@ impl DevFolder {
     /// mixed in.
     pub(crate) fn open(path: &Path, genesis: &Genesis) -> eyre::Result<Self> {
         let folder = Self(path.to_owned());
-        for made in [folder.segments(), folder.authorizations()] {
+        for made in [folder.segments(), folder.authorizations(), folder.supplements()] {
             fs::create_dir_all(&made)
                 .wrap_err_with(|| format!("cannot make the data folder {}", made.display()))?;
         }
@@ -57,6 +58,10 @@ impl DevFolder {
         self.0.join("authorizations")
     }
 
+    fn supplements(&self) -> PathBuf {
+        self.0.join("supplements")
+    }
+
     /// The `file://` URL of the folder of replicas.
     pub(crate) fn replicas_url(&self) -> eyre::Result<String> {
         let path = std::path::absolute(self.replicas())?;
@@ -67,6 +72,11 @@ impl DevFolder {
     /// Keeps the authorization lists that a segment lacks. Whole or not at all.
     pub(crate) fn keep_authorizations(&self, segment: &str, lists: &[u8]) -> eyre::Result<()> {
         output::write_file(&self.authorizations().join(format!("{segment}.json")), lists)
+    }
+
+    /// Keeps all that a segment lacks, for `bsp verify` to find. Whole or not at all.
+    pub(crate) fn keep_supplement(&self, segment: &str, supplement: &[u8]) -> eyre::Result<()> {
+        output::write_file(&self.supplements().join(format!("{segment}.supplement")), supplement)
     }
 
     /// Whether the segment's file has its final name and the bytes of this specimen hash.
@@ -80,14 +90,14 @@ impl DevFolder {
         let path = SegmentFolder::new(self.segments()).proved(height, segment, proof);
         let bytes = fs::read(&path).wrap_err_with(|| {
             format!(
-                "cannot read {}, which was proved: give another --data-dir to begin anew",
+                "cannot read {}, which was proved: give another --data-dir to start over",
                 path.display()
             )
         })?;
         let found = digest::specimen_hash(&bytes);
         eyre::ensure!(
             found == specimen_hash,
-            "{} has the hash {found}, and {specimen_hash} was proved: give another --data-dir to begin anew",
+            "{} has the hash {found}, and {specimen_hash} was proved: give another --data-dir to start over",
             path.display()
         );
         Ok(())

@@ -47,6 +47,7 @@ impl Follower<'_> {
     /// Returns the producer if it has ended.
     async fn follow(&mut self, interrupt: &CancellationToken) -> eyre::Result<Option<Producer>> {
         let mut grace = pin!(grace(interrupt));
+        let mut has_told = false;
         let mut look = tokio::time::interval(ALARM_INTERVAL);
         let mut producer = None;
         while producer.is_none() || !self.events.is_empty() || self.progress.in_flight() > 0 {
@@ -56,11 +57,22 @@ impl Follower<'_> {
                 ended = &mut self.producing, if producer.is_none() => producer = Some(ended??),
                 record = self.agent.next_finished() => self.progress.settled(record?),
                 _ = look.tick() => self.look_for_trouble()?,
+                () = interrupt.cancelled(), if !has_told => {
+                    has_told = true;
+                    self.tell_what_is_waited_for();
+                }
                 () = &mut grace => break,
             }
             self.show_proved()?;
         }
         Ok(producer)
+    }
+
+    fn tell_what_is_waited_for(&self) {
+        let in_flight = self.progress.in_flight();
+        if in_flight > 0 {
+            self.display.waits(in_flight, GRACE);
+        }
     }
 
     fn note(&mut self, event: Event) {

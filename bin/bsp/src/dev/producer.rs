@@ -75,6 +75,9 @@ impl Producer {
         let authorizations = recovered_authorizations(&block.block.body.transactions)?;
         verify(&block, &captured, &avro, authorizations.as_deref(), &self.spec)
             .wrap_err_with(|| format!("block {number} did not verify; please report this"))?;
+        if let Some(supplement) = &entry.supplement {
+            self.folder.keep_supplement(&segment.replica.segment_name(), supplement)?;
+        }
         if let Some(lists) = &authorizations {
             self.folder.keep_authorizations(&segment.replica.segment_name(), lists)?;
         }

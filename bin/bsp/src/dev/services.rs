@@ -50,6 +50,11 @@ impl ServiceArgs {
         self.proof_chain_address.is_none()
     }
 
+    /// The contract that proofs go to, if they go to a proof chain.
+    pub(crate) const fn contract(&self) -> Option<Address> {
+        self.proof_chain_address
+    }
+
     /// Whether content is pinned in the agent's folder.
     pub(crate) const fn has_local_pins(&self) -> bool {
         self.ipfs_pinner_server.is_none()

@@ -1,5 +1,7 @@
 //! `bsp verify`: check files from their own bytes.
 
+mod files;
+mod left_out;
 mod report;
 mod supplied;
 
@@ -8,7 +10,7 @@ use crate::{
     input::Input,
     output::{EXIT_FAILED, EXIT_UNREADABLE},
 };
-use bsp_capture::{CheckName, CheckResult, Outcome, Verdict, VerifyOptions};
+use bsp_capture::{CheckName, CheckResult, Verdict, VerifyOptions};
 use bsp_codec::{digest, rlp};
 use clap::Args;
 use report::Reporter;
@@ -20,9 +22,18 @@ use supplied::Supplied;
 ///
 /// Exits with 0 if no check failed, 1 if one did, 2 if a file could not be read. A check that a
 /// file does not allow counts as impossible, not as failed; the reason is printed.
+///
+/// For one file every check has its line. For several, only those that are not ok have one, and a
+/// count of the files follows at the end.
+///
+/// What the network's format leaves out of a block is taken from beside its segment, if it is
+/// there: `<segment>-<block hash>.supplement` as the agent keeps it, or, in the segment's folder or
+/// up to two above, `supplements/<segment>.supplement` and `authorizations/<segment>.json` as `bsp
+/// dev` keeps them.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Segments, as AVRO, RLP, snappy or JSON; `-` for standard input.
+    /// Segments, as AVRO, RLP, snappy or JSON; `-` for standard input. A folder stands for the
+    /// segments in it and below it.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -45,18 +56,23 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     json: bool,
 
+    /// Print only the files that failed, and the count at the end.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
     /// The files' format, instead of telling it from their first bytes.
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<ExitCode> {
+    let files = files::named_by(&args.files)?;
     let for_one_block = [
         ("--authorizations", args.authorizations.is_some()),
         ("--supplement", args.supplement.is_some()),
     ];
     for (name, is_given) in for_one_block {
-        if is_given && args.files.len() > 1 {
+        if is_given && files.len() > 1 {
             eyre::bail!("{name} belongs to one block: give one FILE with it");
         }
     }
@@ -65,27 +81,23 @@ pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<ExitCode> {
         args.supplement.as_deref(),
         args.genesis.as_deref(),
     )?;
-    let reporter = Reporter { json: args.json };
-    let (mut failed, mut unreadable) = (false, false);
-    for file in &args.files {
-        let input = Input::read(file, args.format)
-            .and_then(|input| supplied.check_fits(&input).map(|()| input));
-        match input {
-            Ok(input) => {
-                let verdict = verify(&input, supplied.options());
-                failed |= verdict.outcome() == Outcome::Failed;
-                reporter.verdict(&input, &verdict, supplied.options())?;
+    let mut reporter = Reporter::new(args.json, args.quiet, files.len());
+    for file in &files {
+        let read = Input::read(file, args.format)
+            .and_then(|input| supplied.left_out_of(&input).map(|left_out| (input, left_out)));
+        match read {
+            Ok((input, left_out)) => {
+                let verdict = verify(&input, supplied.options(&left_out));
+                reporter.verdict(&input, &verdict, &left_out)?;
             }
-            Err(error) => {
-                unreadable = true;
-                reporter.unreadable(file, &error)?;
-            }
+            Err(error) => reporter.unreadable(file, &error)?,
         }
     }
-    Ok(ExitCode::from(match (unreadable, failed) {
-        (true, _) => EXIT_UNREADABLE,
-        (false, true) => EXIT_FAILED,
-        (false, false) => 0,
+    let counts = reporter.finish()?;
+    Ok(ExitCode::from(match (counts.unreadable, counts.failed) {
+        (1.., _) => EXIT_UNREADABLE,
+        (0, 1..) => EXIT_FAILED,
+        (0, 0) => 0,
     }))
 }
 
@@ -107,6 +119,6 @@ fn check_rlp_bytes(input: &Input) -> CheckResult {
     match rlp::encode_replica(&input.segment.replica, input.profile()) {
         Ok(again) if again == input.bytes => CheckResult::OK,
         Ok(again) => CheckResult::failed(named(&again), named(&input.bytes)),
-        Err(error) => CheckResult::failed("content that can be encoded", error),
+        Err(error) => CheckResult::failed_by("content that can be encoded", error),
     }
 }

@@ -24,7 +24,7 @@ fn dead(folder: &Path, words: &[&str]) -> crate::program::Run {
 fn the_letters_of_a_folder_are_listed_shown_and_deleted() {
     let folder = folder_with_letters();
     let list = dead(folder.path(), &["list"]).expect(0);
-    assert!(list.text().contains("chunk.rlp_7") && list.text().ends_with("\n1 dead letters\n"));
+    assert!(list.text().contains("chunk.rlp_7") && list.text().ends_with("\n1 dead letter\n"));
     assert!(!list.text().contains('\u{1b}'));
     let show = dead(folder.path(), &["show", "chunk.rlp_7", "--json"]).expect(0);
     assert_eq!(show.json_lines()[0]["entry"], "chunk.rlp:7");

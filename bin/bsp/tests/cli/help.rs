@@ -6,7 +6,15 @@ use crate::program::bsp;
 const COMMANDS: [(&str, &[&str]); 8] = [
     (
         "verify",
-        &["<FILE>...", "--authorizations", "--supplement", "--genesis", "--json", "--format"],
+        &[
+            "<FILE>...",
+            "--authorizations",
+            "--supplement",
+            "--genesis",
+            "--json",
+            "-q, --quiet",
+            "--format",
+        ],
     ),
     ("inspect", &["<FILE>", "--json", "--format"]),
     ("encode", &["<FILE>", "-o, --output", "--profile", "--format"]),
@@ -29,7 +37,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ),
     ("status", &["--redis-url", "--agent-url", "--json"]),
     ("dead", &["list", "show", "retry", "drop"]),
-    ("journal", &["forget", "--data-dir", "--unfinished", "--json"]),
+    ("journal", &["forget", "--data-dir", "--block", "--agent-url", "--unfinished", "--json"]),
 ];
 
 #[test]
@@ -54,7 +62,7 @@ fn each_command_explains_its_flags() {
         let heads = text
             .lines()
             .map(str::trim_start)
-            .filter(|line| line.starts_with("--") || line.starts_with("-o"));
+            .filter(|line| ["--", "-o", "-q"].iter().any(|head| line.starts_with(head)));
         let listed = flags.iter().filter(|flag| flag.starts_with('-')).count();
         assert_eq!(heads.count(), listed, "{command}:\n{text}");
     }
@@ -62,8 +70,12 @@ fn each_command_explains_its_flags() {
 
 #[test]
 fn the_exit_codes_are_told() {
-    let run = bsp(["verify", "--help"]).expect(0);
-    assert!(run.text().contains("Exits with 0"), "{}", run.text());
+    for command in ["verify", "status"] {
+        let run = bsp([command, "--help"]).expect(0);
+        assert!(run.text().contains("Exits with 0"), "{}", run.text());
+    }
+    let run = bsp(["--help"]).expect(0);
+    assert!(run.text().contains("Exit codes: 0 if all is well, 1 if"), "{}", run.text());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::{
     fixture::make_chain,
     program::{Run, bsp},
+    redis::free_port,
+    status::agent,
 };
 use alloy_primitives::B256;
 use bsp_agent::{
@@ -95,4 +97,45 @@ fn beside_a_running_agent_it_says_that_it_has_to_stop() {
         assert!(run.stderr.contains("stop the agent first"), "{}", run.stderr);
         assert!(!run.stderr.contains("give this one its own"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn one_block_is_looked_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("data");
+    make_chain(&folder, "5", 3);
+    let agent = folder.join("agent");
+    let run = journal(&agent, &["--block", "2"]).expect(0);
+    assert!(run.text().starts_with("acknowledged    1337-2 0x"), "{}", run.text());
+    assert_eq!(run.text().lines().count(), 1);
+    let run = journal(&agent, &["--block", "2", "9"]).expect(1);
+    assert_eq!(run.text().lines().count(), 1);
+    assert_eq!(run.stderr, "bsp: not in the journal: block 9\n");
+    assert_eq!(journal(&agent, &["--block", "1", "--json"]).expect(0).json_lines().len(), 1);
+    assert_eq!(journal(&agent, &["--block", "1", "--unfinished"]).expect(0).text(), "");
+}
+
+/// A running agent has its journal to itself, and answers for it.
+#[test]
+fn beside_a_running_agent_it_is_asked_about_a_block() {
+    let hash = B256::repeat_byte(7);
+    let record = format!(
+        r#"[{{"block":{{"network_id":1,"number":7,"hash":"{hash}"}},"kind":"block-replica",
+            "stage":{{"stage":"skipped","reason":"closed \u001b","acknowledged":true}}}}]"#
+    );
+    let asked = |words: &[&str], answer: String| {
+        let url = agent(answer.leak());
+        let mut args = vec!["journal", "--agent-url", &url, "--block"];
+        args.extend(words);
+        bsp(args)
+    };
+    let run = asked(&["7"], record.clone()).expect(0);
+    assert_eq!(run.text(), format!("skipped         1-7 {hash} block-replica closed \u{fffd}\n"));
+    let run = asked(&["7", "--json"], record.clone()).expect(0);
+    assert_eq!(run.json_lines()[0]["stage"]["stage"], "skipped");
+    assert_eq!(asked(&["7", "--unfinished"], record).expect(0).text(), "");
+    assert!(asked(&["8"], "[]".to_owned()).expect(1).stderr.contains("block 8"));
+    asked(&["8"], "{}".to_owned()).expect_refusal("is it an older one?");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    bsp(["journal", "--agent-url", &nobody, "--block", "1"]).expect_refusal("does not answer");
 }

@@ -10,6 +10,7 @@ mod help;
 mod inspect;
 mod journal;
 mod mainnet;
+mod pipes;
 mod program;
 mod prune;
 mod redis;

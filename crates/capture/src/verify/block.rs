@@ -60,7 +60,7 @@ fn with_signatures<'a>(
         Err(_) if replica.kind == ReplicaKind::Result => {
             Err(CheckResult::impossible(NO_SIGNATURES))
         }
-        Err(error) => Err(CheckResult::failed("valid transactions", error)),
+        Err(error) => Err(CheckResult::failed_by("valid transactions", error)),
     }
 }
 

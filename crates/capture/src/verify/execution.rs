@@ -76,13 +76,14 @@ fn consistent_state(
     if let Some(row) = listed
         && row.block_hash != replica.header.parent_hash
     {
-        let expected = format!("block {parent} is the parent {}", replica.header.parent_hash);
+        let expected =
+            format!("{}, the parent's hash, for block {parent}", replica.header.parent_hash);
         return Err(CheckResult::failed(expected, row.block_hash));
     }
     let code_sizes = options.supplement.map(|supplement| supplement.code_sizes.clone());
     SpecimenState::new(&replica.state)
         .map(|state| state.with_code_sizes(code_sizes.unwrap_or_default()))
-        .map_err(|contradiction| CheckResult::failed("lists that agree", contradiction))
+        .map_err(|contradiction| CheckResult::failed_by("lists that agree", contradiction))
 }
 
 fn chain_spec<'a>(
@@ -210,8 +211,8 @@ impl<'a> Block<'a> {
         let of = self.replica.transactions.len();
         let (execution, results, executed) = match (outcome, rest) {
             (Err(error), _) => {
-                let expected = "the block executes on its own read lists";
-                (CheckResult::failed(expected, error), None, Executed::None)
+                let expected = "the block to execute on its own read lists";
+                (CheckResult::failed_by(expected, error), None, Executed::None)
             }
             (Ok(captured), None) => {
                 let (replica, spec) = (self.replica, self.spec.as_ref());

@@ -92,7 +92,7 @@ fn check_bytes(segment: &Segment, bytes: &[u8]) -> CheckResult {
         avro::profile_of_label(segment.codec_version).unwrap_or_else(|| segment.replica.profile());
     let again = match avro::encode_segment(segment, profile) {
         Ok(again) => again,
-        Err(error) => return CheckResult::failed("the file's content can be encoded", error),
+        Err(error) => return CheckResult::failed_by("content that can be encoded", error),
     };
     if again == bytes {
         return CheckResult::OK;

@@ -9,7 +9,7 @@ pub(super) fn check(replica: &Replica, verdict: &mut Verdict) {
     let summary = match summarize_receipts(replica) {
         Ok(summary) => summary,
         Err(error) => {
-            verdict.push(CheckName::Receipts, CheckResult::failed("valid receipts", error));
+            verdict.push(CheckName::Receipts, CheckResult::failed_by("valid receipts", error));
             return;
         }
     };

@@ -133,6 +133,11 @@ impl CheckResult {
         Self::Failed { expected, got, first_difference: None }
     }
 
+    /// A failure by an error, which has a message where a value is expected.
+    pub fn failed_by(expected: impl fmt::Display, error: impl fmt::Display) -> Self {
+        Self::failed(expected, format!("an error: {error}"))
+    }
+
     /// A check that cannot be made.
     pub fn impossible(reason: impl fmt::Display) -> Self {
         Self::Impossible { reason: reason.to_string() }

@@ -163,7 +163,7 @@ pub(crate) fn warning(fork: &UnknownFork, head: &Header) -> String {
     if fork.holds(head.number, head.timestamp) {
         return format!(
             "The chain has the fork {fork}, which this version can't export: nothing is delivered from there on. Upgrade \
-             bsp-reth; it goes on with the first block of the fork"
+             bsp-reth; delivery resumes with the first block of the fork"
         );
     }
     format!(

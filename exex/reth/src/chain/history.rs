@@ -43,7 +43,7 @@ pub(crate) fn is_syncing_in_stages<P: NodeProvider>(
 pub(crate) fn check_stages<P: NodeProvider>(provider: &P, number: u64) -> Result<(), ProduceError> {
     let Some((executed, finished)) = is_syncing_in_stages(provider)? else { return Ok(()) };
     let reason = format!(
-        "the node is syncing in stages: executed up to block {executed}, finished up to {finished}; it goes on by itself"
+        "the node is syncing in stages: executed up to block {executed}, finished up to {finished}; this passes on its own"
     );
     Err(ProduceError::NotReady { number, reason })
 }

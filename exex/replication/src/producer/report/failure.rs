@@ -31,9 +31,9 @@ pub(crate) enum Cause {
 pub(crate) enum Severity {
     /// It passes on its own, whatever the time it takes.
     Passing,
-    /// It passes on its own as a rule, and soon. If it lasts, somebody has to look.
+    /// It passes on its own as a rule, and soon. If it lasts, the operator has to look.
     Brief,
-    /// It may pass. If it does not, somebody has to look.
+    /// It may pass. If it does not, the operator has to look.
     Suspect,
     /// Somebody has to do something.
     Grave,
