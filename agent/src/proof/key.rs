@@ -1,11 +1,13 @@
 //! The operator's key: `MB_PRIVATE_KEY`, or a keystore file with `MB_KEYSTORE_PATH` and
 //! `MB_KEYSTORE_PWD`.
 
+use super::keystore::{self, KeystoreError};
 use alloy_primitives::{Address, hex};
 use alloy_signer_local::PrivateKeySigner;
 use bsp_common::secret::Secret;
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -17,8 +19,8 @@ const MAX_KEYSTORE_BYTES: u64 = 64 * 1024;
 pub struct KeySettings {
     /// `MB_PRIVATE_KEY`: 64 hexadecimal digits, with or without `0x`.
     pub private_key: Option<Secret<String>>,
-    /// `MB_KEYSTORE_PATH`: a keystore file (Web3 secret storage, version 3), or a folder that holds
-    /// one.
+    /// `MB_KEYSTORE_PATH`: a keystore file (Web3 secret storage, version 3 or 1), or a folder that
+    /// holds one.
     pub keystore: Option<PathBuf>,
     /// `MB_KEYSTORE_PWD`: its password.
     pub password: Option<Secret<String>>,
@@ -46,7 +48,7 @@ pub enum KeyError {
         digits: usize,
     },
     /// Zero, or not below the curve's order.
-    #[error("{from} holds a number that is no secp256k1 key")]
+    #[error("{from} holds a number that is not a secp256k1 key")]
     OutOfRange {
         /// Which setting.
         from: &'static str,
@@ -71,11 +73,19 @@ pub enum KeyError {
         count: usize,
     },
     /// Not a keystore, or not one that is understood.
-    #[error("{} is no keystore file of version 3 (scrypt or pbkdf2 with a 32-byte key): {reason}", path.display())]
+    #[error("{} is not a keystore file as geth writes it: {reason}", path.display())]
     NotAKeystore {
         /// Which.
         path: PathBuf,
         /// What is wrong.
+        reason: String,
+    },
+    /// Opening it would take too much memory or time.
+    #[error("the keystore {} asks for too much: {reason}; check its `kdfparams`", path.display())]
+    TooCostly {
+        /// Which.
+        path: PathBuf,
+        /// What it asks for, and how much is allowed.
         reason: String,
     },
     /// The password does not open it.
@@ -139,12 +149,13 @@ fn from_keystore(
 ) -> Result<PrivateKeySigner, KeyError> {
     let password = password.ok_or(KeyError::NoPassword)?.expose();
     let file = keystore_file(path)?;
-    check_form(&file)?;
-    PrivateKeySigner::decrypt_keystore(&file, password).map_err(|error| match error.to_string() {
-        text if text.contains("Mac Mismatch") => KeyError::WrongPassword { path: file.clone() },
-        // Its own errors name a field or a parameter, never a secret.
-        reason => KeyError::NotAKeystore { path: file.clone(), reason },
-    })
+    let key = keystore::decrypt(&read_bounded(&file)?, password).map_err(|error| match error {
+        KeystoreError::Form(reason) => KeyError::NotAKeystore { path: file.clone(), reason },
+        KeystoreError::TooCostly(reason) => KeyError::TooCostly { path: file.clone(), reason },
+        KeystoreError::WrongPassword => KeyError::WrongPassword { path: file.clone() },
+    })?;
+    PrivateKeySigner::from_slice(key.expose())
+        .map_err(|_| KeyError::OutOfRange { from: "the keystore of MB_KEYSTORE_PATH" })
 }
 
 /// The file itself, or the only one in a folder. Hidden files don't count.
@@ -167,35 +178,16 @@ fn keystore_file(path: &Path) -> Result<PathBuf, KeyError> {
     }
 }
 
-/// Refuses what the keystore library would not survive: it takes lengths as given.
-fn check_form(path: &Path) -> Result<(), KeyError> {
-    let unreadable = |source| KeyError::Unreadable { path: path.to_owned(), source };
-    let wrong =
-        |reason: &str| KeyError::NotAKeystore { path: path.to_owned(), reason: reason.to_owned() };
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_KEYSTORE_BYTES {
-        return Err(wrong("it is too long"));
+fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyError> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_KEYSTORE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > MAX_KEYSTORE_BYTES {
+        let reason = format!("it has more than {MAX_KEYSTORE_BYTES} bytes");
+        return Err(KeyError::NotAKeystore { path: path.to_owned(), reason });
     }
-    let bytes = fs::read(path).map_err(unreadable)?;
-    let json: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|_| wrong("it is no JSON"))?;
-    // geth writes `crypto`, some older programs `Crypto`.
-    let Some(crypto) = json.get("crypto") else { return Err(wrong("it has no `crypto`")) };
-    let hex_bytes = |value: &serde_json::Value| {
-        value
-            .as_str()
-            .filter(|text| text.bytes().all(|c| c.is_ascii_hexdigit()))
-            .map(|t| t.len() / 2)
-    };
-    if crypto["kdfparams"]["dklen"].as_u64() != Some(32) {
-        return Err(wrong("its `dklen` is not 32"));
-    }
-    if hex_bytes(&crypto["cipherparams"]["iv"]) != Some(16) {
-        return Err(wrong("its `iv` is not 16 bytes of hexadecimal"));
-    }
-    if hex_bytes(&crypto["ciphertext"]) != Some(32) {
-        return Err(wrong("its `ciphertext` is not 32 bytes of hexadecimal"));
-    }
-    Ok(())
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -263,8 +255,8 @@ mod tests {
             (&KEY[1..], "63 hexadecimal digits"),
             (&format!("{KEY}00"), "66 hexadecimal digits"),
             (&format!("{}g", &KEY[..63]), "at position 64"),
-            (&"0".repeat(64), "no secp256k1 key"),
-            (&"f".repeat(64), "no secp256k1 key"),
+            (&"0".repeat(64), "not a secp256k1 key"),
+            (&"f".repeat(64), "not a secp256k1 key"),
         ];
         for (text, expected) in cases {
             let message = plain(text).unwrap_err().to_string();
@@ -308,7 +300,6 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(KEYSTORE).unwrap();
         for (pointer, value) in [
             ("/crypto/kdfparams/dklen", serde_json::json!(8)),
-            ("/crypto/kdfparams/dklen", serde_json::json!(4_000_000_000_u64)),
             ("/crypto/cipherparams/iv", serde_json::json!("00")),
             ("/crypto/ciphertext", serde_json::json!("")),
             ("/crypto/kdfparams/n", serde_json::json!(0)),

@@ -9,6 +9,7 @@ mod decimal;
 pub mod divisor;
 pub mod fees;
 pub mod key;
+mod keystore;
 pub mod ledger;
 pub mod outcome;
 pub mod preflight;
