@@ -132,10 +132,10 @@ async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
         SourceConfig::Redis { url, password } => (url, password.as_ref()),
     };
     let url = parts::redis_url(url, password)?;
-    let ca_file = bsp_stream::ca_file_from_env();
+    let tls = bsp_stream::TlsFiles::from_env();
     let asked = async {
-        let seen = overview_if_there(&url, ca_file.as_deref()).await?;
-        Ok::<_, SourceError>((seen, check_writes(&url, ca_file.as_deref()).await?))
+        let seen = overview_if_there(&url, &tls).await?;
+        Ok::<_, SourceError>((seen, check_writes(&url, &tls).await?))
     };
     let asked = match tokio::time::timeout(DEADLINE, asked).await {
         Ok(asked) => asked.map_err(|error| error.to_string()),

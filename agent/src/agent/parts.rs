@@ -25,7 +25,7 @@ use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use bsp_capture::{ChainSpec, ExecutionSpec};
 use bsp_common::Secret;
-use bsp_stream::{RedisUrl, UrlError};
+use bsp_stream::{RedisUrl, TlsFiles, UrlError};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -169,7 +169,7 @@ async fn source(
                 url: redis_url(url, password.as_ref())?,
                 consumer: consumer.to_owned(),
                 claim_idle: config.intake.claim_idle,
-                ca_file: bsp_stream::ca_file_from_env(),
+                tls: TlsFiles::from_env(),
                 data_dir: data_dir.clone(),
                 resumed,
             };

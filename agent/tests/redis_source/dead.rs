@@ -8,6 +8,7 @@ use bsp_agent::{
         redis::dead_letters::{DeadError, DeadLetters},
     },
 };
+use bsp_stream::TlsFiles;
 
 fn letter_of(delivery: &Delivery, reason: &str) -> DeadLetter {
     DeadLetter {
@@ -32,7 +33,7 @@ async fn a_buried_entry_can_be_seen_tried_again_and_dropped() {
     assert!(fixture.alarms.raised()[&AlarmKind::DeadLetter].message.contains("no fields"));
     assert_eq!(source.settlement.backlog().await.unwrap().dead, Some(2));
 
-    let mut dead = DeadLetters::open(&fixture.url, None).await.unwrap();
+    let mut dead = DeadLetters::open(&fixture.url, &TlsFiles::default()).await.unwrap();
     let letters = dead.list().await.unwrap();
     let seen: Vec<_> = letters.iter().map(|l| (&l.entry, l.hash.as_deref(), l.bytes)).collect();
     assert_eq!(seen, [(&first.entry.0, Some("0xaa"), Some(2)), (&empty.entry.0, None, None)]);
@@ -65,6 +66,6 @@ async fn a_huge_entry_is_delivered_and_buried() {
     assert_eq!(huge.payload.as_ref().unwrap().len(), payload.len());
     source.settlement.bury(&letter_of(&huge, "too long")).await.unwrap();
     assert_eq!(next(&mut source).await.hash.as_deref(), Some("next"));
-    let mut dead = DeadLetters::open(&fixture.url, None).await.unwrap();
+    let mut dead = DeadLetters::open(&fixture.url, &TlsFiles::default()).await.unwrap();
     assert_eq!(dead.list().await.unwrap()[0].bytes, Some(payload.len()));
 }

@@ -8,7 +8,7 @@ use bsp_agent::{
         redis::{RedisSourceConfig, open},
     },
 };
-use bsp_stream::RedisUrl;
+use bsp_stream::{RedisUrl, TlsFiles};
 use bsp_tests::servers::redis::RedisServer;
 use redis::{aio::MultiplexedConnection, cmd};
 use std::{
@@ -109,7 +109,7 @@ pub(crate) fn config(url: &RedisUrl, consumer: &str, claim_idle: Duration) -> Re
         url: url.clone(),
         consumer: consumer.to_owned(),
         claim_idle,
-        ca_file: None,
+        tls: TlsFiles::default(),
         data_dir: PathBuf::new(),
         resumed: Vec::new(),
     }

@@ -11,6 +11,7 @@ use bsp_agent::{
         redis::{open, overview},
     },
 };
+use bsp_stream::TlsFiles;
 use std::time::{Duration, Instant};
 
 impl Fixture {
@@ -98,7 +99,7 @@ async fn what_lies_before_a_group_is_told_and_not_removed() {
     let mut source = fixture.source("one").await;
     fixture.wait_for_a_round(&mut source).await;
     assert_eq!(fixture.remaining().await, (4, 0));
-    let unread = overview(&fixture.url, None).await.unwrap().unread.unwrap();
+    let unread = overview(&fixture.url, &TlsFiles::default()).await.unwrap().unread.unwrap();
     assert_eq!(unread.count, Some(4));
     assert!(
         fixture.ask::<Vec<redis::Value>>(&["XRANGE", TOPIC, &unread.before, "+"]).await.is_empty()
@@ -107,7 +108,7 @@ async fn what_lies_before_a_group_is_told_and_not_removed() {
     // As it says: the group goes back, and all are read.
     let _: () = fixture.ask(&["XGROUP", "SETID", TOPIC, "group", "0"]).await;
     assert_eq!(next_hashes(&mut source, 4).await, ["0", "1", "2", "3"]);
-    assert_eq!(overview(&fixture.url, None).await.unwrap().unread, None);
+    assert_eq!(overview(&fixture.url, &TlsFiles::default()).await.unwrap().unread, None);
 }
 
 #[tokio::test]
@@ -182,7 +183,7 @@ async fn what_goes_on_from_the_journal_is_no_loss_and_does_not_come_again() {
     let mut source = open(config, fixture.alarms.clone(), fixture.stop.clone()).await.unwrap();
     assert_eq!(next_hashes(&mut source, 1).await, ["new"]);
     fixture.wait_for_a_round(&mut source).await;
-    let seen = overview(&fixture.url, None).await.unwrap();
+    let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
     assert_eq!(seen.lost.iter().map(|lost| &lost.entry).collect::<Vec<_>>(), [&lost.0]);
     source.settlement.acknowledge(&in_flight).await.unwrap();
     assert_eq!(fixture.remaining().await, (1, 1));

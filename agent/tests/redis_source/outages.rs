@@ -11,7 +11,7 @@ use bsp_agent::{
         redis::{open, overview},
     },
 };
-use bsp_stream::RedisUrl;
+use bsp_stream::{RedisUrl, TlsFiles};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn an_acl_user_needs_no_more_than_is_documented() {
     source.settlement.acknowledge(&held.entry).await.unwrap();
     let _: u64 = fixture.ask(&["XTRIM", TOPIC, "MAXLEN", "0"]).await;
     fixture.alarm(AlarmKind::EntriesLost).await;
-    assert_eq!(overview(&fixture.url, None).await.unwrap().lost_undelivered, 1);
+    assert_eq!(overview(&fixture.url, &TlsFiles::default()).await.unwrap().lost_undelivered, 1);
 }
 
 #[tokio::test]

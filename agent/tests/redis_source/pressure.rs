@@ -11,6 +11,7 @@ use bsp_agent::{
         redis::{check_writes, open, overview},
     },
 };
+use bsp_stream::TlsFiles;
 use std::{
     fs,
     path::PathBuf,
@@ -67,7 +68,13 @@ async fn a_full_server_is_drained_after_a_restart() {
     assert_eq!(next_hashes(&mut source, 1).await, ["a"]);
     drop(source);
     fixture.fill().await;
-    assert!(check_writes(&fixture.url, None).await.unwrap().unwrap().contains("maxmemory"));
+    assert!(
+        check_writes(&fixture.url, &TlsFiles::default())
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("maxmemory")
+    );
 
     let mut source = fixture.source("one").await;
     for hash in ["a", "b", "c"] {
@@ -86,7 +93,7 @@ async fn a_full_server_is_drained_after_a_restart() {
     assert_eq!(next_hashes(&mut source, 1).await, ["left"]);
     assert!(fixture.alarms.raised().is_empty());
     fixture.make_room().await;
-    assert_eq!(check_writes(&fixture.url, None).await.unwrap(), None);
+    assert_eq!(check_writes(&fixture.url, &TlsFiles::default()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -98,7 +105,7 @@ async fn a_full_server_without_the_group_says_what_to_do() {
     let error = open(config, fixture.alarms.clone(), fixture.stop.clone()).await.unwrap_err();
     let SourceError::Refused { reason, .. } = error else { panic!("{error}") };
     assert!(reason.contains("the group group") && reason.contains("maxmemory"), "{reason}");
-    let error = check_writes(&fixture.url, None).await.unwrap_err().to_string();
+    let error = check_writes(&fixture.url, &TlsFiles::default()).await.unwrap_err().to_string();
     assert!(error.contains("the group group") && error.contains("maxmemory"), "{error}");
 }
 
@@ -108,7 +115,7 @@ async fn a_server_that_answers_and_does_not_write_is_told_before_the_start() {
     fixture.add_block("a").await;
     drop(fixture.patient_source("one").await);
     let _: () = fixture.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
-    let error = check_writes(&fixture.url, None).await.unwrap_err().to_string();
+    let error = check_writes(&fixture.url, &TlsFiles::default()).await.unwrap_err().to_string();
     assert!(error.contains("min-replicas-to-write"), "{error}");
     let config = fixture.config("one", CLAIM_IDLE);
     let error = open(config, fixture.alarms.clone(), fixture.stop.clone()).await.unwrap_err();
@@ -204,7 +211,7 @@ async fn losses_that_redis_can_not_remember_hold_nobody_up() {
     fixture.make_room().await;
     let begin = Instant::now();
     loop {
-        let seen = overview(&fixture.url, None).await.unwrap();
+        let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
         if seen.lost.iter().any(|seen| seen.entry == lost.0) {
             break;
         }
@@ -254,7 +261,7 @@ async fn backlog_first(fixture: &mut Fixture) -> bsp_agent::source::EntryId {
 async fn wait_for_count(fixture: &mut Fixture) -> u64 {
     let begin = Instant::now();
     loop {
-        let seen = overview(&fixture.url, None).await.unwrap();
+        let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
         if seen.lost_undelivered > 0 {
             return seen.lost_undelivered;
         }

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Fixture, TOPIC, backlog, next, next_hashes, wait_for};
 use bsp_agent::{alarm::AlarmKind, source::redis::overview};
+use bsp_stream::TlsFiles;
 
 #[tokio::test]
 async fn what_is_trimmed_before_any_delivery_is_counted_once() {
@@ -37,7 +38,7 @@ async fn what_is_trimmed_before_any_delivery_is_counted_once() {
         alarm.message.contains("entries were").then_some(alarm.message)
     });
     assert!(message.await.contains("2 entries"));
-    let seen = overview(&fixture.url, None).await.unwrap();
+    let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
     assert_eq!(seen.lost_undelivered, 6);
     drop(second);
 }
@@ -56,7 +57,7 @@ async fn what_is_trimmed_after_delivery_to_a_dead_consumer_is_named() {
     let mut source = source;
     assert_eq!(next_hashes(&mut source, 1).await, ["kept"]);
     assert_eq!(fixture.remaining().await, (1, 1));
-    let seen = overview(&fixture.url, None).await.unwrap();
+    let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
     assert_eq!(seen.lost.iter().map(|lost| &lost.entry).collect::<Vec<_>>(), [&entry.0]);
     assert_eq!(seen.lost_undelivered, 0);
 }
@@ -76,7 +77,7 @@ async fn what_is_trimmed_while_its_own_consumer_is_away_is_named() {
     let mut source = fixture.patient_source("one").await;
     assert_eq!(next_hashes(&mut source, 1).await, ["kept"]);
     assert_eq!(fixture.remaining().await, (1, 1));
-    let seen = overview(&fixture.url, None).await.unwrap();
+    let seen = overview(&fixture.url, &TlsFiles::default()).await.unwrap();
     let mut named: Vec<_> = seen.lost.iter().map(|lost| lost.entry.clone()).collect();
     named.sort();
     assert_eq!(named, [lost.0, deleted.0]);

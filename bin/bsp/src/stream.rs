@@ -10,8 +10,9 @@ use std::{future::Future, time::Duration};
 pub(crate) struct StreamArgs {
     /// The agent's Redis URL, as in redis://host:6379/0?topic=STREAM#GROUP.
     ///
-    /// The password may be in REDIS_PWD instead. For rediss://, SSL_CERT_FILE names a file of
-    /// certificate authorities to trust instead of the built-in ones.
+    /// The password may be in REDIS_PWD instead. For rediss://, REDIS_TLS_CA_FILE names a file of
+    /// certificate authorities to trust instead of the built-in ones, and REDIS_TLS_CERT_FILE and
+    /// REDIS_TLS_KEY_FILE a certificate to show and its key.
     #[arg(long, env = "RedisURL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
 }

@@ -1,7 +1,11 @@
 //! Connections to one server, to the master that sentinels name, or to a cluster, each with its
 //! deadlines.
 
-use crate::url::{RedisUrl, Topology};
+use crate::{
+    probe::{speaks_plainly, speaks_tls},
+    tls::TlsFiles,
+    url::{RedisUrl, Topology},
+};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
@@ -11,15 +15,14 @@ use redis::{
     cluster_async::ClusterConnection,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, io, time::Duration};
 
 /// Until a connection is made, with TLS, authentication and, with sentinels or a cluster, the
 /// search for the right server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// After this time without a connection with TLS, the server is asked whether it speaks without.
+const PATIENCE_WITH_TLS: Duration = Duration::from_secs(3);
 
 /// Until the reply to one command is there as a whole. The largest entries, 64 MiB, need 20 Mbit/s.
 pub const REPLY_DEADLINE: Duration = Duration::from_secs(30);
@@ -28,7 +31,7 @@ pub const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Connector {
     url: RedisUrl,
-    ca_file: Option<PathBuf>,
+    tls: TlsFiles,
 }
 
 impl fmt::Debug for Connector {
@@ -38,9 +41,9 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// With a PEM file of the certificate authorities to trust instead of the built-in ones.
-    pub fn new(url: RedisUrl, ca_file: Option<&Path>) -> Self {
-        Self { url, ca_file: ca_file.map(Path::to_owned) }
+    /// For a URL, with the files for TLS if it needs any.
+    pub fn new(url: RedisUrl, tls: &TlsFiles) -> Self {
+        Self { url, tls: tls.clone() }
     }
 
     /// The URL.
@@ -52,12 +55,24 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// Where no server answers within ten seconds, rejects the login, or the file of authorities
-    /// can't be used. Nothing is tried again.
+    /// Where no server answers within ten seconds, rejects the login, or a file for TLS can't be
+    /// used. A server that does not speak as the URL says, with TLS or without, is told as such.
+    /// Nothing is tried again.
     pub async fn connect(&self, reply_deadline: Duration) -> RedisResult<Connection> {
         if self.url.tls {
             use_one_crypto_provider();
+            return tokio::select! {
+                connection = self.try_once(reply_deadline) => connection,
+                error = self.no_tls_there() => Err(error),
+            };
         }
+        match self.try_once(reply_deadline).await {
+            Err(error) if is_cut_off(&error) => Err(self.tls_there().await.unwrap_or(error)),
+            result => result,
+        }
+    }
+
+    async fn try_once(&self, reply_deadline: Duration) -> RedisResult<Connection> {
         let connecting = async {
             let certificates = self.certificates().await?;
             match &self.url.topology {
@@ -69,6 +84,35 @@ impl Connector {
             }
         };
         tokio::time::timeout(CONNECT_DEADLINE, connecting).await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    /// Ends if a server answers without TLS, after a time in which one with TLS would have
+    /// answered.
+    async fn no_tls_there(&self) -> RedisError {
+        tokio::time::sleep(PATIENCE_WITH_TLS).await;
+        for node in &self.url.nodes {
+            if speaks_plainly(node).await {
+                let scheme = self.url.scheme();
+                let without = scheme.replacen("rediss", "redis", 1);
+                return other_end(format!(
+                    "{node} answers without TLS: write {without}:// in place of {scheme}://, or name its port for TLS"
+                ));
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn tls_there(&self) -> Option<RedisError> {
+        for node in &self.url.nodes {
+            if speaks_tls(node).await {
+                let scheme = self.url.scheme();
+                let with = scheme.replacen("redis", "rediss", 1);
+                return Some(other_end(format!(
+                    "{node} answers with TLS: write {with}:// in place of {scheme}://"
+                )));
+            }
+        }
+        None
     }
 
     async fn single(
@@ -168,22 +212,10 @@ impl Connector {
         Ok(address.into_connection_info()?.set_redis_settings(settings))
     }
 
-    /// Read again for each connection, so that a renewed file is taken up.
     async fn certificates(&self) -> RedisResult<Option<TlsCertificates>> {
-        let Some(path) = self.ca_file.as_ref().filter(|_| self.url.tls) else { return Ok(None) };
-        let unusable = |reason: &str| {
-            let detail = format!("{}: {reason}", path.display());
-            RedisError::from((ErrorKind::InvalidClientConfig, "cannot use the CA file", detail))
-        };
-        let pem = tokio::fs::read(path).await.map_err(|error| unusable(&error.to_string()))?;
-        if !pem.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
-            return Err(unusable("it holds no certificate in PEM form"));
-        }
-        Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
+        if self.url.tls { self.tls.read().await } else { Ok(None) }
     }
 }
-
-const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// rustls picks its cryptography on its own only while a single one is compiled in, and panics
 /// otherwise.
@@ -199,11 +231,18 @@ fn deadlines(reply: Duration) -> AsyncConnectionConfig {
 }
 
 fn too_late() -> RedisError {
-    std::io::Error::new(
-        std::io::ErrorKind::TimedOut,
-        format!("no connection within {} s", CONNECT_DEADLINE.as_secs()),
-    )
-    .into()
+    let text = format!("no connection within {} s", CONNECT_DEADLINE.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, text).into()
+}
+
+/// Not for the operator alone to mend: a server may be started again with another setting.
+fn other_end(text: String) -> RedisError {
+    io::Error::new(io::ErrorKind::InvalidData, text).into()
+}
+
+/// Whether the server ended the connection, as one with TLS does that is spoken to without.
+fn is_cut_off(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
 fn no_node() -> RedisError {

@@ -6,11 +6,14 @@
 
 pub mod connect;
 mod env;
+mod probe;
 pub mod server_error;
 mod stream_id;
+mod tls;
 pub mod url;
 
 pub use connect::{Connection, Connector};
-pub use env::{ca_file_from_env, password_from_env};
+pub use env::password_from_env;
 pub use stream_id::{NotAStreamId, StreamId};
+pub use tls::TlsFiles;
 pub use url::{RedisUrl, UrlError};

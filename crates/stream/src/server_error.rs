@@ -84,7 +84,7 @@ const BY_CODE: [(&str, &str); 12] = [
 const IN_A_CLUSTER: &str = "this server is part of a cluster: write redis+cluster:// in the URL";
 
 /// By a part of the text, what the operator can do.
-const BY_TEXT: [(&str, &str); 4] = [
+const BY_TEXT: [(&str, &str); 9] = [
     (
         "invalid bulk length",
         "the block is longer than the server takes: raise its proto-max-bulk-len",
@@ -97,7 +97,32 @@ const BY_TEXT: [(&str, &str); 4] = [
         "refused to switch database",
         "the server has no such database: check the path of the URL, or raise `databases`",
     ),
-    ("UnknownIssuer", "name the file of its certificate's authority in SSL_CERT_FILE"),
+    (
+        "UnknownIssuer",
+        "name the file of the authority that signed the server's certificate in REDIS_TLS_CA_FILE or SSL_CERT_FILE",
+    ),
+    (
+        "CaUsedAsEndEntity",
+        "the server shows the certificate of an authority as its own: have that authority sign another one for the server, \
+         or make the server's own with basicConstraints=critical,CA:FALSE",
+    ),
+    (
+        "NotValidForName",
+        "the server's certificate is for another name: connect to a name that its subjectAltName lists",
+    ),
+    (
+        "CertificateRequired",
+        "the server wants a certificate of its clients: name one in REDIS_TLS_CERT_FILE and its key in REDIS_TLS_KEY_FILE, \
+         or set tls-auth-clients to no at the server",
+    ),
+    (
+        "fatal alert: UnknownCA",
+        "the server does not know the authority that signed the certificate in REDIS_TLS_CERT_FILE: see its tls-ca-cert-file",
+    ),
+    (
+        "KeyMismatch",
+        "the key in REDIS_TLS_KEY_FILE does not belong to the certificate in REDIS_TLS_CERT_FILE",
+    ),
 ];
 
 /// What the operator can do about an error, where that is known.

@@ -1,50 +1,84 @@
-//! Certificates for servers on the loopback.
+//! Certificates for servers on the loopback, and for their clients.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
-/// A certificate for 127.0.0.1 that is its own authority, in files.
+/// An authority with the certificates of a server on 127.0.0.1 and of a client, in files.
 #[derive(Debug)]
-pub struct Certificate(TempDir);
+pub struct Certificates(TempDir);
 
-impl Certificate {
-    /// Makes one; `None`, and a line on standard error, if there is no openssl.
+impl Certificates {
+    /// Makes them.
     ///
     /// # Panics
     ///
     /// Where there is no room for temporary files.
-    pub fn make() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
-            .args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-keyout", "key.pem", "-out", "cert.pem"])
-            .current_dir(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        if !made.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: no openssl in PATH");
-            return None;
+    pub fn make() -> Self {
+        Self::try_make().expect("certificates in a temporary folder")
+    }
+
+    fn try_make() -> eyre::Result<Self> {
+        let made = Self(tempfile::tempdir()?);
+        let mut authority = CertificateParams::new(["127.0.0.1".to_owned()])?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        made.write("ca", &authority.self_signed(&key)?.pem(), &key)?;
+        let issuer = Issuer::new(authority, key);
+        for name in ["server", "client"] {
+            let key = KeyPair::generate()?;
+            let params = CertificateParams::new(["127.0.0.1".to_owned()])?;
+            made.write(name, &params.signed_by(&key, &issuer)?.pem(), &key)?;
         }
-        Some(Self(folder))
+        Ok(made)
     }
 
-    /// The certificate, in PEM.
-    pub fn file(&self) -> PathBuf {
-        self.0.path().join("cert.pem")
+    fn write(&self, name: &str, certificate: &str, key: &KeyPair) -> eyre::Result<()> {
+        fs::write(self.file(&format!("{name}.pem")), certificate)?;
+        Ok(fs::write(self.file(&format!("{name}.key")), key.serialize_pem())?)
     }
 
-    /// redis-server's arguments for listening with it on a port, without wanting certificates of
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The authority's certificate, in PEM.
+    pub fn authority(&self) -> PathBuf {
+        self.file("ca.pem")
+    }
+
+    /// The client's certificate and its key, in PEM.
+    pub fn client(&self) -> (PathBuf, PathBuf) {
+        (self.file("client.pem"), self.file("client.key"))
+    }
+
+    /// redis-server's arguments for listening with TLS on a port, without wanting certificates of
     /// its clients.
     pub fn redis_arguments(&self, port: u16) -> Vec<String> {
-        let shown = |path: PathBuf| path.display().to_string();
-        let key = shown(self.0.path().join("key.pem"));
-        let arguments = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
-        let files = ["--tls-cert-file", &shown(self.file()), "--tls-key-file", &key];
-        [arguments, files].concat().into_iter().map(str::to_owned).collect()
+        self.arguments(port, "server", "no")
+    }
+
+    /// As [`Self::redis_arguments`], but each client has to show a certificate of the authority.
+    pub fn redis_arguments_with_client_certificates(&self, port: u16) -> Vec<String> {
+        self.arguments(port, "server", "yes")
+    }
+
+    /// As [`Self::redis_arguments`], but the server shows the authority's certificate as its own.
+    pub fn redis_arguments_of_an_authority(&self, port: u16) -> Vec<String> {
+        self.arguments(port, "ca", "no")
+    }
+
+    fn arguments(&self, port: u16, name: &str, wants_clients: &str) -> Vec<String> {
+        let shown = |name: &str| self.file(name).display().to_string();
+        [
+            ("--tls-port", port.to_string()),
+            ("--tls-auth-clients", wants_clients.to_owned()),
+            ("--tls-ca-cert-file", shown("ca.pem")),
+            ("--tls-cert-file", shown(&format!("{name}.pem"))),
+            ("--tls-key-file", shown(&format!("{name}.key"))),
+        ]
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_owned(), value])
+        .collect()
     }
 }

@@ -8,7 +8,7 @@ use bsp_tests::{
         target::TargetView,
     },
     servers::{
-        certificate::Certificate,
+        certificate::Certificates,
         free_address,
         program::{Program, all_there},
         redis::RedisServer,
@@ -44,15 +44,14 @@ async fn a_stream_is_reached_over_tls() {
     if !program::is_there() || !all_there(&[Program::Redis]) {
         return;
     }
-    let Some(certificate) = Certificate::make() else { return };
-    let address = free_address().unwrap();
-    let arguments = certificate.redis_arguments(address.port());
+    let (certificates, address) = (Certificates::make(), free_address().unwrap());
+    let arguments = certificates.redis_arguments(address.port());
     let redis = RedisServer::start_with_arguments(&arguments).await.unwrap();
     let mut scene = NodeScene::new(2, 2).await.unwrap();
     let target = format!("rediss://{address}/0?topic={TOPIC}");
     let launch = scene.launch.clone().with_args(["--exex.bsp.targets", &target]);
     let launch = launch.and_args(["--exex.bsp.start-block", "genesis"]);
-    scene.launch = launch.with_env("SSL_CERT_FILE", certificate.file().display().to_string());
+    scene.launch = launch.with_env("SSL_CERT_FILE", certificates.authority().display().to_string());
     scene.start().await.unwrap();
     scene.extend(10).await.unwrap();
     let mut view = TargetView::stream(redis.client().unwrap(), TOPIC);

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::source::SourceError;
 use bsp_stream::server_error::with_advice;
-use bsp_stream::{Connection, Connector, RedisUrl, StreamId, connect::REPLY_DEADLINE};
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId, TlsFiles, connect::REPLY_DEADLINE};
 use bytes::Bytes;
 use redis::{Cmd, RedisError, RedisResult, Value, cmd, pipe};
 use serde::Serialize;
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 /// Letters read at once: each may hold megabytes.
 const PAGE: usize = 8;
@@ -69,8 +69,8 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Connects, once.
-    pub async fn open(url: &RedisUrl, ca_file: Option<&Path>) -> Result<Self, SourceError> {
-        let connector = Connector::new(url.clone(), ca_file);
+    pub async fn open(url: &RedisUrl, tls: &TlsFiles) -> Result<Self, SourceError> {
+        let connector = Connector::new(url.clone(), tls);
         let connection =
             connector.connect(REPLY_DEADLINE).await.map_err(|error| explain(url, &error))?;
         Ok(Self { url: url.clone(), connection })
@@ -226,6 +226,6 @@ pub(super) fn explain(url: &RedisUrl, error: &RedisError) -> SourceError {
         ErrorClass::Passing if cannot_write(error) => {
             SourceError::Refused { source_name, reason: with_advice(error) }
         }
-        ErrorClass::Passing => SourceError::Unavailable { source_name, reason: error.to_string() },
+        ErrorClass::Passing => SourceError::Unavailable { source_name, reason: with_advice(error) },
     }
 }

@@ -46,7 +46,7 @@ pub use overview::{
 
 use super::{EntryId, Source, SourceError};
 use crate::alarm::Alarms;
-use bsp_stream::{Connector, RedisUrl, connect::REPLY_DEADLINE};
+use bsp_stream::{Connector, RedisUrl, TlsFiles, connect::REPLY_DEADLINE};
 use link::{Link, Outages};
 use std::{
     path::PathBuf,
@@ -65,8 +65,8 @@ pub struct RedisSourceConfig {
     /// How long an entry stays untouched before another consumer takes it over: longer than the
     /// longest pause that an agent makes. At least a second.
     pub claim_idle: Duration,
-    /// PEM file of the certificate authorities to trust for `rediss`, instead of the built-in ones.
-    pub ca_file: Option<PathBuf>,
+    /// Files for `rediss`.
+    pub tls: TlsFiles,
     /// Where dead letters and losses go that Redis can't take: into its folder `dead` and its file
     /// `lost.jsonl`.
     pub data_dir: PathBuf,
@@ -88,9 +88,9 @@ pub async fn open(
     alarms: Alarms,
     stop: CancellationToken,
 ) -> Result<Source, SourceError> {
-    let RedisSourceConfig { url, consumer, claim_idle, ca_file, data_dir, resumed } = config;
+    let RedisSourceConfig { url, consumer, claim_idle, tls, data_dir, resumed } = config;
     let claim_idle = claim_idle.max(Duration::from_secs(1));
-    let connector = Connector::new(url.clone(), ca_file.as_deref());
+    let connector = Connector::new(url.clone(), &tls);
     let outages = Arc::new(Outages::new(alarms.clone()));
     let link = |role, deadline| {
         Link::new(role, connector.clone(), deadline, Arc::clone(&outages), stop.clone())

@@ -12,10 +12,9 @@ use crate::{
     source::{Backlog, SourceError},
 };
 use bsp_stream::server_error::{is_full, with_advice};
-use bsp_stream::{Connection, Connector, RedisUrl, StreamId, connect::REPLY_DEADLINE};
+use bsp_stream::{Connection, Connector, RedisUrl, StreamId, TlsFiles, connect::REPLY_DEADLINE};
 use redis::{RedisResult, Value, cmd};
 use serde::Serialize;
-use std::path::Path;
 
 /// Losses shown by name; the latest come first.
 const SHOWN_LOSSES: usize = 20;
@@ -89,8 +88,8 @@ pub struct LostEntry {
 }
 
 /// Looks at a stream, once. A stream that does not exist is an error.
-pub async fn overview(url: &RedisUrl, ca_file: Option<&Path>) -> Result<Overview, SourceError> {
-    let connector = Connector::new(url.clone(), ca_file);
+pub async fn overview(url: &RedisUrl, tls: &TlsFiles) -> Result<Overview, SourceError> {
+    let connector = Connector::new(url.clone(), tls);
     let look = async {
         let mut connection = connector.connect(REPLY_DEADLINE).await?;
         look(&mut connection, url).await
@@ -101,9 +100,9 @@ pub async fn overview(url: &RedisUrl, ca_file: Option<&Path>) -> Result<Overview
 /// As [`overview`], but `None` for a stream that does not exist.
 pub async fn overview_if_there(
     url: &RedisUrl,
-    ca_file: Option<&Path>,
+    tls: &TlsFiles,
 ) -> Result<Option<Overview>, SourceError> {
-    let connector = Connector::new(url.clone(), ca_file);
+    let connector = Connector::new(url.clone(), tls);
     let look = async {
         let mut connection = connector.connect(REPLY_DEADLINE).await?;
         match cmd("EXISTS").arg(&url.topic).query_async(&mut connection).await? {
@@ -116,11 +115,8 @@ pub async fn overview_if_there(
 
 /// Tries, without changing anything, whether an agent could start on this server and settle entries
 /// there: it may answer and yet not write. Returns what an operator should know although it works.
-pub async fn check_writes(
-    url: &RedisUrl,
-    ca_file: Option<&Path>,
-) -> Result<Option<String>, SourceError> {
-    let connector = Connector::new(url.clone(), ca_file);
+pub async fn check_writes(url: &RedisUrl, tls: &TlsFiles) -> Result<Option<String>, SourceError> {
+    let connector = Connector::new(url.clone(), tls);
     let look = async {
         let mut connection = connector.connect(REPLY_DEADLINE).await?;
         group::probe(&mut connection, url).await?;

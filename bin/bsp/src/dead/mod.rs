@@ -99,8 +99,7 @@ impl Letters {
     async fn stream(&mut self) -> eyre::Result<&mut DeadLetters> {
         if self.stream.is_none() {
             let url = self.url.as_ref().wrap_err("name the stream with --redis-url")?;
-            self.stream =
-                Some(DeadLetters::open(url, bsp_stream::ca_file_from_env().as_deref()).await?);
+            self.stream = Some(DeadLetters::open(url, &bsp_stream::TlsFiles::from_env()).await?);
         }
         self.stream.as_mut().wrap_err("there is no connection")
     }

@@ -40,10 +40,10 @@ pub(crate) struct StatusArgs {
 pub(crate) fn run(args: &StatusArgs) -> eyre::Result<ExitCode> {
     let url = args.stream.redis_url.is_some().then(|| args.stream.url()).transpose()?;
     let agent_url = args.agent_url.as_deref().unwrap_or(agent_http::DEFAULT_URL);
-    let ca_file = bsp_stream::ca_file_from_env();
+    let tls = bsp_stream::TlsFiles::from_env();
     let look = async {
         match &url {
-            Some(url) => Some(overview(url, ca_file.as_deref()).await),
+            Some(url) => Some(overview(url, &tls).await),
             None => None,
         }
     };

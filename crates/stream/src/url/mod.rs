@@ -209,6 +209,18 @@ impl RedisUrl {
         shown.get(..shown.len() - group).unwrap_or(&shown).to_owned()
     }
 
+    /// What stands before `://`.
+    pub const fn scheme(&self) -> &'static str {
+        match (&self.topology, self.tls) {
+            (Topology::Single, false) => "redis",
+            (Topology::Single, true) => "rediss",
+            (Topology::Sentinel { .. }, false) => "redis+sentinel",
+            (Topology::Sentinel { .. }, true) => "rediss+sentinel",
+            (Topology::Cluster, false) => "redis+cluster",
+            (Topology::Cluster, true) => "rediss+cluster",
+        }
+    }
+
     /// The stream that takes what can't be handled.
     pub fn dead_topic(&self) -> String {
         format!("{}.dead", self.topic)
@@ -222,13 +234,7 @@ impl RedisUrl {
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tls = if self.tls { "s" } else { "" };
-        let kind = match self.topology {
-            Topology::Single => "",
-            Topology::Sentinel { .. } => "+sentinel",
-            Topology::Cluster => "+cluster",
-        };
-        write!(f, "redis{tls}{kind}://")?;
+        write!(f, "{}://", self.scheme())?;
         for (index, node) in self.nodes.iter().enumerate() {
             write!(f, "{}{node}", if index == 0 { "" } else { "," })?;
         }

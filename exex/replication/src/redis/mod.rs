@@ -95,7 +95,7 @@ impl RedisTarget {
             name: url.stream(),
             topic: url.topic.clone(),
             producer_id: options.producer_id.clone(),
-            link: Link::new(Connector::new(url.clone(), options.ca_file.as_deref())),
+            link: Link::new(Connector::new(url.clone(), &options.tls)),
             is_uncertain: true,
             continuity: Continuity::default(),
             budget: Budget::new(options.byte_budget),

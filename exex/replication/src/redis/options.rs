@@ -1,7 +1,6 @@
 //! How a stream is written to.
 
-use bsp_stream::ca_file_from_env;
-use std::path::PathBuf;
+use bsp_stream::TlsFiles;
 
 /// How a Redis stream is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +21,9 @@ pub struct RedisOptions {
     /// IDMP`). Programs with the same name, one after the other or beside each other, add a block
     /// once.
     pub producer_id: String,
-    /// A file of certificate authorities in PEM, which a `rediss://` server's certificate has to
-    /// come from, in place of the built-in ones. It is read at each connection; one that can't be
-    /// used is waited for.
-    pub ca_file: Option<PathBuf>,
+    /// Files for `rediss://`. They are read at each connection; one that can't be used is waited
+    /// for.
+    pub tls: TlsFiles,
 }
 
 impl RedisOptions {
@@ -34,10 +32,10 @@ impl RedisOptions {
     /// The producer's name unless another is set.
     pub const DEFAULT_PRODUCER_ID: &str = "bsp-reth";
 
-    /// The defaults, with the authorities of the environment variable `SSL_CERT_FILE`, as the agent
-    /// takes them.
+    /// The defaults, with the files for `rediss://` that the environment names, as the agent takes
+    /// them.
     pub fn from_env() -> Self {
-        Self { ca_file: ca_file_from_env(), ..Self::default() }
+        Self { tls: TlsFiles::from_env(), ..Self::default() }
     }
 }
 
@@ -47,7 +45,7 @@ impl Default for RedisOptions {
             byte_budget: Some(Self::DEFAULT_BYTE_BUDGET),
             trim_acknowledged: true,
             producer_id: Self::DEFAULT_PRODUCER_ID.to_owned(),
-            ca_file: None,
+            tls: TlsFiles::default(),
         }
     }
 }

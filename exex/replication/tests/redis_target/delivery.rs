@@ -5,10 +5,10 @@ use crate::fixture::{
 };
 use bsp_codec::snappy;
 use bsp_replication::{Entry, RedisOptions, RedisTarget, Target, TargetUrl};
-use bsp_tests::servers::{certificate::Certificate, free_address};
+use bsp_stream::TlsFiles;
+use bsp_tests::servers::{certificate::Certificates, free_address};
 use bytes::Bytes;
 use redis::streams::{StreamId, StreamReadReply};
-use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -91,10 +91,9 @@ async fn nothing_is_sent_in_the_clear_where_tls_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_is_believed_if_its_authority_is_named() {
-    let Some(certificate) = Certificate::make() else { return };
-    let address = free_address().unwrap();
-    let arguments = certificate.redis_arguments(address.port());
+async fn a_server_is_believed_if_its_authority_is_named_and_gets_a_certificate_if_it_wants_one() {
+    let (certificates, address) = (Certificates::make(), free_address().unwrap());
+    let arguments = certificates.redis_arguments_with_client_certificates(address.port());
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let Some(server) = server(&arguments).await else { return };
     let TargetUrl::Redis(url) = format!("rediss://{address}/?topic=replication").parse().unwrap()
@@ -102,17 +101,27 @@ async fn a_server_is_believed_if_its_authority_is_named() {
         panic!("{address}")
     };
     let stop = CancellationToken::new();
-    let target = |ca_file: Option<PathBuf>| {
-        let options = RedisOptions { ca_file, ..RedisOptions::default() };
+    let target = |tls: TlsFiles| {
+        let options = RedisOptions { tls, ..RedisOptions::default() };
         RedisTarget::new(&url, &options, stop.clone())
     };
-    let mut trusting = target(Some(certificate.file()));
+    let (client_certificate, client_key) = certificates.client();
+    let tls = TlsFiles {
+        client_certificate: Some(client_certificate),
+        client_key: Some(client_key),
+        ..TlsFiles::trusting(certificates.authority())
+    };
+    let mut trusting = target(tls);
     trusting.deliver(&[entry(1)]).await.unwrap();
     assert_eq!(stream(&server).await, expected(&[entry(1)]));
 
-    let missing = certificate.file().with_extension("missing");
-    for (ca_file, trouble) in [(None, "SSL_CERT_FILE"), (Some(missing), "cert.missing")] {
-        let mut distrusting = target(ca_file);
+    let missing = certificates.authority().with_extension("missing");
+    for (tls, trouble) in [
+        (TlsFiles::default(), "SSL_CERT_FILE"),
+        (TlsFiles::trusting(missing), "ca.missing"),
+        (TlsFiles::trusting(certificates.authority()), "REDIS_TLS_CERT_FILE"),
+    ] {
+        let mut distrusting = target(tls);
         let health = distrusting.health();
         let delivery = tokio::spawn(async move { distrusting.deliver(&[entry(2)]).await });
         until("it says why", async || health.trouble().is_some_and(|it| it.contains(trouble)))

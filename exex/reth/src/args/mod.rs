@@ -38,8 +38,9 @@ pub struct BspArgs {
     /// producer on.
     ///
     /// `redis://[user:password@]host[:port][/db]?topic=KEY`, the same with `rediss` for TLS, or
-    /// `file:///folder`. For `rediss`, SSL_CERT_FILE may name a file of certificate authorities to
-    /// trust instead of the built-in ones. If there is a password in it, use the environment
+    /// `file:///folder`. For `rediss`, REDIS_TLS_CA_FILE may name a file of certificate authorities
+    /// to trust instead of the built-in ones, and REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE a
+    /// certificate to show and its key. If there is a password in a URL, use the environment
     /// variable: everybody on the host can see a process's arguments. A variable that is empty
     /// counts as not set.
     ///
@@ -248,7 +249,7 @@ impl BspArgs {
         kind_of(self.specimen, self.result)
     }
 
-    /// How Redis targets are written to. `SSL_CERT_FILE` may name certificate authorities.
+    /// How Redis targets are written to. The environment may name files for TLS.
     pub fn redis_options(&self) -> RedisOptions {
         let byte_budget = Some(self.redis_byte_budget.0).filter(|bytes| *bytes > 0);
         RedisOptions { byte_budget, ..RedisOptions::from_env() }
