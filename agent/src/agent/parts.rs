@@ -20,7 +20,6 @@ use crate::{
         redis::{self, RedisSourceConfig},
     },
 };
-use alloy_genesis::Genesis;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use bsp_capture::{ChainSpec, ExecutionSpec};
@@ -120,32 +119,20 @@ fn pinner(settings: &SegmentConfig) -> Result<Arc<dyn Pinner>, StartError> {
     }
 }
 
-/// What every genesis file has to have.
-#[derive(serde::Deserialize)]
-struct Named {
-    config: Option<serde::de::IgnoredAny>,
-}
-
 /// The rules of the network that a genesis file describes.
 pub(super) fn chain_spec(genesis: Option<&Path>) -> Result<Option<ChainSpec>, StartError> {
     let Some(path) = genesis else { return Ok(None) };
     let wrong = |reason: String| StartError::Genesis { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    // Without it everything would be taken for mainnet's.
-    let named: Named = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    if named.config.is_none() {
-        return Err(wrong("it has no `config`, which names the chain and its forks".to_owned()));
-    }
-    let genesis: Genesis =
-        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    let id = genesis.config.chain_id;
+    let spec = ChainSpec::from_genesis_file(&text).map_err(|error| wrong(error.to_string()))?;
+    let id = spec.chain_id();
     if id > MOST_CHAIN_ID {
         return Err(wrong(format!(
             "chain id {id} can't be carried: the network's format has room for ids up to {MOST_CHAIN_ID}, so no agent can \
              take blocks of this chain"
         )));
     }
-    Ok(Some(ChainSpec::from_genesis(&genesis)))
+    Ok(Some(spec))
 }
 
 /// The entries of blocks that go on from the journal: their segments are on disk, so they need not

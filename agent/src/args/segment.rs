@@ -37,8 +37,8 @@ pub struct SegmentArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Verify::Execute)]
     pub verify: Verify,
 
-    /// Chain specification (geth's genesis.json) of a network that is not built in, to re-execute
-    /// its blocks. It is used for its own chain id alone.
+    /// Genesis file (of geth, besu or reth) of a network that is not built in, to re-execute its
+    /// blocks. It is used for its own chain id alone.
     #[arg(long, value_name = "FILE")]
     pub genesis: Option<PathBuf>,
 

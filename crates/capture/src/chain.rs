@@ -53,7 +53,7 @@ pub struct ChainSpec {
 }
 
 /// The contracts that a block calls on its own: EIP-4788, EIP-2935, EIP-7002, EIP-7251.
-const SYSTEM_CONTRACTS: [Address; 4] = [
+pub(crate) const SYSTEM_CONTRACTS: [Address; 4] = [
     BEACON_ROOTS_ADDRESS,
     HISTORY_STORAGE_ADDRESS,
     WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
@@ -123,7 +123,8 @@ impl ChainSpec {
         }
     }
 
-    /// The chain that a genesis file in geth's format describes.
+    /// The chain that a genesis in geth's format describes. [`Self::from_genesis_file`] takes what
+    /// other clients write besides.
     pub fn from_genesis(genesis: &Genesis) -> Self {
         let config = &genesis.config;
         Self {

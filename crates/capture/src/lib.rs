@@ -48,6 +48,7 @@ mod chain;
 mod error;
 mod evm;
 mod evm_parent;
+mod genesis;
 mod parent;
 mod recorder;
 mod specimen;
@@ -60,6 +61,7 @@ pub use capture::{
 pub use chain::{ChainSpec, DEV_CHAIN_ID, ExecutionSpec};
 pub use error::{CaptureError, OutcomeMismatch, RecordError};
 pub use evm::{EvmContext, InspectingEvm, InspectingEvmFactory};
+pub use genesis::GenesisError;
 pub use parent::ParentState;
 pub use recorder::{Reads, Recorder, SizeOnlyCode};
 pub use specimen::{Contradiction, MissingState, SpecimenState};

@@ -2,7 +2,6 @@
 
 use super::left_out::LeftOut;
 use crate::input::{self, Input};
-use alloy_genesis::Genesis;
 use bsp_capture::{ChainSpec, ExecutionSpec, VerifyOptions};
 use eyre::Context;
 use std::{path::Path, sync::Arc};
@@ -63,7 +62,6 @@ impl Supplied {
 }
 
 fn read_genesis(path: &Path) -> eyre::Result<ChainSpec> {
-    let genesis: Genesis = serde_json::from_slice(&input::read_bounded(path)?)
-        .wrap_err_with(|| format!("{} is not a genesis file", path.display()))?;
-    Ok(ChainSpec::from_genesis(&genesis))
+    ChainSpec::from_genesis_file(&input::read_bounded(path)?)
+        .wrap_err_with(|| format!("{} is not a genesis file", path.display()))
 }
