@@ -36,6 +36,11 @@ pub enum TargetUrlProblem {
     /// It names no Redis stream.
     #[error(transparent)]
     Redis(#[from] UrlError),
+    /// What follows a comma is not a URL.
+    #[error(
+        "a comma ends a URL, and what follows it is not one: within a user name, a password or a topic write it as %2C"
+    )]
+    Comma,
     /// It names no folder.
     #[error("a folder is written with three slashes and without parameters: file:///folder")]
     Folder,
@@ -50,14 +55,18 @@ impl TargetUrl {
     ///
     /// [`TargetUrlError`] for the first item that is no target.
     pub fn parse_list(list: &str, password: Option<&str>) -> Result<Vec<Self>, TargetUrlError> {
-        items(list)
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let number = index + 1;
-                Self::parse(item, password).map_err(|reason| TargetUrlError { number, reason })
+        let items = items(list);
+        let is_rest = |index: usize| {
+            index > 0 && items.get(index).is_some_and(|item: &String| !item.contains("://"))
+        };
+        let parse = |(index, item): (usize, &String)| {
+            Self::parse(item, password).map_err(|reason| {
+                let comma = is_rest(index) || is_rest(index + 1);
+                let reason = if comma { TargetUrlProblem::Comma } else { reason };
+                TargetUrlError { number: index + 1, reason }
             })
-            .collect()
+        };
+        items.iter().enumerate().map(parse).collect()
     }
 
     /// Reads one URL. `password` is that of `REDIS_PWD`, for a server whose URL has none.
@@ -179,6 +188,36 @@ mod tests {
         );
         assert_eq!(TargetUrl::parse_list("redis://h?topic=t,h:7", None).unwrap_err().number, 2);
         assert_eq!(TargetUrl::parse_list("file:///x,h:7", None).unwrap_err().number, 2);
+    }
+
+    #[test]
+    fn a_comma_within_a_url_is_told() {
+        for (list, number) in [
+            ("redis://:pa,ss@h?topic=t", 1),
+            ("file:///x,redis://:pa,ss@h?topic=t", 2),
+            ("redis://h?topic=a,b", 2),
+        ] {
+            let error = TargetUrl::parse_list(list, None).unwrap_err();
+            assert_eq!(error, TargetUrlError { number, reason: TargetUrlProblem::Comma }, "{list}");
+        }
+        let list = TargetUrl::parse_list("redis://:pa%2Css@h?topic=a%2Cb", None).unwrap();
+        assert!(matches!(&list[..], [TargetUrl::Redis(url)] if url.password() == Some("pa,ss")));
+    }
+
+    #[test]
+    fn a_redis_url_is_refused_in_the_agents_words() {
+        for text in [
+            "redis://:p#ss@h?topic=t",
+            "redis://:a/b@h?topic=t",
+            "redis://:a?b@h?topic=t",
+            "redis://:100%@h?topic=t",
+            "redis://h?topic=r&topic=s",
+            "redis://h:x?topic=t",
+            "redis://h",
+        ] {
+            let agents = RedisUrl::parse(text, None).unwrap_err().to_string();
+            assert_eq!(refusal(text), agents, "{text}");
+        }
     }
 
     #[test]

@@ -50,7 +50,10 @@ pub enum UrlError {
         "the Redis URL names no stream: add ?topic=NAME, for example redis://localhost:6379/0?topic=replication"
     )]
     NoTopic,
-    /// A query parameter that means nothing, or is there twice.
+    /// Several streams are named.
+    #[error("the Redis URL names more than one stream: leave one topic=NAME in its query")]
+    SeveralTopics,
+    /// A query parameter that means nothing.
     #[error("the Redis URL's query may hold one topic=NAME and nothing else; it holds {0:?}")]
     Parameter(String),
     /// A host that is no host.
@@ -361,8 +364,11 @@ fn node(text: &str, default_port: u16) -> Option<Node> {
 fn topic(query: &str) -> Result<String, UrlError> {
     let mut topic = None;
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if name != "topic" || topic.is_some() {
+        if name != "topic" {
             return Err(UrlError::Parameter(name.chars().take(40).collect()));
+        }
+        if topic.is_some() {
+            return Err(UrlError::SeveralTopics);
         }
         topic = Some(value.into_owned());
     }

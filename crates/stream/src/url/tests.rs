@@ -52,7 +52,7 @@ fn an_unusable_url_says_what_to_write() {
         ("redis://localhost", UrlError::NoTopic),
         ("redis://localhost?topic=", UrlError::NoTopic),
         ("redis://localhost?topic=a&x=1", UrlError::Parameter("x".to_owned())),
-        ("redis://localhost?topic=a&topic=b", UrlError::Parameter("topic".to_owned())),
+        ("redis://localhost?topic=a&topic=b", UrlError::SeveralTopics),
         ("redis://localhost/zero?topic=t", UrlError::Database),
         ("redis://localhost/-1?topic=t", UrlError::Database),
         ("redis://localhost/0/1?topic=t", UrlError::Database),
