@@ -18,6 +18,7 @@
 //! | [`supplement`] | what the network's format leaves out of a block, beside its replica |
 //! | [`avro`], [`json`] | the agent's side: the segment that is stored and proved, and how it is printed |
 //! | [`digest`], [`dag`], [`car`] | the segment's specimen hash, its identifier in IPFS, and an archive of its blocks |
+//! | [`foreign`] | what is not a replica, by its name |
 //! | [`limits`] | how much readers take |
 //! | [`path`] | how errors name a field |
 //!
@@ -80,6 +81,7 @@ pub mod chunk;
 pub mod convert;
 pub mod dag;
 pub mod digest;
+pub mod foreign;
 pub mod json;
 mod layout;
 pub mod limits;

@@ -15,6 +15,7 @@ use alloy_primitives::B256;
 use bsp_capture::{CheckResult, Verdict, verify_roots};
 use bsp_codec::{
     Profile, Replica, ReplicaKind, Segment, avro, dag, digest,
+    foreign::ForeignFormat,
     limits::{DecodeLimits, MAX_RECORD_BYTES},
     rlp,
     snappy::{self, SnappyError},
@@ -55,7 +56,17 @@ pub enum Rejection {
     },
     /// The payload is not snappy.
     #[error("snappy: {0}")]
-    Snappy(#[from] SnappyError),
+    Snappy(SnappyError),
+    /// The payload is of a format that is known, and another one.
+    #[error(
+        "the payload looks like {format} instead of a replica's RLP in one raw snappy block ({error})"
+    )]
+    Foreign {
+        /// Which.
+        format: ForeignFormat,
+        /// Why it is not snappy.
+        error: SnappyError,
+    },
     /// The replica is not RLP as the producer writes it.
     #[error("RLP: {0}")]
     Rlp(#[from] rlp::RlpDecodeError),
@@ -206,9 +217,18 @@ pub fn announced_len(payload: &Payload) -> usize {
     }
 }
 
-fn decompress(payload: &Payload, max_len: usize) -> Result<alloy_primitives::Bytes, SnappyError> {
+fn decompress(payload: &Payload, max_len: usize) -> Result<alloy_primitives::Bytes, Rejection> {
     match payload {
-        Payload::Snappy(block) => snappy::decompress(block, max_len).map(Into::into),
+        Payload::Snappy(block) => {
+            snappy::decompress(block, max_len).map(Into::into).map_err(|error| {
+                // What only announces too much may be snappy all the same.
+                let is_snappy = matches!(error, SnappyError::TooLong { .. });
+                match ForeignFormat::of(block).filter(|_| !is_snappy) {
+                    Some(format) => Rejection::Foreign { format, error },
+                    None => Rejection::Snappy(error),
+                }
+            })
+        }
         Payload::Rlp(rlp) => Ok(rlp.clone().into()),
     }
 }

@@ -151,6 +151,20 @@ fn limits_are_stated() {
     assert!(matches!(Decoded::read(&message, small), Err(Rejection::Snappy(_))));
 }
 
+#[test]
+fn a_payload_of_another_format_is_named() {
+    let message = delivery(&Message::of(&good()).unwrap());
+    let told = |bytes: &'static [u8]| {
+        let payload = Some(Payload::Snappy(bytes.into()));
+        let error = Decoded::read(&Delivery { payload, ..message.clone() }, LIMITS).unwrap_err();
+        error.to_string()
+    };
+    assert!(told(b"\x1f\x8b\x08\x00\x00").contains("looks like gzip instead of"));
+    assert!(told(b"\x02\x84\x010x4512ab").contains("looks like an AVRO segment instead of"));
+    assert!(told(b"{\"error\":\"no\"}").contains("looks like JSON instead of"));
+    assert!(told(b"\xff\xfe\xfd").starts_with("snappy: "));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(

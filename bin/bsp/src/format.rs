@@ -1,5 +1,6 @@
 //! The forms in which a replica lies in a file, and how to tell them apart.
 
+use bsp_codec::foreign::begins_as_rlp;
 use clap::ValueEnum;
 use std::fmt;
 
@@ -39,15 +40,6 @@ impl Format {
             _ => Self::Snappy,
         }
     }
-}
-
-/// Whether the bytes begin as a list whose length takes one to four bytes and whose first item is
-/// one of the kinds. The list's mark alone would not do: a snappy block begins with its length,
-/// which can look the same.
-fn begins_as_rlp(bytes: &[u8]) -> bool {
-    let Some((mark @ 0xf8..=0xfb, rest)) = bytes.split_first() else { return false };
-    let first_item = rest.get(usize::from(mark - 0xf7)..);
-    matches!(first_item, Some([0x8c..=0x8e, b'b', b'l', b'o', b'c', b'k', b'-', ..]))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Reading a replica in whichever form a file has it.
 
 use crate::format::Format;
-use bsp_codec::{Profile, Replica, Segment, avro, json, limits::MAX_INPUT_BYTES, rlp, snappy};
+use bsp_codec::{
+    Profile, Replica, Segment, avro, foreign::ForeignFormat, json, limits::MAX_INPUT_BYTES, rlp,
+    snappy,
+};
 use eyre::Context;
 use std::{
     fs,
@@ -29,13 +32,13 @@ impl Input {
         if bytes.is_empty() {
             eyre::bail!("{name} is empty");
         }
-        let (format, guessed) = match format {
-            Some(format) => (format, ""),
-            None => (Format::detect(&bytes), ", which its first bytes look like (see --format)"),
-        };
-        let segment = decode(&bytes, format)
-            .wrap_err_with(|| format!("{name} is not a replica in {format}{guessed}"))?;
-        Ok(Self { path: path.to_owned(), format, bytes, segment })
+        let (given, format) = (format, format.unwrap_or_else(|| Format::detect(&bytes)));
+        match decode(&bytes, format) {
+            Ok(segment) => Ok(Self { path: path.to_owned(), format, bytes, segment }),
+            Err(error) => {
+                Err(error.wrap_err(format!("{name} {}", not_read(&bytes, given, format))))
+            }
+        }
     }
 
     /// The profile that the file was written in.
@@ -50,6 +53,28 @@ impl Input {
             return Ok(self.bytes.clone());
         }
         Ok(avro::encode_segment(&self.segment, self.profile())?)
+    }
+}
+
+/// What is wrong with a file that could not be read in a format, which was given or else guessed.
+fn not_read(bytes: &[u8], given: Option<Format>, format: Format) -> String {
+    let foreign = ForeignFormat::of(bytes);
+    match (given, format, foreign) {
+        (Some(_), _, Some(foreign)) => {
+            format!("is not a replica in {format}; it looks like {foreign}")
+        }
+        (Some(_), _, None) => format!("is not a replica in {format}"),
+        (None, Format::Snappy, Some(foreign)) => {
+            let advice = foreign.advice().map(|advice| format!(": {advice}")).unwrap_or_default();
+            format!("is not a replica in a form that bsp reads; it looks like {foreign}{advice}")
+        }
+        (None, Format::Snappy, None) => {
+            "is not a replica: it begins as none in AVRO, RLP or JSON, and is not one in snappy"
+                .to_owned()
+        }
+        (None, ..) => {
+            format!("is not a replica in {format}, which its first bytes look like (see --format)")
+        }
     }
 }
 

@@ -83,3 +83,26 @@ fn what_is_no_segment_is_refused() {
     let file = scratch.file("text", b"no segment");
     bsp([Path::new("inspect"), &file]).expect_refusal("not a replica");
 }
+
+#[test]
+fn a_file_of_another_format_is_named() {
+    let scratch = Scratch::new();
+    let avro = fs::read(plain_segment()).unwrap();
+    let confluent = [b"\x00\x00\x00\x00\x07", avro.as_slice()].concat();
+    let single_object = [b"\xc3\x01\x01\x02\x03\x04\x05\x06\x07\x08", avro.as_slice()].concat();
+    for (bytes, told) in [
+        (b"Obj\x01\x04\x14avro.codec".as_slice(), "it looks like an AVRO object container file"),
+        (b"\x1f\x8b\x08\x00", "it looks like gzip: decompress it with gunzip"),
+        (&confluent, "Confluent's wire format: a segment begins after its first 5 bytes"),
+        (&single_object, "a segment begins after its first 10 bytes"),
+        (b"<html><body>502 Bad Gateway</body></html>", "it looks like HTML or XML"),
+    ] {
+        let file = scratch.file("foreign", bytes);
+        for command in ["inspect", "verify", "encode"] {
+            bsp([Path::new(command), &file]).expect_refusal(told);
+        }
+    }
+    let file = scratch.file("avro", &avro);
+    let arguments = [Path::new("inspect"), &file, Path::new("--format=snappy")];
+    bsp(arguments).expect_refusal("not a replica in snappy; it looks like an AVRO segment");
+}
