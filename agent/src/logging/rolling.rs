@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -54,6 +55,10 @@ impl RollingFile {
 
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         let today = day_of((self.clock)());
+        // Others rotate logs too, by moving or deleting the file.
+        if self.open.as_ref().is_some_and(|open| open.is_gone_from(&self.path)) {
+            self.open = None;
+        }
         if self.open.as_ref().is_some_and(|open| open.is_due(today, line.len(), self.max_len)) {
             self.store_unselected(today);
         }
@@ -85,6 +90,15 @@ impl OpenFile {
         let len = file.metadata()?.len();
         let day = if len == 0 { today } else { day_of(fs::metadata(path)?.modified()?) };
         Ok(Self { file, day, len })
+    }
+
+    /// Whether no file, or another one, has its name now.
+    fn is_gone_from(&self, path: &Path) -> bool {
+        match (self.file.metadata(), fs::metadata(path)) {
+            (Ok(own), Ok(there)) => (own.dev(), own.ino()) != (there.dev(), there.ino()),
+            (_, Err(error)) => error.kind() == io::ErrorKind::NotFound,
+            (Err(_), _) => false,
+        }
     }
 
     fn is_due(&self, today: NaiveDate, line_len: usize, max_len: u64) -> bool {
@@ -200,6 +214,26 @@ mod tests {
         log.archives.wait();
         assert_eq!(fs::read(folder.path().join("log.log")).unwrap(), b"new\n");
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_others_move_or_delete_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.log");
+        let text = || fs::read_to_string(&path).unwrap();
+        let mut log = RollingFile::open(folder.path()).unwrap();
+        log.write_all(b"one\n").unwrap();
+        let moved = folder.path().join("log.log.1");
+        fs::rename(&path, &moved).unwrap();
+        log.write_all(b"two\n").unwrap();
+        assert_eq!((fs::read_to_string(&moved).unwrap(), text()), ("one\n".into(), "two\n".into()));
+        fs::remove_file(&path).unwrap();
+        log.write_all(b"three\n").unwrap();
+        assert_eq!(text(), "three\n");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "theirs\n").unwrap();
+        log.write_all(b"four\n").unwrap();
+        assert_eq!(text(), "theirs\nfour\n");
     }
 
     #[test]
