@@ -3,7 +3,7 @@
 //! The names `system_…` are those of geth's process metrics, which bsp-agent v1.9.2 shows. What
 //! describes Go's runtime has no counterpart and is left out.
 
-use rustix::fs::statvfs;
+use bsp_common::disk::free_bytes;
 use std::{
     fs,
     path::PathBuf,
@@ -69,8 +69,7 @@ impl SystemMetrics {
 
     fn disks(&self) {
         for (name, path) in &self.folders {
-            if let Ok(disk) = statvfs(path) {
-                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if let Ok(free) = free_bytes(path) {
                 metrics::gauge!("agent_disk_free_bytes", "folder" => *name).set(float(free));
             }
         }

@@ -2,7 +2,7 @@
 
 use bsp_exex::{NodeChain, NodeProvider, TargetList, check_network, kind_of};
 use bsp_replication::{
-    Chain, DeliverAt, Entry, ProduceError, ProducedBlock, RedisOptions, Target, open_target,
+    Chain, DeliverAt, Entry, ProduceError, ProducedBlock, Target, TargetOptions, open_target,
 };
 use clap::Parser;
 use eyre::{Result, WrapErr, bail, eyre};
@@ -90,8 +90,8 @@ impl ExportCommand {
         }
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
-        let redis = RedisOptions::from_env();
-        let targets = self.target.iter().map(|url| open_target(url, &redis, &stop));
+        let options = TargetOptions::from_env();
+        let targets = self.target.iter().map(|url| open_target(url, &options, &stop));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
 
         // In order, whichever is ready first; at most this many wait for the targets.

@@ -3,6 +3,7 @@
 pub mod backoff;
 mod byte_size;
 pub mod database;
+pub mod disk;
 pub mod files;
 pub mod secret;
 

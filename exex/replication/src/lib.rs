@@ -30,7 +30,8 @@
 //! comes [beside it](Entry::supplement): a target here has durably taken a batch once
 //! [`Target::deliver`] returns, and is waited for when it does not answer; [`Target::health`] shows
 //! why. Nothing is removed from a stream that some consumer group has yet to acknowledge: a stream
-//! that grows too large is waited for as well, see [`RedisOptions`].
+//! that grows too large is waited for as well, see [`RedisOptions`], and so is a folder, or its disk:
+//! see [`FileOptions`].
 //!
 //! Delivery is at least once. A batch whose acceptance is not known is looked for at the target's
 //! end before it is sent again, also by the next process, so duplicates are rare: see
@@ -39,13 +40,13 @@
 //!
 //! ```no_run
 //! # async fn example(replica: bytes::Bytes) -> Result<(), Box<dyn std::error::Error>> {
-//! use bsp_replication::{Entry, RedisOptions, TargetUrl, open_target};
+//! use bsp_replication::{Entry, TargetOptions, TargetUrl, open_target};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let stop = CancellationToken::new();
 //! let urls = "redis://localhost/0?topic=replication,file:///var/lib/replicas";
 //! for url in TargetUrl::parse_list(urls, None)? {
-//!     let mut target = open_target(&url, &RedisOptions::default(), &stop)?;
+//!     let mut target = open_target(&url, &TargetOptions::default(), &stop)?;
 //!     let (hash, replica) = (Default::default(), replica.clone());
 //!     target.deliver(&[Entry { hash, number: 1, replica, supplement: None }]).await?;
 //! }
@@ -68,9 +69,9 @@ mod url;
 pub use self::{
     chain::{Chain, ChainError, DeliverAt, ProduceError, ProducedBlock},
     deferred::DeferredTarget,
-    file::FileTarget,
+    file::{FileOptions, FileTarget},
     health::TargetHealth,
-    open::{attach_target, open_target},
+    open::{TargetOptions, attach_target, open_target},
     producer::{
         Producer, ProducerConfig, ProducerError, SkippedRange, StartBlock, Status, TargetState,
         TargetStatus,

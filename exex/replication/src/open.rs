@@ -1,12 +1,28 @@
 //! The targets behind URLs.
 
 use crate::{
-    file::FileTarget,
+    file::{FileOptions, FileTarget},
     redis::{RedisOptions, RedisTarget},
     target::{Target, TargetError},
     url::TargetUrl,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How targets are written to, by their kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TargetOptions {
+    /// Redis streams.
+    pub redis: RedisOptions,
+    /// Folders.
+    pub file: FileOptions,
+}
+
+impl TargetOptions {
+    /// The defaults, with what [`RedisOptions::from_env`] takes of the environment.
+    pub fn from_env() -> Self {
+        Self { redis: RedisOptions::from_env(), ..Self::default() }
+    }
+}
 
 /// Opens the target behind a URL, which stops waiting for trouble to pass once `stop` is cancelled.
 ///
@@ -15,15 +31,16 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 ///
-/// [`TargetError::Refused`], if a folder can't be made or written, or belongs to another process.
+/// [`TargetError::Refused`], if a folder or its parent is missing and can't be made or written, or
+/// belongs to another process.
 pub fn open_target(
     url: &TargetUrl,
-    redis: &RedisOptions,
+    options: &TargetOptions,
     stop: &CancellationToken,
 ) -> Result<Box<dyn Target>, TargetError> {
     Ok(match url {
-        TargetUrl::File(folder) => Box::new(FileTarget::open(folder, stop.clone())?),
-        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, redis, stop.clone())),
+        TargetUrl::File(folder) => Box::new(FileTarget::open(folder, &options.file, stop.clone())?),
+        TargetUrl::Redis(url) => Box::new(RedisTarget::new(url, &options.redis, stop.clone())),
     })
 }
 
@@ -35,11 +52,13 @@ pub fn open_target(
 /// [`TargetError::Refused`], if the URL asks for what no server could make possible.
 pub fn attach_target(
     url: &TargetUrl,
-    redis: &RedisOptions,
+    options: &TargetOptions,
     stop: &CancellationToken,
 ) -> Result<Box<dyn Target>, TargetError> {
     match url {
-        TargetUrl::File(folder) => Ok(Box::new(FileTarget::open_or_wait(folder, stop.clone()))),
-        TargetUrl::Redis(_) => open_target(url, redis, stop),
+        TargetUrl::File(folder) => {
+            Ok(Box::new(FileTarget::open_or_wait(folder, &options.file, stop.clone())))
+        }
+        TargetUrl::Redis(_) => open_target(url, options, stop),
     }
 }

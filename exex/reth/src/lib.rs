@@ -48,10 +48,11 @@
 //!
 //! ```no_run
 //! use bsp_exex::{Bsp, BspArgs};
-//! use bsp_replication::{FileTarget, Target};
+//! use bsp_replication::{FileOptions, FileTarget, Target};
 //!
 //! let bsp = Bsp::new(BspArgs::enabled()).with_target("replicas", |stop| {
-//!     Ok(Box::new(FileTarget::open("/var/lib/replicas".as_ref(), stop.clone())?))
+//!     let (folder, options) = ("/var/lib/replicas".as_ref(), FileOptions::default());
+//!     Ok(Box::new(FileTarget::open(folder, &options, stop.clone())?))
 //! });
 //! // …and `node.install_bsp(bsp)`.
 //! ```
@@ -84,8 +85,10 @@
 //! # Performance
 //!
 //! One execution more of each block, on a thread of its own. A state is opened for one block and
-//! closed before the replica is encoded, so no read transaction of the database grows old. Memory
-//! is bounded by `--exex.bsp.memory-budget`, however far a target is behind.
+//! closed before the replica is encoded, so no read transaction of the database grows old. However
+//! far a target is behind, the replicas that wait for it are bounded by
+//! `--exex.bsp.memory-budget`. On top of that come the blocks that are executed at the moment, whose
+//! size is not known before, and two compressed copies of the batch that is being delivered.
 //!
 //! # Pruning
 //!

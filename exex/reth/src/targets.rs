@@ -55,9 +55,9 @@ impl Bsp {
         &self,
         stop: &CancellationToken,
     ) -> Result<Vec<Box<dyn Target>>, TargetError> {
-        let (urls, redis) = (self.urls(), self.args.redis_options());
+        let (urls, options) = (self.urls(), self.args.target_options());
         let named = urls.iter().flat_map(|urls| urls.iter());
-        let named = named.map(|url| attach_target(url, &redis, stop));
+        let named = named.map(|url| attach_target(url, &options, stop));
         let own = self.own_targets.iter().map(|own| Ok(own.defer(stop)));
         named.chain(own).collect()
     }

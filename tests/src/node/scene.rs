@@ -75,7 +75,7 @@ impl NodeScene {
             driver.genesis(),
             Blocks::Driven,
         )?
-        .with_args(["--exex.bsp", "--exex.bsp.targets", &targets])
+        .with_args(["--exex.bsp", "--exex.bsp.targets", &targets, "--exex.bsp.file-min-free=0"])
         .and_args(["--exex.bsp.start-block", &first.to_string()]);
         let views = vec![TargetView::stream(redis.client()?, TOPIC), TargetView::folder(&replicas)];
         Ok(Self {

@@ -48,7 +48,8 @@ impl Miner {
         let program = program::require().unwrap();
         let launch = NodeLaunch::new(program, folder.path().join("node"), genesis, blocks)
             .unwrap()
-            .with_args(["--exex.bsp.start-block", "genesis", "--exex.bsp.targets", &targets]);
+            .with_args(["--exex.bsp.start-block", "genesis", "--exex.bsp.targets", &targets])
+            .and_args(["--exex.bsp.file-min-free", "0"]);
         Self { folder, redis, launch }
     }
 

@@ -6,7 +6,7 @@ use bsp_agent::{
     source::{Delivery, Payload, Source, folder::FolderSource},
 };
 use bsp_codec::chunk::{ChunkName, encode_record};
-use bsp_replication::{Entry, FileTarget, Target};
+use bsp_replication::{Entry, FileOptions, FileTarget, Target};
 use bytes::Bytes;
 use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn producer(&self) -> FileTarget {
-        FileTarget::open(&self.chunks(), CancellationToken::new()).unwrap()
+        FileTarget::open(&self.chunks(), &FileOptions::UNLIMITED, CancellationToken::new()).unwrap()
     }
 
     fn reader(&self) -> Reader {

@@ -9,7 +9,7 @@ use bsp_agent::{
     proof::Confirmations,
 };
 use bsp_common::Secret;
-use bsp_replication::{FileTarget, RedisOptions, RedisTarget, Target};
+use bsp_replication::{FileOptions, FileTarget, RedisOptions, RedisTarget, Target};
 use bsp_stream::RedisUrl;
 use clap::Args;
 use std::env;
@@ -71,7 +71,10 @@ impl ServiceArgs {
                 let url = RedisUrl::parse_with_environment(url.expose())?;
                 Box::new(RedisTarget::new(&url, &RedisOptions::from_env(), stop.clone()))
             }
-            None => Box::new(FileTarget::open(&folder.replicas(), stop.clone())?.repeating()?),
+            None => {
+                let (replicas, options) = (folder.replicas(), FileOptions::UNLIMITED);
+                Box::new(FileTarget::open(&replicas, &options, stop.clone())?.repeating()?)
+            }
         })
     }
 

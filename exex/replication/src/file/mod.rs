@@ -2,8 +2,11 @@
 
 mod position;
 mod repair;
+mod room;
 mod supplements;
 mod writer;
+
+pub use room::FileOptions;
 
 use crate::{
     health::TargetHealth,
@@ -13,6 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use position::ChunkPosition;
+use room::Room;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -32,6 +36,10 @@ use writer::{AppendError, ChunkWriter};
 /// not written again: the last batch, and at the begin of a session all of the last chunk that has
 /// records. Where the chunk that an earlier process wrote to last was damaged since, what follows
 /// the damage is found out to be missing: [`TargetError::Lost`].
+///
+/// A folder that its consumer does not empty does not fill the disk: see [`FileOptions`]. A chunk
+/// that has records is completed before the target waits for room, so that its consumer can remove
+/// it.
 #[derive(Debug)]
 pub struct FileTarget {
     name: String,
@@ -47,6 +55,7 @@ struct Folder {
     path: PathBuf,
     /// `None` until it could be opened.
     writer: Option<ChunkWriter>,
+    room: Room,
     /// Up to where an earlier process has written, until it was compared with what is there.
     resumed: Option<ChunkPosition>,
 }
@@ -60,14 +69,20 @@ enum Found {
 }
 
 impl FileTarget {
-    /// Opens a folder, makes it if it is not there, and begins a session with its first chunk.
+    /// Opens a folder, makes it if it is not there, and begins a session with its first chunk. The
+    /// folder's parent has to exist: a URL with a typing error would otherwise be a folder that
+    /// nobody looks at.
     ///
     /// # Errors
     ///
     /// [`TargetError::Refused`], if the folder can't be made or written, or another process writes
     /// to it.
-    pub fn open(folder: &Path, stop: CancellationToken) -> Result<Self, TargetError> {
-        let target = Self::unopened(folder, stop);
+    pub fn open(
+        folder: &Path,
+        options: &FileOptions,
+        stop: CancellationToken,
+    ) -> Result<Self, TargetError> {
+        let target = Self::unopened(folder, options, stop);
         match target.folder().open() {
             Ok(_) => {}
             Err(error) => {
@@ -80,8 +95,8 @@ impl FileTarget {
 
     /// The same, but a folder that can't be opened is tried again by the delivery, which waits for
     /// it.
-    pub fn open_or_wait(folder: &Path, stop: CancellationToken) -> Self {
-        let target = Self::unopened(folder, stop);
+    pub fn open_or_wait(folder: &Path, options: &FileOptions, stop: CancellationToken) -> Self {
+        let target = Self::unopened(folder, options, stop);
         if let Err(error) = target.folder().open() {
             tracing::warn!(target: "exex::bsp", target = target.name, %error, "The folder can't be opened yet; the target retries");
             target.health.waits_for(&error);
@@ -100,9 +115,10 @@ impl FileTarget {
         Ok(self)
     }
 
-    fn unopened(folder: &Path, stop: CancellationToken) -> Self {
+    fn unopened(folder: &Path, options: &FileOptions, stop: CancellationToken) -> Self {
         let name = TargetUrl::File(folder.to_owned()).to_string();
-        let folder = Folder { path: folder.to_owned(), writer: None, resumed: None };
+        let room = Room::new(options.clone());
+        let folder = Folder { path: folder.to_owned(), writer: None, room, resumed: None };
         let folder = Arc::new(Mutex::new(folder));
         Self { name, folder, position: None, stop, health: TargetHealth::default() }
     }
@@ -129,9 +145,17 @@ impl Folder {
             return Ok(Found::Lost(left));
         }
         self.resumed = None;
+        let bytes = batch.iter().map(|entry| entry.bytes() as u64).sum();
+        if let Err(no_room) = self.room.check(&self.path, bytes)? {
+            // A consumer removes only what is complete.
+            self.open()?.complete_chunk();
+            return Err(no_room.into());
+        }
         let writer = self.open()?;
         writer.append(batch)?;
-        Ok(Found::Taken(writer.position()))
+        let position = writer.position();
+        self.room.note_added(bytes);
+        Ok(Found::Taken(position))
     }
 }
 
@@ -159,6 +183,7 @@ impl Target for FileTarget {
                     return Err(TargetError::Lost { target: self.name.clone(), kept });
                 }
                 Ok(Err(AppendError::Io(error))) => outage.wait(&error).await?,
+                Ok(Err(AppendError::NoRoom(no_room))) => outage.hold(&no_room).await?,
                 Ok(Err(error @ AppendError::Entry { .. })) => {
                     let (target, reason) = (self.name.clone(), error.to_string());
                     return Err(TargetError::Refused { target, reason });

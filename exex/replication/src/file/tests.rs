@@ -4,7 +4,12 @@ use bsp_codec::chunk::{CHUNK_ROTATE_BYTES, ChunkName, ChunkReader, encode_record
 use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 fn entry(number: u64, replica: impl Into<Bytes>) -> Entry {
     Entry {
@@ -16,7 +21,11 @@ fn entry(number: u64, replica: impl Into<Bytes>) -> Entry {
 }
 
 fn open(folder: &Path) -> FileTarget {
-    FileTarget::open(folder, CancellationToken::new()).unwrap()
+    FileTarget::open(folder, &FileOptions::UNLIMITED, CancellationToken::new()).unwrap()
+}
+
+fn refusal(folder: &Path) -> TargetError {
+    FileTarget::open(folder, &FileOptions::UNLIMITED, CancellationToken::new()).unwrap_err()
 }
 
 fn chunks(folder: &Path) -> BTreeMap<ChunkName, Vec<u8>> {
@@ -96,7 +105,7 @@ proptest! {
 #[test]
 fn the_first_chunk_is_there_at_once_and_further_ones_follow_full_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made/for/it");
+    let path = folder.path().join("made");
     let mut target = open(&path);
     assert_eq!(chunks(&path).into_values().collect::<Vec<_>>(), [Vec::<u8>::new()]);
     let random = incompressible(CHUNK_ROTATE_BYTES as usize);
@@ -128,7 +137,7 @@ fn a_session_never_takes_the_name_of_another() {
 fn a_folder_has_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path());
-    let refused = FileTarget::open(folder.path(), CancellationToken::new()).unwrap_err();
+    let refused = refusal(folder.path());
     assert!(refused.to_string().contains("another process writes"), "{refused}");
     drop(first);
     open(folder.path());
@@ -201,7 +210,7 @@ fn a_folder_that_cannot_be_made_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, b"").unwrap();
-    let refused = FileTarget::open(&file.join("inside"), CancellationToken::new()).unwrap_err();
+    let refused = refusal(&file.join("inside"));
     assert!(matches!(refused, TargetError::Refused { .. }), "{refused}");
 }
 
@@ -209,7 +218,8 @@ fn a_folder_that_cannot_be_made_is_refused() {
 fn a_folder_that_another_process_writes_to_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let other = open(folder.path());
-    let mut target = FileTarget::open_or_wait(folder.path(), CancellationToken::new());
+    let mut target =
+        FileTarget::open_or_wait(folder.path(), &FileOptions::UNLIMITED, CancellationToken::new());
     let health = target.health();
     assert!(health.trouble().unwrap().contains("another process writes"));
     block_on(async {
@@ -230,7 +240,7 @@ fn a_folder_that_went_away_is_waited_for_and_what_it_took_half_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("replicas");
     let stop = CancellationToken::new();
-    let mut target = FileTarget::open(&path, stop.clone()).unwrap();
+    let mut target = FileTarget::open(&path, &FileOptions::UNLIMITED, stop.clone()).unwrap();
     // Ends the session's chunk, so that the next delivery has to make one.
     target.folder().open().unwrap().give_up_for_test();
     let away = folder.path().join("away");
@@ -348,4 +358,75 @@ fn what_follows_the_damage_in_the_last_chunk_is_missing() {
     drop(target);
     fs::remove_file(path).unwrap();
     block_on(resumed().deliver(&batch(5))).unwrap();
+}
+
+/// Begins a delivery that has to wait, and returns once it says so.
+async fn held(
+    mut target: FileTarget,
+    batch: Vec<Entry>,
+) -> (tokio::task::JoinHandle<Result<(), TargetError>>, TargetHealth, String) {
+    let health = target.health();
+    let delivery = tokio::spawn(async move { target.deliver(&batch).await });
+    let trouble = loop {
+        assert!(!delivery.is_finished(), "nothing keeps it from writing");
+        match health.trouble() {
+            Some(trouble) => break trouble,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    (delivery, health, trouble)
+}
+
+#[test]
+fn a_folder_over_its_budget_waits_until_its_consumer_has_removed_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileOptions { byte_budget: Some(3 << 20), ..FileOptions::UNLIMITED };
+    let mut target = FileTarget::open(folder.path(), &options, CancellationToken::new()).unwrap();
+    let random = incompressible(1 << 20);
+    let batch = |number| vec![entry(number, random.clone())];
+    for number in 1..=3 {
+        block_on(target.deliver(&batch(number))).unwrap();
+    }
+    block_on(async {
+        let (delivery, health, trouble) = held(target, batch(4)).await;
+        assert!(trouble.contains("take 3 MiB, and may take 3 MiB"), "{trouble}");
+        assert!(trouble.contains("file-byte-budget"), "{trouble}");
+        assert_eq!(health.retries(), 0, "nothing has failed");
+        // The chunk is complete, and so the consumer's to remove, although it was far from full.
+        let names: Vec<_> = chunks(folder.path()).into_keys().collect();
+        assert_eq!(names.len(), 2);
+        fs::remove_file(folder.path().join(names[0].to_string())).unwrap();
+        delivery.await.unwrap().unwrap();
+        assert_eq!(health.trouble(), None);
+    });
+    assert_eq!(records(folder.path()), pairs(&batch(4)));
+}
+
+#[test]
+fn a_disk_that_would_run_low_is_left_alone_until_there_is_room() {
+    static FREE: AtomicU64 = AtomicU64::new(0);
+    FREE.store(5 << 30, Ordering::Relaxed);
+    let folder = tempfile::tempdir().unwrap();
+    let (options, stop) = (FileOptions::default(), CancellationToken::new());
+    let target = FileTarget::open(folder.path(), &options, stop).unwrap();
+    target.folder().room.free = |_| Ok(FREE.load(Ordering::Relaxed));
+    block_on(async {
+        let (delivery, health, trouble) = held(target, vec![entry(1, vec![1; 9])]).await;
+        assert!(trouble.contains("5120 MiB free, and 8192 MiB have to stay free"), "{trouble}");
+        assert_eq!((records(folder.path()).len(), chunks(folder.path()).len()), (0, 1));
+        FREE.store(9 << 30, Ordering::Relaxed);
+        delivery.await.unwrap().unwrap();
+        assert_eq!(health.trouble(), None);
+    });
+    assert_eq!(records(folder.path()), pairs(&[entry(1, vec![1; 9])]));
+}
+
+#[test]
+fn a_folder_whose_parent_is_missing_is_a_typing_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = folder.path().join("mistyped");
+    let refused = refusal(&parent.join("replicas"));
+    let expected = format!("{} does not exist: make that folder", parent.display());
+    assert!(refused.to_string().contains(&expected), "{refused}");
+    assert!(!parent.exists());
 }

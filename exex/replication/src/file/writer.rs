@@ -1,6 +1,6 @@
 //! The chunk that is being written, and the one that comes after it.
 
-use super::{position::ChunkPosition, repair, supplements::SupplementFile};
+use super::{position::ChunkPosition, repair, room::NoRoom, supplements::SupplementFile};
 use crate::{failpoint, target::Entry};
 use alloy_primitives::B256;
 use bsp_codec::{
@@ -21,6 +21,9 @@ pub(super) enum AppendError {
     /// It may be later.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There is no room for it yet.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// It never will be.
     #[error("block {number} {hash}: {reason}")]
     Entry {
@@ -61,7 +64,7 @@ struct OpenChunk {
 
 impl ChunkWriter {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let handle = File::open(folder)?;
         handle.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
@@ -126,17 +129,23 @@ impl ChunkWriter {
             return Err(error);
         }
         self.position = Some(ChunkPosition { chunk: chunk.name, end: chunk.synced });
-        if chunk.synced < CHUNK_ROTATE_BYTES {
-            self.chunk = Some(chunk);
-        } else {
-            // A reader knows by it that the last one is complete. The batch is on disk whether this
-            // works or not.
+        let is_full = chunk.synced >= CHUNK_ROTATE_BYTES;
+        self.chunk = Some(chunk);
+        if is_full {
+            self.complete_chunk();
+        }
+        Ok(())
+    }
+
+    /// Begins another chunk if this one has records. A reader knows by it that this one is
+    /// complete. What is on disk is there whether this works or not.
+    pub(super) fn complete_chunk(&mut self) {
+        if self.chunk.take_if(|chunk| chunk.synced > 0).is_some() {
             self.chunk = self
                 .make_chunk()
                 .inspect_err(|error| tracing::warn!(target: "exex::bsp", %error, "The next chunk can't be made yet; the target retries"))
                 .ok();
         }
-        Ok(())
     }
 
     /// What a failed append does.
@@ -213,8 +222,21 @@ fn encode(Entry { hash, number, .. }: &Entry, bytes: &[u8]) -> Result<Vec<u8>, A
     encode_record(hash, bytes).map_err(|reason| AppendError::Entry { number, hash, reason })
 }
 
+/// Makes a folder that is not there, in one that is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = folder.parent().unwrap_or(folder).display();
+            let reason = format!("{parent} does not exist: make that folder, or correct the URL");
+            Err(io::Error::new(io::ErrorKind::NotFound, reason))
+        }
+        made => made,
+    }
+}
+
 /// All of a folder's chunks, in order.
-fn chunks(folder: &Path) -> io::Result<Vec<ChunkName>> {
+pub(super) fn chunks(folder: &Path) -> io::Result<Vec<ChunkName>> {
     let mut chunks = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();

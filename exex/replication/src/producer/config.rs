@@ -29,7 +29,9 @@ pub struct ProducerConfig {
     pub deliver: DeliverAt,
     /// How many blocks are executed at once while a target is behind.
     pub workers: usize,
-    /// The most bytes of replicas that wait for a target, over all targets.
+    /// The most bytes of replicas that wait for a target, over all targets. A single block may have
+    /// more; on top come those that are executed at the moment, and compressed copies of a batch
+    /// that is on its way.
     pub memory_budget: usize,
     /// A target that is further behind than this many blocks, and gets no nearer, is reported.
     pub max_behind: u64,

@@ -14,7 +14,9 @@
 //! - A block is delivered if it was canonical when its delivery began. After a reorg the new branch
 //!   follows; consumers tell an orphan by the block of the same height that comes later.
 //! - No block leaves that failed its check. It is re-executed on fresh state, for ever.
-//! - Memory is bounded by the configuration, whatever the backlog.
+//! - Memory is bounded by the configuration and the largest block, whatever the backlog: what waits
+//!   has a budget, but a block's size is not known before it was executed, and one that is larger
+//!   than the budget is delivered by itself.
 //! - Nothing is left out but blocks for which no specimen is defined, and pruned ones if so wished.
 //!   Any other block that can't be produced keeps the cursor where it is.
 //! - A target that blocks its thread holds up nobody else: each has [a thread of its

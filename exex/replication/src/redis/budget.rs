@@ -62,7 +62,8 @@ impl Budget {
 /// A stream that has no room.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the stream takes {taken} bytes of the server's memory, and may take {limit}: start or mend its consumers, or raise the budget"
+    "the stream takes {taken} bytes of the server's memory, and may take {limit}: start or mend its consumers, or raise \
+     the budget (the option redis-byte-budget)"
 )]
 pub(super) struct Spent {
     taken: u64,

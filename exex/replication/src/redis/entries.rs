@@ -25,6 +25,11 @@ impl StreamEntry {
     pub(super) fn bytes(&self) -> u64 {
         (self.data.len() + self.supplement.as_ref().map_or(0, Bytes::len)) as u64
     }
+
+    /// How long the longest of its fields is, in bytes.
+    pub(super) fn longest_value(&self) -> u64 {
+        self.data.len().max(self.supplement.as_ref().map_or(0, Bytes::len)) as u64
+    }
 }
 
 /// Splits a batch into what one pipeline takes and the rest.

@@ -2,11 +2,16 @@
 
 use bsp_stream::{Connection, Connector, connect::REPLY_DEADLINE};
 use redis::{RedisResult, Value, from_redis_value};
+use std::collections::HashMap;
 
 /// The first release with `XADD … IDMP`.
 const IDEMPOTENT_SINCE: (u32, u32) = (8, 6);
 /// The first release with `XADD … NOMKSTREAM`.
 const NOMKSTREAM_SINCE: (u32, u32) = (6, 2);
+
+/// The setting that bounds the values that a server takes. Whoever sends a longer one is
+/// disconnected in the middle of it.
+const LONGEST_VALUE: &str = "proto-max-bulk-len";
 
 /// At most one connection.
 pub(super) struct Link {
@@ -32,6 +37,8 @@ pub(super) struct OpenConnection {
     version: Option<(u32, u32)>,
     /// How the server may lose what it has confirmed, and what to do.
     pub(super) risks: Vec<&'static str>,
+    /// How long a value the server takes, in bytes, if it tells.
+    pub(super) longest_value: Option<u64>,
     /// Whether it is known that the stream has lost nothing before this connection.
     pub(super) is_continuous: bool,
 }
@@ -54,6 +61,7 @@ impl OpenConnection {
             can_leave_unmade: true,
             version: None,
             risks: Vec::new(),
+            longest_value: None,
             is_continuous: false,
         }
     }
@@ -127,6 +135,7 @@ async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
     let mut questions = redis::pipe();
     questions.ignore_errors().cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
     questions.cmd("INFO").arg("memory").cmd("INFO").arg("persistence");
+    questions.cmd("CONFIG").arg("GET").arg(LONGEST_VALUE);
     let replies: Vec<RedisResult<Value>> = questions.query_async(connection).await?;
     let mut replies = replies.into_iter().map(Result::ok);
     let text = |reply: Option<Option<Value>>| {
@@ -135,6 +144,7 @@ async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
     let info = text(replies.next());
     let client_id = replies.next().flatten().and_then(|id| from_redis_value(id).ok());
     let risks = risks(&text(replies.next()), &text(replies.next()));
+    let longest_value = replies.next().flatten().and_then(longest_value);
     let (run_id, version) = (field(&info, "run_id").map(str::to_owned), version(&info));
     Ok(OpenConnection {
         session: run_id.zip(client_id).map(|(run_id, client_id)| Session { run_id, client_id }),
@@ -142,8 +152,15 @@ async fn introduce(connection: &mut Connection) -> RedisResult<OpenConnection> {
         can_leave_unmade: version.is_none_or(|version| version >= NOMKSTREAM_SINCE),
         version,
         risks,
+        longest_value,
         ..OpenConnection::unknown(connection)
     })
+}
+
+/// The server's answer to a question for [`LONGEST_VALUE`].
+fn longest_value(answer: Value) -> Option<u64> {
+    let settings: HashMap<String, String> = from_redis_value(answer).ok()?;
+    settings.get(LONGEST_VALUE)?.parse().ok()
 }
 
 /// What the sections `memory` and `persistence` say of how a stream may be lost. A policy that

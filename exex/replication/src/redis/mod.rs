@@ -54,6 +54,9 @@ use tokio_util::sync::CancellationToken;
 /// never made again by an addition (`NOMKSTREAM`, Redis 6.2), and where a consumer made it again,
 /// it has had fewer entries than it should have (Redis 7.0).
 ///
+/// A block that is longer than the server takes (`proto-max-bulk-len`, 512 MiB by default) is not
+/// sent, if the server tells that limit, for it would end the connection.
+///
 /// Whatever the server refuses can be mended there, so it is waited for, a wrong password too.
 /// [`Target::health`] shows it.
 pub struct RedisTarget {
@@ -79,6 +82,12 @@ enum Setback {
     Redis(#[from] RedisError),
     #[error(transparent)]
     NoRoom(#[from] Spent),
+    /// The server would disconnect whoever sends this.
+    #[error(
+        "block {number} has {bytes} bytes compressed, and the server takes {most} at most: raise its proto-max-bulk-len \
+         (CONFIG SET proto-max-bulk-len {bytes}, and in its configuration file)"
+    )]
+    TooLong { number: u64, bytes: u64, most: u64 },
     /// The stream does not have all that was added to it.
     #[error("entries are gone")]
     Lost(StreamPosition),
@@ -118,8 +127,10 @@ impl RedisTarget {
             return Ok(());
         }
         self.make_room().await?;
+        let numbers: Vec<_> = group.iter().map(|entry| entry.number).collect();
         let entries = compress(group).await.map_err(Setback::Entry)?;
         let open = self.link.open().await?;
+        check_lengths(&entries, &numbers, open.longest_value)?;
         self.is_uncertain = true;
         let producer_id = open.is_idempotent.then_some(self.producer_id.as_str());
         let must_exist = open.can_leave_unmade && self.continuity.must_exist();
@@ -264,6 +275,22 @@ impl RedisTarget {
     }
 }
 
+/// Looks for a block that the server would refuse, if it has told how long a value it takes.
+fn check_lengths(
+    entries: &[StreamEntry],
+    numbers: &[u64],
+    longest: Option<u64>,
+) -> Result<(), Setback> {
+    let Some(most) = longest else { return Ok(()) };
+    for (entry, &number) in entries.iter().zip(numbers) {
+        let bytes = entry.longest_value();
+        if bytes > most {
+            return Err(Setback::TooLong { number, bytes, most });
+        }
+    }
+    Ok(())
+}
+
 /// Whether the server does not know the command in this form, or does not let us use it.
 fn is_unavailable(error: &RedisError) -> bool {
     matches!(error.code(), Some("ERR" | "NOPERM"))
@@ -302,6 +329,11 @@ impl Target for RedisTarget {
                     return Err(TargetError::Lost { target: name, kept });
                 }
                 Err(setback @ Setback::NoRoom(_)) => outage.hold(&setback).await?,
+                Err(setback @ Setback::TooLong { .. }) => {
+                    // The next connection asks for the limit again.
+                    self.disconnect();
+                    outage.hold(&setback).await?;
+                }
                 Err(setback @ Setback::Redis(_)) => {
                     self.disconnect();
                     outage.wait(&setback).await?;

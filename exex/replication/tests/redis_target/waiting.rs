@@ -8,6 +8,8 @@ use bsp_replication::{
     Entry, RedisOptions, RedisTarget, Target, TargetError, TargetHealth, TargetUrl,
 };
 use bsp_tests::wait::wait_for;
+use bytes::Bytes;
+use rand::{RngCore, SeedableRng, rngs::StdRng};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -158,4 +160,22 @@ async fn a_stream_over_its_budget_is_left_alone_until_there_is_room() {
     }
     let left: Vec<_> = (2..=5).map(large_entry).collect();
     assert_eq!(stream(&server).await, expected(&left));
+}
+
+#[tokio::test]
+async fn a_block_that_is_longer_than_the_server_takes_is_held_until_it_takes_it() {
+    let Some(server) = server(&["--proto-max-bulk-len", "1mb"]).await else { return };
+    let mut random = vec![0; 2 << 20];
+    StdRng::seed_from_u64(1).fill_bytes(&mut random);
+    let long = Entry { replica: Bytes::from(random), ..entry(2) };
+    let mut target = plain_target(server.address());
+    target.deliver(&[entry(1)]).await.unwrap();
+    let (delivery, health) = begin(target, vec![long]);
+    let text = trouble(&health, "raise its proto-max-bulk-len").await;
+    assert!(text.contains("block 2") && text.contains("takes 1048576"), "{text}");
+    assert_eq!(health.retries(), 0, "nothing was sent");
+    let _: String = command(&server, &["CONFIG", "SET", "proto-max-bulk-len", "4mb"]).await;
+    delivery.await.unwrap().unwrap();
+    let length: u64 = command(&server, &["XLEN", "replication"]).await;
+    assert_eq!(length, 2);
 }

@@ -6,7 +6,7 @@ pub use values::{Deliver, Register, TargetList, TargetListError, TargetListParse
 
 use bsp_codec::ReplicaKind;
 use bsp_common::ByteSize;
-use bsp_replication::{ProducerConfig, RedisOptions, StartBlock};
+use bsp_replication::{FileOptions, ProducerConfig, RedisOptions, StartBlock, TargetOptions};
 use clap::{ArgGroup, Args};
 use std::path::{Path, PathBuf};
 use values::parse_start_block;
@@ -123,7 +123,8 @@ pub struct BspArgs {
     pub workers: u16,
 
     /// The most memory for replicas that wait for a target: bytes, or with KiB, MiB or GiB. A
-    /// replica of mainnet has 2 to 4 MB.
+    /// replica of mainnet has 2 to 4 MB; a single one that is larger than this is delivered all the
+    /// same, by itself.
     #[arg(
         id = "bsp_memory_budget",
         long = "exex.bsp.memory-budget",
@@ -160,6 +161,29 @@ pub struct BspArgs {
         requires = SWITCHES
     )]
     pub redis_byte_budget: ByteSize,
+
+    /// Pause a folder, with an alarm, while its chunks take more of the disk than this: bytes, or
+    /// with KiB, MiB or GiB; 0 for no limit. Mainnet has about 13 GB a day, and chunks stay until
+    /// the folder's consumer removes them.
+    #[arg(
+        id = "bsp_file_byte_budget",
+        long = "exex.bsp.file-byte-budget",
+        value_name = "BYTES",
+        default_value_t = ByteSize(0),
+        requires = SWITCHES
+    )]
+    pub file_byte_budget: ByteSize,
+
+    /// Pause a folder, with an alarm, while its disk has less free than this: bytes, or with KiB,
+    /// MiB or GiB; 0 to fill it. A node ends when the disk of its database is full.
+    #[arg(
+        id = "bsp_file_min_free",
+        long = "exex.bsp.file-min-free",
+        value_name = "BYTES",
+        default_value_t = ByteSize(FileOptions::DEFAULT_MIN_FREE),
+        requires = SWITCHES
+    )]
+    pub file_min_free: ByteSize,
 
     /// The file that remembers up to which block every target has everything. One process at a time
     /// can use it.
@@ -210,6 +234,8 @@ impl Default for BspArgs {
             max_behind: config.max_behind,
             skip_pruned: config.skip_pruned,
             redis_byte_budget: ByteSize(RedisOptions::DEFAULT_BYTE_BUDGET),
+            file_byte_budget: ByteSize(0),
+            file_min_free: ByteSize(FileOptions::DEFAULT_MIN_FREE),
             cursors: None,
             register: Register::default(),
         }
@@ -249,10 +275,13 @@ impl BspArgs {
         kind_of(self.specimen, self.result)
     }
 
-    /// How Redis targets are written to. The environment may name files for TLS.
-    pub fn redis_options(&self) -> RedisOptions {
-        let byte_budget = Some(self.redis_byte_budget.0).filter(|bytes| *bytes > 0);
-        RedisOptions { byte_budget, ..RedisOptions::from_env() }
+    /// How targets are written to. The environment may name files for TLS.
+    pub fn target_options(&self) -> TargetOptions {
+        let limit = |size: ByteSize| Some(size.0).filter(|bytes| *bytes > 0);
+        let redis =
+            RedisOptions { byte_budget: limit(self.redis_byte_budget), ..RedisOptions::from_env() };
+        let (byte_budget, min_free) = (limit(self.file_byte_budget), self.file_min_free.0);
+        TargetOptions { redis, file: FileOptions { byte_budget, min_free } }
     }
 
     /// How the producer works. `data_dir` is that of the node.
@@ -343,13 +372,18 @@ mod tests {
             "--exex.bsp.max-behind=9",
             "--exex.bsp.skip-pruned",
             "--exex.bsp.redis-byte-budget=2GB",
+            "--exex.bsp.file-byte-budget=100GiB",
+            "--exex.bsp.file-min-free=50GiB",
             "--exex.bsp.cursors=/elsewhere/c.redb",
             "--exex.bsp.register=always",
         ])
         .unwrap();
         assert_eq!(args.register, Register::Always);
         assert_eq!(args.kind(), ReplicaKind::Specimen);
-        assert_eq!(args.redis_options().byte_budget, Some(2 << 30));
+        let TargetOptions { redis, file } = args.target_options();
+        assert_eq!(redis.byte_budget, Some(2 << 30));
+        let (byte_budget, min_free) = (Some(100 << 30), 50 << 30);
+        assert_eq!(file, FileOptions { byte_budget, min_free });
         let config = args.producer_config(Path::new("/data"));
         assert_eq!(config.start_block, StartBlock::Number(17));
         assert_eq!(config.deliver, DeliverAt::Finalized);
@@ -359,11 +393,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_has_a_limit_unless_it_is_taken_away() {
-        let default = RedisOptions::from_env();
-        assert_eq!(parse(&["--exex.bsp"]).unwrap().redis_options(), default);
-        let args = parse(&["--exex.bsp", "--exex.bsp.redis-byte-budget=0"]).unwrap();
-        assert_eq!(args.redis_options().byte_budget, None);
+    fn targets_have_limits_unless_they_are_taken_away() {
+        let default = TargetOptions::from_env();
+        assert_eq!(parse(&["--exex.bsp"]).unwrap().target_options(), default);
+        assert!(default.redis.byte_budget.is_some() && default.file.min_free > 0);
+        let limits = ["--exex.bsp.redis-byte-budget=0", "--exex.bsp.file-min-free=0"];
+        let args = parse(&[["--exex.bsp"].as_slice(), &limits].concat()).unwrap();
+        assert_eq!(args.target_options().redis.byte_budget, None);
+        assert_eq!(args.target_options().file, FileOptions::UNLIMITED);
     }
 
     #[test]

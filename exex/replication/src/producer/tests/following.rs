@@ -186,6 +186,18 @@ fn memory_is_bounded_by_the_budget() {
 }
 
 #[test]
+fn blocks_that_are_larger_than_the_budget_come_one_by_one() {
+    let mut scene = Scene::new(Model::with_blocks(40));
+    scene.model.replicas_of(5 << 20);
+    scene.config.memory_budget = 1 << 20;
+    scene.config.workers = 8;
+    scene.start();
+    scene.settle();
+    assert_eq!(scene.model.most_at_once.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(scene.inboxes[0].largest_batch(), 1);
+}
+
+#[test]
 fn the_same_target_twice_is_refused() {
     let chain = Model::with_blocks(0);
     let inbox = super::memory_target::Inbox::default();
