@@ -1,6 +1,6 @@
 //! `bsp-reth bsp …`: commands that reth does not have.
 
-use crate::export::ExportCommand;
+use crate::{cursors::CursorsCommand, export::ExportCommand};
 use clap::Subcommand;
 use eyre::Result;
 use reth_cli_runner::CliRunner;
@@ -19,11 +19,16 @@ pub enum BspCommand {
 pub enum BspSubcommand {
     /// Deliver a range of blocks from the data directory, and exit.
     Export(Box<ExportCommand>),
+    /// Show how far each target is, or reset one.
+    Cursors(Box<CursorsCommand>),
 }
 
 impl ExtendedCommand for BspCommand {
     fn execute(self, runner: CliRunner) -> Result<()> {
-        let Self::Bsp(BspSubcommand::Export(export)) = self;
-        export.execute(runner)
+        let Self::Bsp(command) = self;
+        match command {
+            BspSubcommand::Export(export) => export.execute(&runner),
+            BspSubcommand::Cursors(cursors) => cursors.execute(),
+        }
     }
 }

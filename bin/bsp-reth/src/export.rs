@@ -1,36 +1,35 @@
 //! `bsp-reth bsp export`: a range of blocks, from the data directory alone.
 
+use crate::{data_dir, signals::Signals};
+use bsp_common::ByteSize;
 use bsp_exex::{NodeChain, NodeProvider, TargetList, check_network, kind_of};
 use bsp_replication::{
-    Chain, DeliverAt, Entry, ProduceError, ProducedBlock, Target, TargetOptions, open_target,
+    Chain, DeliverAt, ExportError, ExportRange, ExportStopped, Exported, FileOptions, ProduceError,
+    RedisOptions, TargetOptions, export_range, open_target,
 };
 use clap::Parser;
 use eyre::{Result, WrapErr, bail, eyre};
-use futures::{StreamExt, TryStreamExt, stream};
 use reth_cli_commands::common::{AccessRights, EnvironmentArgs};
 use reth_cli_runner::CliRunner;
 use reth_ethereum_cli::chainspec::EthereumChainSpecParser;
 use reth_node_ethereum::EthereumNode;
 use reth_provider::providers::BlockchainProvider;
 use std::{
+    cell::Cell,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-
-/// How many blocks go to a target at once.
-const BATCH: usize = 16;
-
-const NO_DATA: &str = "the data directory can't be read; give the --datadir and --chain of a node that has run before";
 
 /// How often progress is logged.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Delivers the blocks of a range to a target, in order, and exits. No node needs to run; one that
 /// does is not disturbed, but its last blocks may not be on disk yet. Nothing is remembered: the
-/// same range is delivered again by the next call.
+/// same range is delivered again by the next call. One that is interrupted fails, and says where to
+/// go on.
 #[derive(Debug, Parser)]
 pub struct ExportCommand {
     #[command(flatten)]
@@ -66,22 +65,36 @@ pub struct ExportCommand {
     /// How many blocks are executed at once.
     #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256), default_value_t = 2)]
     workers: u16,
+
+    /// Wait while the stream of a Redis target takes more memory than this; 0 for no limit.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize(RedisOptions::DEFAULT_BYTE_BUDGET))]
+    redis_byte_budget: ByteSize,
+
+    /// Wait while the chunks of a folder take more of its disk than this; 0 for no limit.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize(0))]
+    file_byte_budget: ByteSize,
+
+    /// Wait while the disk of a folder has less free than this; 0 to fill it.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize(FileOptions::DEFAULT_MIN_FREE))]
+    file_min_free: ByteSize,
 }
 
 impl ExportCommand {
-    pub(crate) fn execute(self, runner: CliRunner) -> Result<()> {
+    pub(crate) fn execute(self, runner: &CliRunner) -> Result<()> {
         check_network(&self.env.chain)?;
+        data_dir::check(&self.env.datadir, &self.env.chain)?;
         let environment = self.env.init::<EthereumNode>(AccessRights::RO, runner.runtime());
-        let environment = environment.wrap_err(NO_DATA)?;
-        let provider = BlockchainProvider::new(environment.provider_factory).wrap_err(NO_DATA)?;
+        let environment = environment.wrap_err(data_dir::UNREADABLE)?;
+        let provider = BlockchainProvider::new(environment.provider_factory);
+        let provider = provider.wrap_err(data_dir::UNREADABLE)?;
         let kind = kind_of(self.specimen, self.result);
         let chain = Arc::new(NodeChain::new(provider, Arc::clone(&self.env.chain), kind));
-        runner.run_until_ctrl_c(self.export(chain))
+        // reth's way of running a command until a signal would report an interrupted one as done.
+        runner.block_on(self.export(chain))
     }
 
     async fn export<P: NodeProvider>(self, chain: Arc<NodeChain<P>>) -> Result<()> {
-        let last = self.last_block(&*chain)?;
-        self.check_first_block(&*chain)?;
+        let range = self.range(&*chain)?;
         for fork in chain.spec().unknown_forks() {
             warn!(target: "exex::bsp", "This version can't export blocks of the fork {fork}: upgrade bsp-reth for those");
         }
@@ -90,36 +103,40 @@ impl ExportCommand {
         }
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
-        let options = TargetOptions::from_env();
+        let options = self.target_options();
         let targets = self.target.iter().map(|url| open_target(url, &options, &stop));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
 
-        // In order, whichever is ready first; at most this many wait for the targets.
-        let products = stream::iter(self.from..=last)
-            .map(|number| produce(Arc::clone(&chain), number))
-            .buffered(self.workers.into())
-            .try_ready_chunks(BATCH);
-        let mut products = std::pin::pin!(products);
-        let mut progress = Progress::new(self.from, last);
-        loop {
-            match products.try_next().await {
-                Ok(Some(batch)) => {
-                    deliver(&mut targets, &batch).await?;
-                    progress.delivered(&batch);
-                }
-                Ok(None) => break,
-                Err(ready) => {
-                    deliver(&mut targets, &ready.0).await?;
-                    progress.delivered(&ready.0);
-                    return Err(ready.1.wrap_err(progress.stopped()));
+        let mut signals = Signals::new()?;
+        let progress = Progress::new(range);
+        let told = |exported| progress.told(exported);
+        let mut export = pin!(export_range(chain, &mut targets, range, &stop, told));
+        let done = tokio::select! {
+            done = &mut export => done,
+            () = signals.next() => {
+                warn!(target: "exex::bsp", "The export ends once the delivery in flight has ended; another signal ends it at once");
+                stop.cancel();
+                tokio::select! {
+                    done = &mut export => done,
+                    () = signals.next() => Err(progress.interrupted()),
                 }
             }
-        }
-        println!("{} blocks delivered, {} to {last}", progress.blocks, self.from);
+        };
+        let exported = done.map_err(explained)?;
+        println!("{} blocks delivered, {} to {}", exported.blocks, range.first, range.last);
         Ok(())
     }
 
-    fn last_block(&self, chain: &dyn Chain) -> Result<u64> {
+    fn target_options(&self) -> TargetOptions {
+        let limit = |size: ByteSize| Some(size.0).filter(|bytes| *bytes > 0);
+        let redis =
+            RedisOptions { byte_budget: limit(self.redis_byte_budget), ..RedisOptions::from_env() };
+        let (byte_budget, min_free) = (limit(self.file_byte_budget), self.file_min_free.0);
+        let file = FileOptions { byte_budget, min_free };
+        TargetOptions { redis: redis.with_producer_id_of_its_own(), file }
+    }
+
+    fn range(&self, chain: &dyn Chain) -> Result<ExportRange> {
         let tip = chain.tip(DeliverAt::Committed)?.map_or(0, |tip| tip.number);
         let last = self.to.unwrap_or(tip);
         if last > tip {
@@ -130,11 +147,7 @@ impl ExportCommand {
         if self.from > last {
             bail!("--from is block {}, after the last block {last}", self.from);
         }
-        Ok(last)
-    }
-
-    /// Below it there is nothing that a target could be given.
-    fn check_first_block(&self, chain: &dyn Chain) -> Result<()> {
+        // Below it there is nothing that a target could be given.
         let first = chain.first_block()?;
         if self.from < first {
             bail!(
@@ -142,82 +155,62 @@ impl ExportCommand {
                 self.from
             );
         }
-        Ok(())
+        Ok(ExportRange { first: self.from, last, workers: self.workers.into() })
     }
 }
 
-async fn produce<P: NodeProvider>(chain: Arc<NodeChain<P>>, number: u64) -> Result<ProducedBlock> {
-    let product = spawn_blocking(move || {
-        let hash = chain.hash_at(number)?;
-        let hash = hash.ok_or_else(|| eyre!("block {number} is not in the data directory"))?;
-        chain.produce((number, hash).into()).map_err(explained)
-    });
-    product.await?
-}
-
-fn explained(error: ProduceError) -> eyre::Report {
-    let hint = match &error {
-        ProduceError::Pruned { .. } => {
-            "begin with a later block, or ask a node that keeps more history"
+fn explained(stopped: ExportStopped) -> eyre::Report {
+    let hint = match &stopped.reason {
+        ExportError::Produce(ProduceError::Pruned { .. }) => {
+            "Begin with a later block, or ask a node that keeps more history"
         }
-        ProduceError::NotReady { .. } | ProduceError::Mismatch { .. } => {
-            "if a node runs on this data directory, try again; otherwise let it start once and finish its sync"
+        ExportError::Produce(ProduceError::NotReady { .. } | ProduceError::Mismatch { .. }) => {
+            "If a node runs on this data directory, try again; otherwise let it start once and finish its sync"
         }
-        _ => return eyre::Report::new(error),
+        _ => return eyre::Report::new(stopped),
     };
-    eyre::Report::new(error).wrap_err(hint)
+    eyre!("{stopped}. {hint}")
 }
 
-async fn deliver(targets: &mut [Box<dyn Target>], batch: &[ProducedBlock]) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let entries: Vec<Entry> = batch.iter().map(|product| product.entry.clone()).collect();
-    for target in targets {
-        target.deliver(&entries).await?;
-    }
-    Ok(())
-}
-
-/// How far an export is.
+/// How far an export is, for the log.
 struct Progress {
     begun: Instant,
-    shown: Instant,
-    first: u64,
-    last: u64,
-    blocks: u64,
-    gas: u64,
+    shown: Cell<Instant>,
+    range: ExportRange,
+    exported: Cell<Exported>,
 }
 
 impl Progress {
-    fn new(first: u64, last: u64) -> Self {
+    fn new(range: ExportRange) -> Self {
         let now = Instant::now();
-        Self { begun: now, shown: now, first, last, blocks: 0, gas: 0 }
+        Self { begun: now, shown: Cell::new(now), range, exported: Cell::default() }
     }
 
-    fn delivered(&mut self, batch: &[ProducedBlock]) {
-        self.blocks += batch.len() as u64;
-        self.gas += batch.iter().map(|product| product.gas_used).sum::<u64>();
-        if self.shown.elapsed() < PROGRESS {
+    fn told(&self, exported: Exported) {
+        self.exported.set(exported);
+        if self.shown.get().elapsed() < PROGRESS {
             return;
         }
-        self.shown = Instant::now();
+        self.shown.set(Instant::now());
         let seconds = self.begun.elapsed().as_secs_f64();
-        let rate = self.blocks as f64 / seconds;
-        let left = (self.last - self.first + 1).saturating_sub(self.blocks);
+        let Exported { blocks, gas } = exported;
+        let rate = blocks as f64 / seconds;
+        let left = (self.range.last - self.range.first + 1).saturating_sub(blocks);
         info!(
             target: "exex::bsp",
-            blocks = self.blocks,
+            blocks,
             left,
             per_second = format!("{rate:.1}"),
-            mgas_per_second = format!("{:.1}", self.gas as f64 / 1e6 / seconds),
+            mgas_per_second = format!("{:.1}", gas as f64 / 1e6 / seconds),
             seconds_left = (left as f64 / rate).round(),
             "Exporting"
         );
     }
 
-    fn stopped(&self) -> String {
-        let next = self.first + self.blocks;
-        format!("{} blocks were delivered; go on with --from {next}", self.blocks)
+    /// An export whose end is not waited for.
+    fn interrupted(&self) -> ExportStopped {
+        let exported = self.exported.get();
+        let next = self.range.first.saturating_add(exported.blocks);
+        ExportStopped { exported, next, reason: ExportError::Interrupted }
     }
 }

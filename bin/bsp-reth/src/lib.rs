@@ -4,7 +4,10 @@
 //! without compiling it again.
 
 mod command;
+mod cursors;
+mod data_dir;
 mod export;
+mod signals;
 mod version;
 
 #[cfg(test)]
@@ -13,6 +16,7 @@ mod version;
 mod flag_table;
 
 pub use command::{BspCommand, BspSubcommand};
+pub use cursors::CursorsCommand;
 pub use export::ExportCommand;
 pub use version::set as set_version;
 
@@ -109,5 +113,15 @@ mod tests {
         assert!(BspCli::try_parse_from(export).is_err(), "a target is needed");
         let with_target = export.into_iter().chain(["--target", "file:///replicas"]);
         BspCli::try_parse_from(with_target).unwrap();
+    }
+
+    #[test]
+    fn cursors_are_listed_or_one_is_reset() {
+        let cursors = ["bsp-reth", "bsp", "cursors"];
+        for more in [&[][..], &["--json"], &["--datadir", "/x", "--reset", "file:///replicas"]] {
+            BspCli::try_parse_from(cursors.iter().chain(more)).unwrap();
+        }
+        let both = ["--json", "--reset", "file:///replicas"];
+        assert!(BspCli::try_parse_from(cursors.iter().chain(&both)).is_err());
     }
 }

@@ -20,7 +20,8 @@ fn main() {
     let status = match bsp_reth::run(BspCli::parse()) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("Error: {error:?}");
+            // With its causes, without the place in the source where it was made.
+            eprintln!("Error: {error:#}");
             1
         }
     };

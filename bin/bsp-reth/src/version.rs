@@ -18,9 +18,13 @@ pub fn set() {
     let _ = try_init_version_metadata(both(default_reth_version_metadata()));
 }
 
+/// reth adds `-dev` where it does not find its tag in git, as in cargo's checkout of that very tag.
+/// Operators decide by this version whether a data directory fits, so it is left off.
 fn both(reth: RethCliVersionConsts) -> RethCliVersionConsts {
-    let short = format!("{VERSION}, reth {}", reth.short_version);
-    let long = format!("{VERSION}\n{BUILD}\nreth\n{}", reth.long_version);
+    let dev = format!("{}-dev", reth.cargo_pkg_version);
+    let tagged = |text: &str| text.replacen(&dev, &reth.cargo_pkg_version, 1);
+    let short = format!("{VERSION}, reth {}", tagged(&reth.short_version));
+    let long = format!("{VERSION}\n{BUILD}\nreth\n{}", tagged(&reth.long_version));
     RethCliVersionConsts {
         name_client: Cow::Borrowed(NAME),
         short_version: Cow::Owned(short),
@@ -32,6 +36,19 @@ fn both(reth: RethCliVersionConsts) -> RethCliVersionConsts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tag_of_reth_is_named_as_it_is() {
+        let reth = RethCliVersionConsts {
+            cargo_pkg_version: "2.5.1".into(),
+            short_version: "2.5.1-dev (6dec1b9)".into(),
+            long_version: "Version: 2.5.1-dev\nCommit SHA: 6dec1b9".into(),
+            ..RethCliVersionConsts::default()
+        };
+        let shown = both(reth);
+        assert!(shown.short_version.ends_with("reth 2.5.1 (6dec1b9)"), "{}", shown.short_version);
+        assert!(shown.long_version.contains("\nVersion: 2.5.1\nCommit"), "{}", shown.long_version);
+    }
 
     #[test]
     fn both_versions_are_named() {

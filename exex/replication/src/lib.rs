@@ -73,8 +73,9 @@ pub use self::{
     health::TargetHealth,
     open::{TargetOptions, attach_target, open_target},
     producer::{
-        Producer, ProducerConfig, ProducerError, SkippedRange, StartBlock, Status, TargetState,
-        TargetStatus,
+        CursorFile, ExportError, ExportRange, ExportStopped, Exported, Producer, ProducerConfig,
+        ProducerError, SkippedRange, StartBlock, Status, TargetCursor, TargetState, TargetStatus,
+        export_range,
     },
     redis::{RedisOptions, RedisTarget},
     target::{Entry, StreamPosition, Target, TargetError},

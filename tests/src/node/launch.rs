@@ -118,6 +118,16 @@ impl NodeLaunch {
         Ok(())
     }
 
+    /// One of the commands `bsp-reth bsp …`, on the database of a node that is stopped.
+    pub fn bsp(&self, name: &str, data: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).args(["bsp", name, "--chain", "genesis.json"]);
+        command.arg("--datadir").arg(data);
+        command.args(["--log.file.max-files", "0", "--color", "never"]);
+        command.env_remove("BSP_FAILPOINT").env_remove("BSP_TARGETS");
+        command
+    }
+
     /// The file of settings is written by a node with a short pruning distance, and refused by its
     /// next start.
     fn forget_settings(&self) {

@@ -1,6 +1,7 @@
 //! The node with the Execution Extension, against real servers. The program is taken from
 //! BSP_RETH_BIN.
 
+mod commands;
 mod deliver;
 mod faults;
 mod following;

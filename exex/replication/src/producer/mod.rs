@@ -26,6 +26,7 @@
 
 mod config;
 mod cursors;
+mod export;
 mod finished;
 mod job_error;
 mod lane;
@@ -36,6 +37,8 @@ mod timing;
 mod watchdog;
 
 pub use config::{ProducerConfig, ProducerError, StartBlock};
+pub use cursors::inventory::{CursorFile, TargetCursor};
+pub use export::{ExportError, ExportRange, ExportStopped, Exported, export_range};
 pub use report::status::{SkippedRange, Status, TargetState, TargetStatus};
 
 use crate::{chain::Chain, target::Target};

@@ -1,6 +1,10 @@
 //! How a stream is written to.
 
 use bsp_stream::TlsFiles;
+use std::{
+    process,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// How a Redis stream is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,17 @@ impl RedisOptions {
     /// them.
     pub fn from_env() -> Self {
         Self { tls: TlsFiles::from_env(), ..Self::default() }
+    }
+
+    /// The same for a program that adds blocks again which others have added before, and which
+    /// consumers may have deleted since: under a name that nobody has used. Under that of others, a
+    /// server that remembers producers would take such a block for a repetition, and add nothing.
+    #[must_use]
+    pub fn with_producer_id_of_its_own(self) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let producer_id =
+            format!("{}-{}-{}", self.producer_id, since_1970.as_nanos(), process::id());
+        Self { producer_id, ..self }
     }
 }
 

@@ -18,6 +18,7 @@
 //! [`REMEMBERED`] heights from there.
 
 pub(crate) mod history;
+pub(crate) mod inventory;
 pub(crate) mod storage;
 
 use super::{ProducerError, SkippedRange};
@@ -204,14 +205,19 @@ impl Cursors {
     }
 
     /// The ranges of blocks that were left out of a target, the last [`MOST_RANGES`] of them.
-    pub(super) fn skipped(
+    pub(super) fn skipped(&self, id: CursorId) -> Result<Vec<SkippedRange>, ProducerError> {
+        self.last_skipped(id, MOST_RANGES)
+    }
+
+    fn last_skipped(
         &self,
         CursorId(id): CursorId,
+        most: usize,
     ) -> Result<Vec<SkippedRange>, ProducerError> {
         self.storage.read(|transaction| {
             let skipped = transaction.open_table(SKIPPED)?;
             let mut ranges = Vec::new();
-            for row in skipped.range((id, 0)..=(id, u64::MAX))?.rev().take(MOST_RANGES) {
+            for row in skipped.range((id, 0)..=(id, u64::MAX))?.rev().take(most) {
                 let (key, value) = row?;
                 let (first, (last, reason)) = (key.value().1, value.value());
                 ranges.push(SkippedRange { first, last, reason: reason.to_owned() });

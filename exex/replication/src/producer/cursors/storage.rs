@@ -104,7 +104,7 @@ fn open_error(path: &Path, error: OpenError) -> ProducerError {
     match error {
         OpenError::InUse => failed(
             path,
-            "it is in use by another process: wait until that has ended, or give this one a data folder of its own",
+            "it is in use by another process, such as a running node: stop that first, or give this one a file of its own",
         ),
         OpenError::Io(error) => failed(path, error),
         error => damaged(path, error),

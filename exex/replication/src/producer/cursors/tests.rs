@@ -1,5 +1,6 @@
 use super::{
     history::{REMEMBERED, Skip},
+    inventory::{CursorFile, TargetCursor},
     *,
 };
 use alloy_primitives::B256;
@@ -138,6 +139,8 @@ fn old_heights_leave_the_file_too() {
     let history = lane.reopened();
     assert_eq!(history, lane.history);
     assert_eq!(history.lowest(), Some(at(51, 0)));
+    let bytes = fs::metadata(lane.folder.path().join("cursors.redb")).unwrap().len();
+    assert!(bytes < 8 << 20, "the file of one target has {bytes} bytes");
 }
 
 #[test]
@@ -168,6 +171,65 @@ fn a_file_in_use_is_told_from_a_damaged_one() {
     std::fs::write(&path, bytes).unwrap();
     let error = Cursors::open(&path).unwrap_err().to_string();
     assert!(error.contains("damaged") && error.contains("move it away"), "{error}");
+}
+
+#[test]
+fn a_stopped_nodes_targets_are_listed_and_one_of_them_is_reset() {
+    let mut lane = Lane::begin(3);
+    let path = lane.folder.path().join("cursors.redb");
+    let skipped = Disposition::Skipped { from: 3, why: Skip::Pruned };
+    lane.advance(&[HandledBlock { block: at(4, 0), disposition: skipped }, delivered(5, 0)]);
+    let (other, _) = lane.cursors().begin("elsewhere", 5).unwrap();
+    let acknowledged = Some(StreamPosition(1));
+    lane.cursors().advance(other, &[delivered(5, 0)], 0, acknowledged).unwrap();
+    let error = CursorFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("a running node: stop that first"), "{error}");
+    lane.cursors = None;
+
+    let file = CursorFile::open(&path).unwrap();
+    let there = TargetCursor {
+        target: "there".to_owned(),
+        first: 3,
+        cursor: Some(at(5, 0)),
+        next: 6,
+        skipped: vec![SkippedRange { first: 3, last: 4, reason: "pruned".to_owned() }],
+    };
+    let elsewhere = TargetCursor {
+        target: "elsewhere".to_owned(),
+        first: 5,
+        cursor: Some(at(5, 0)),
+        next: 6,
+        skipped: vec![],
+    };
+    assert_eq!(file.targets().unwrap(), [elsewhere, there.clone()]);
+    let last = at(5, 0).hash;
+    assert_eq!(
+        there.to_string(),
+        format!(
+            "there\n  first block  3\n  last block   5 {last}\n  next block   6\n  left out     3 to 4 (pruned)"
+        )
+    );
+    assert!(!file.reset("nowhere").unwrap());
+    assert!(file.reset("elsewhere").unwrap());
+    assert_eq!(file.targets().unwrap(), [there]);
+    drop(file);
+
+    // A new one with the same number has nothing of it.
+    assert_eq!(lane.reopened(), lane.history);
+    let (new, history) = lane.cursors().begin("new", 9).unwrap();
+    assert_eq!(new, other);
+    assert_eq!(lane.cursors().read("new").unwrap(), Some((new, history)));
+    assert_eq!(lane.cursors().acknowledged(new).unwrap(), None);
+    assert_eq!(lane.cursors().skipped(new).unwrap(), []);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_not_made_by_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cursors.redb");
+    let error = CursorFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("no such file"), "{error}");
+    assert!(!path.exists());
 }
 
 /// Cursors that were written by the version that introduced format 1, compressed.
