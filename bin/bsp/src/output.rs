@@ -50,7 +50,10 @@ fn replace_file(path: &Path, bytes: &[u8]) -> eyre::Result<()> {
     eyre::ensure!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().wrap_err("it is not the name of a file")?);
-    let mut file = builder().prefix(&prefix).tempfile_in(folder).map_err(|error| without_temporary_name(&error))?;
+    let mut file = builder()
+        .prefix(&prefix)
+        .tempfile_in(folder)
+        .map_err(|error| without_temporary_name(&error))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
