@@ -1,6 +1,6 @@
 //! Certificates for servers on the loopback, and for their clients.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
@@ -20,15 +20,14 @@ impl Certificates {
 
     fn try_make() -> eyre::Result<Self> {
         let made = Self(tempfile::tempdir()?);
-        let mut authority = CertificateParams::new(["127.0.0.1".to_owned()])?;
+        let mut authority = params("ca")?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate()?;
         made.write("ca", &authority.self_signed(&key)?.pem(), &key)?;
         let issuer = Issuer::new(authority, key);
         for name in ["server", "client"] {
             let key = KeyPair::generate()?;
-            let params = CertificateParams::new(["127.0.0.1".to_owned()])?;
-            made.write(name, &params.signed_by(&key, &issuer)?.pem(), &key)?;
+            made.write(name, &params(name)?.signed_by(&key, &issuer)?.pem(), &key)?;
         }
         Ok(made)
     }
@@ -81,4 +80,12 @@ impl Certificates {
         .flat_map(|(name, value)| [name.to_owned(), value])
         .collect()
     }
+}
+
+/// For 127.0.0.1. Each has a name of its own: what is issued under its own name counts as signed by
+/// itself.
+fn params(name: &str) -> eyre::Result<CertificateParams> {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
 }

@@ -203,7 +203,7 @@ impl Link {
         match judge(error) {
             ErrorClass::Refused(reason) => self.refused(reason),
             _ if cannot_write(error) => self.refused(with_advice(error)),
-            ErrorClass::NoGroup | ErrorClass::Passing => self.unavailable(error.to_string()),
+            ErrorClass::NoGroup | ErrorClass::Passing => self.unavailable(with_advice(error)),
         }
     }
 

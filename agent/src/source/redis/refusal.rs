@@ -34,7 +34,7 @@ pub(super) fn judge(error: &RedisError) -> ErrorClass {
     } else if text.contains("unknown command") || text.contains("syntax error") {
         ErrorClass::Refused(format!("it is too old, at least Redis 6.2 is needed: {text}"))
     } else if error.kind() == ErrorKind::InvalidClientConfig {
-        ErrorClass::Refused(text)
+        ErrorClass::Refused(with_advice(error))
     } else {
         ErrorClass::Passing
     }
