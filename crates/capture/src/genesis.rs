@@ -33,6 +33,7 @@ pub enum GenesisError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a genesis file")]
 struct GenesisFile {
     config: Option<BTreeMap<String, Box<RawValue>>>,
     alloc: Option<BTreeMap<String, Option<Account>>>,
@@ -179,7 +180,7 @@ mod tests {
                 r#"{"config":{"chainId":1},"alloc":{"0x12":{}}}"#,
                 "\"0x12\", which is not an address",
             ),
-            ("[]", "invalid type"),
+            ("[]", "expected a genesis file"),
             ("", "EOF"),
         ] {
             let error = refused(text.as_bytes());
