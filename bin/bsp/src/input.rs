@@ -69,7 +69,7 @@ fn not_read(bytes: &[u8], given: Option<Format>, format: Format) -> String {
             format!("is not a replica in a form that bsp reads; it looks like {foreign}{advice}")
         }
         (None, Format::Snappy, None) => {
-            "is not a replica: it begins as none in AVRO, RLP or JSON, and is not one in snappy"
+            "is not a replica: it does not begin like AVRO, RLP or JSON, and is not one in snappy"
                 .to_owned()
         }
         (None, ..) => {

@@ -220,7 +220,7 @@ fn what_is_no_segment_is_told_from_a_bad_one() {
         ("longer", &longer, "not a replica in AVRO"),
         ("truncated-rlp", &rlp[..rlp.len() / 2], "not a replica in RLP"),
         ("empty", &[], "is empty"),
-        ("noise", &noise, "see --format"),
+        ("noise", &noise, "is not a replica: it does not begin like"),
         ("object", b"{}", "not a replica in JSON"),
     ];
     for (name, bytes, reason) in files {
@@ -237,7 +237,7 @@ fn what_is_no_segment_is_told_from_a_bad_one() {
 #[test]
 fn a_format_that_is_not_the_files_is_named() {
     let run = verify(&[&plain_segment(), Path::new("--format"), Path::new("rlp")]);
-    run.expect_refusal("is not a replica in RLP:");
+    run.expect_refusal("is not a replica in RLP; it looks like an AVRO segment");
 }
 
 #[test]
