@@ -7,7 +7,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,30 @@ pub enum AlarmKind {
 }
 
 impl AlarmKind {
+    /// All kinds.
+    pub const ALL: [Self; 20] = [
+        Self::SourceUnavailable,
+        Self::EntriesLost,
+        Self::ConsumerShared,
+        Self::DeadLetter,
+        Self::MessagesHeld,
+        Self::RefusalsInRow,
+        Self::SegmentMissing,
+        Self::StoreFailing,
+        Self::JournalFailing,
+        Self::PinnerFailing,
+        Self::PinnerOtherCid,
+        Self::RpcFailing,
+        Self::ProofsStopped,
+        Self::Balance,
+        Self::BlockDivisor,
+        Self::ProofStuck,
+        Self::ProofWaits,
+        Self::BlockHeld,
+        Self::ProvedOtherwise,
+        Self::LedgerFailing,
+    ];
+
     /// The name in metrics, logs and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -113,7 +137,7 @@ pub struct PartFailed {
 /// The alarms of a process. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Alarms {
-    raised: Arc<Mutex<BTreeMap<AlarmKind, Alarm>>>,
+    state: Arc<Mutex<AlarmState>>,
     failed: Arc<OnceLock<PartFailed>>,
     /// Cancelled once a part has failed.
     failing: CancellationToken,
@@ -122,30 +146,98 @@ pub struct Alarms {
 impl Alarms {
     /// Raises an alarm, or replaces the message of one that is raised.
     pub fn raise(&self, kind: AlarmKind, message: impl Into<String>) {
-        let message = message.into();
-        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        match raised.get_mut(&kind) {
-            Some(alarm) => alarm.message = message,
-            None => {
-                tracing::error!(alarm = kind.as_str(), "{message}");
-                metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(1.0);
-                raised.insert(kind, Alarm { message, since_ms: now_ms() });
-            }
+        self.state().raise(kind, message.into());
+    }
+
+    /// Ends an alarm, if it is raised and no [trouble](Self::trouble) of its kind lasts.
+    pub fn clear(&self, kind: AlarmKind) {
+        let mut state = self.state();
+        if !state.troubles.contains_key(&kind) {
+            state.clear(kind);
         }
     }
 
-    /// Ends an alarm, if it is raised.
-    pub fn clear(&self, kind: AlarmKind) {
-        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        if raised.remove(&kind).is_some() {
-            tracing::info!(alarm = kind.as_str(), "The alarm is over");
-            metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(0.0);
-        }
+    /// One of several places that may report the same kind of trouble at the same time: the alarm
+    /// ends with the last of them. Nothing is raised before it [is reported](Trouble::report).
+    pub fn trouble(&self, kind: AlarmKind) -> Trouble {
+        Trouble { kind, alarms: self.clone(), is_reported: false }
     }
 
     /// Those that are raised.
     pub fn raised(&self) -> BTreeMap<AlarmKind, Alarm> {
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().raised.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, AlarmState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct AlarmState {
+    raised: BTreeMap<AlarmKind, Alarm>,
+    /// How many reported troubles of each kind last.
+    troubles: BTreeMap<AlarmKind, usize>,
+}
+
+impl AlarmState {
+    fn raise(&mut self, kind: AlarmKind, message: String) {
+        match self.raised.get_mut(&kind) {
+            Some(alarm) => alarm.message = message,
+            None => {
+                tracing::error!(alarm = kind.as_str(), "{message}");
+                metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(1.0);
+                self.raised.insert(kind, Alarm { message, since_ms: now_ms() });
+            }
+        }
+    }
+
+    fn clear(&mut self, kind: AlarmKind) {
+        if self.raised.remove(&kind).is_some() {
+            tracing::info!(alarm = kind.as_str(), "The alarm is over");
+            metrics::gauge!("agent_alarm", "kind" => kind.as_str()).set(0.0);
+        }
+    }
+}
+
+/// A trouble at one place. It is over when this is dropped, and so is the alarm, unless another
+/// place reports the same.
+#[derive(Debug)]
+pub struct Trouble {
+    kind: AlarmKind,
+    alarms: Alarms,
+    is_reported: bool,
+}
+
+impl Trouble {
+    /// Raises the alarm, or replaces its message.
+    pub fn report(&mut self, message: impl Into<String>) {
+        let mut state = self.alarms.state();
+        if !std::mem::replace(&mut self.is_reported, true) {
+            *state.troubles.entry(self.kind).or_default() += 1;
+        }
+        state.raise(self.kind, message.into());
+    }
+
+    /// The process ends before the trouble does: the alarm stays.
+    pub fn outlasts_this_process(mut self) {
+        self.is_reported = false;
+    }
+}
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        if !self.is_reported {
+            return;
+        }
+        let mut state = self.alarms.state();
+        let lasting = state.troubles.get(&self.kind).map_or(0, |count| count.saturating_sub(1));
+        if lasting == 0 {
+            state.troubles.remove(&self.kind);
+            state.clear(self.kind);
+        } else {
+            state.troubles.insert(self.kind, lasting);
+        }
     }
 }
 
@@ -219,6 +311,29 @@ mod tests {
         // The first one is what the operator has to know.
         assert_eq!(alarms.guard_thread("the writer", || panic!("late")), None::<()>);
         assert!(alarms.failed().await.to_string().contains("the reader"));
+    }
+
+    #[test]
+    fn an_alarm_ends_with_the_last_of_its_troubles() {
+        let alarms = Alarms::default();
+        let message = || alarms.raised().remove(&AlarmKind::PinnerFailing).map(|it| it.message);
+        let (mut one, mut two) =
+            (alarms.trouble(AlarmKind::PinnerFailing), alarms.trouble(AlarmKind::PinnerFailing));
+        assert_eq!(message(), None, "nothing is reported yet");
+        one.report("one");
+        one.report("one again");
+        two.report("two");
+        drop(one);
+        assert_eq!(message().as_deref(), Some("two"), "the other one lasts");
+        alarms.clear(AlarmKind::PinnerFailing);
+        assert_eq!(message().as_deref(), Some("two"));
+        drop(two);
+        assert_eq!(message(), None);
+
+        let mut last = alarms.trouble(AlarmKind::PinnerFailing);
+        last.report("still down");
+        last.outlasts_this_process();
+        assert_eq!(message().as_deref(), Some("still down"));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Check {
         })
     }
 
+    /// The same for a folder of the data folder, which has to be one if it is there.
+    pub(crate) fn writable_data(folder: PathBuf) -> Self {
+        Self::writable_folder("data", folder)
+    }
+
     /// Whether a pinner answers.
     pub fn pinner(pinner: Arc<dyn Pinner>) -> Self {
         Self::new("pinner", async move { pinner.check().await.map_err(|error| error.to_string()) })
@@ -78,6 +83,12 @@ impl std::fmt::Debug for Check {
 }
 
 fn probe(folder: &std::path::Path) -> Finding {
+    if !folder.is_dir() {
+        return Err(format!("{} is no folder: move it away", folder.display()));
+    }
+    if let Err(error) = folder.read_dir() {
+        return Err(format!("{} can't be read: {error}", folder.display()));
+    }
     let path = folder.join(format!(".bsp-agent-check-{}", std::process::id()));
     let written = fs::File::create(&path).and_then(|mut file| {
         file.write_all(b"check")?;

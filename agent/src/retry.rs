@@ -55,30 +55,29 @@ impl Retry {
         E: MayPass,
     {
         let mut backoff = Backoff::default();
+        // Others may meet the same: the alarm ends with the last of them.
+        let mut trouble = self.alarms.trouble(self.alarm);
         loop {
-            let done = attempt().await;
-            let is_over = done.as_ref().err().is_none_or(|error| !error.may_pass());
-            if is_over && backoff.failures() > 0 {
-                self.alarms.clear(self.alarm);
-            }
-            match done {
+            match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(error) if is_over => return Err(GivenUp::Final(error)),
+                Err(error) if !error.may_pass() => return Err(GivenUp::Final(error)),
                 // The stop is what it failed for, as likely as not.
-                Err(_) if self.stop.is_cancelled() => return Err(GivenUp::Stopped),
+                Err(_) if self.stop.is_cancelled() => break,
                 Err(error) => {
                     let pause = backoff.next_pause();
                     tracing::warn!("{what}: {error}; trying again in {} ms", pause.as_millis());
                     if backoff.failures() >= FAILURES_BEFORE_ALARM {
-                        self.alarms.raise(self.alarm, format!("{what}: {error}"));
+                        trouble.report(format!("{what}: {error}"));
                     }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = self.stop.cancelled() => return Err(GivenUp::Stopped),
+                        () = self.stop.cancelled() => break,
                     }
                 }
             }
         }
+        trouble.outlasts_this_process();
+        Err(GivenUp::Stopped)
     }
 }
 
@@ -139,6 +138,30 @@ mod tests {
             .await;
         assert_eq!(done, Ok(6));
         assert!(retry.alarms.raised().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_success_does_not_end_the_alarm_of_another_failure() {
+        let retry = retry();
+        let (attempts, is_cured) = (Cell::new(0), Cell::new(false));
+        let is_raised = || retry.alarms.raised().contains_key(&AlarmKind::StoreFailing);
+        let failing = retry.until_done("writing one", || {
+            let outcome = if is_cured.get() { Ok(()) } else { Err(FULL) };
+            async move { outcome }
+        });
+        let passing = async {
+            let done = retry.until_done("writing another", || {
+                attempts.set(attempts.get() + 1);
+                let outcome = if attempts.get() < 6 { Err(FULL) } else { Ok(()) };
+                async move { outcome }
+            });
+            assert_eq!(done.await, Ok(()));
+            assert!(is_raised(), "the first one still fails");
+            is_cured.set(true);
+        };
+        let (done, ()) = futures::join!(failing, passing);
+        assert_eq!(done, Ok(()));
+        assert!(!is_raised());
     }
 
     #[tokio::test(start_paused = true)]

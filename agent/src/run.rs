@@ -29,18 +29,24 @@ pub enum RunError {
 }
 
 /// Runs the agent until `shutdown` is cancelled or its source refuses, with its HTTP server if
-/// there is to be one. On return nothing is in flight.
+/// there is to be one. On return nothing is in flight. `commit` is what the program was built from,
+/// for its metrics.
 ///
 /// # Errors
 ///
 /// What ends it before it was told to.
-pub async fn run(config: AgentConfig, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    config: AgentConfig,
+    commit: &'static str,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
     let server = match &config.server {
         Some(server) => Some(Server::bind(server).await?),
         None => None,
     };
     // A program that embeds the agent may have installed a recorder, which then shows the metrics.
     let metrics = Metrics::install(watched_folders(&config)).ok();
+    crate::metrics::record_build(commit);
     let alarms = Alarms::default();
     // Everything ends with the agent, also when that ends on its own.
     let stop = shutdown.child_token();

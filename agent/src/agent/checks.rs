@@ -6,6 +6,7 @@ use crate::{
     check::{Check, Finding},
     config::{AgentConfig, ProofConfig, ServerConfig, SourceConfig},
     journal::{Journal, JournalError},
+    logging,
     pin::IpfsPinner,
     proof::{LedgerProver, preflight},
     server::Server,
@@ -16,7 +17,10 @@ use crate::{
     },
 };
 use bsp_capture::ExecutionSpec;
+use bsp_common::text::counted;
 use std::{
+    fs::{self, OpenOptions},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -53,11 +57,32 @@ fn folders(config: &AgentConfig) -> Vec<Check> {
     let mut checks = vec![
         Check::writable_folder("data folder", segments.data_dir.clone()),
         Check::writable_folder("log folder", config.log.folder.clone()),
+        log_file(&config.log.folder),
     ];
+    let made_at_a_start = parts::folders(config).into_iter();
+    checks.extend(made_at_a_start.filter(|folder| there(folder)).map(Check::writable_data));
     if let Some(folder) = &segments.binary_file_path {
         checks.push(Check::writable_folder("segment folder", folder.clone()));
     }
     checks
+}
+
+/// The log is not begun: where there is none, the folder tells whether there can be one.
+fn log_file(folder: &Path) -> Check {
+    let path = folder.join(logging::FILE);
+    Check::new("log file", async move {
+        match OpenOptions::new().append(true).open(&path) {
+            Ok(_) => Ok(format!("{} can be written", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(format!("{} is made at the start", path.display()))
+            }
+            Err(error) => Err(format!("{} can't be written: {error}", path.display())),
+        }
+    })
+}
+
+fn there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn pinner(config: &AgentConfig) -> Result<Check, StartError> {
@@ -91,7 +116,8 @@ fn read_state(folder: &Path, with_ledger: bool) -> Finding {
             error => error.to_string(),
         })?;
         let unfinished = opened.unfinished().map_err(|error| error.to_string())?.len();
-        found = format!("{} is whole, {unfinished} blocks are not finished", journal.display());
+        let unfinished = counted(unfinished as u64, "block");
+        found = format!("{} is whole, {unfinished} unfinished", journal.display());
         _journal = opened;
     }
     if with_ledger && ledger.exists() {
@@ -169,7 +195,8 @@ fn stream(seen: &Overview) -> Vec<Check> {
     let unread = seen.unread.as_ref().map_or_else(String::new, |unread| {
         format!("; no group will read those before {} (see `bsp status`)", unread.before)
     });
-    let entries = format!("{} entries, {} dead letters{unread}", seen.length, seen.dead);
+    let (entries, dead) = (counted(seen.length, "entry"), counted(seen.dead, "dead letter"));
+    let entries = format!("{entries}, {dead}{unread}");
     vec![told("stream", Ok(entries)), told("group", Ok(group))]
 }
 

@@ -2,6 +2,7 @@
 
 mod checks;
 mod parts;
+mod report;
 mod status;
 mod upkeep;
 
@@ -121,6 +122,7 @@ impl Agent {
         stop: CancellationToken,
         finished: Option<mpsc::UnboundedSender<BlockRecord>>,
     ) -> Result<Self, StartError> {
+        report::configured(&config);
         let divisor = config.segments.block_divisor;
         let Parts { journal, source, unselected, segments, pinner, prover, chain_spec, consumer } =
             Parts::open(&config, &alarms, &stop).await?;
@@ -179,7 +181,12 @@ impl Agent {
     ///
     /// The source's refusal, or the failure of a part. Either way nothing is in flight on return.
     pub async fn run(self) -> Result<(), AgentError> {
-        let watch = self.status.clone().watch(self.pipeline.clone(), self.settlement);
+        let watch = self.status.clone().watch(
+            self.pipeline.clone(),
+            self.settlement,
+            self.pipeline.journal(),
+        );
+        let pipeline = self.pipeline.clone();
         let stop = self.stop.child_token();
         let _stop_with_this = stop.clone().drop_guard();
         let (watch, upkeep) = (
@@ -200,6 +207,7 @@ impl Agent {
                 None
             }
         };
+        report::ended(&pipeline.status(), self.status.uptime());
         match ended {
             Some(ended) => Ok(ended?),
             None => Err(self.alarms.failed().await.into()),

@@ -85,6 +85,22 @@ impl Parts {
     }
 }
 
+/// The folders within the data folder that a start makes if they are not there.
+pub(super) fn folders(config: &AgentConfig) -> Vec<PathBuf> {
+    let settings = &config.segments;
+    let mut names = vec!["unselected", "dead"];
+    if settings.binary_file_path.is_none() {
+        names.push("segments");
+    }
+    if settings.pinner.is_none() {
+        names.extend(["pins", "pins/blocks", "pins/car"]);
+    }
+    if matches!(config.source, SourceConfig::Folder(_)) {
+        names.push("source");
+    }
+    names.into_iter().map(|name| settings.data_dir.join(name)).collect()
+}
+
 /// The name that was chosen, or one that this folder keeps: entries that were taken under it are
 /// found again.
 async fn consumer(journal: &Journal, chosen: Option<&str>) -> Result<String, StartError> {
@@ -201,6 +217,14 @@ async fn ask_chain(
     alarms: &Alarms,
 ) -> Result<(), StartError> {
     let checks = preflight::check(config, operator).await;
+    for check in &checks {
+        let (name, message) = (check.name, &check.message);
+        if check.ok {
+            tracing::info!("The agent checked the {name}: {message}");
+        } else {
+            tracing::warn!("The check of the {name} failed: {message}");
+        }
+    }
     let divisor = checks.iter().find(|check| !check.ok && check.name == preflight::DIVISOR);
     if let Some(check) = divisor {
         alarms.raise(AlarmKind::BlockDivisor, check.message.clone());
@@ -267,7 +291,8 @@ fn selection(segments: &SegmentConfig) -> Option<Selection> {
 fn made(path: PathBuf) -> Result<PathBuf, StartError> {
     let created = match fs::create_dir(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        _ if path.is_dir() => Ok(()),
+        _ => Err(io::ErrorKind::NotADirectory.into()),
     };
     created.map_err(|error| StartError::Folder { path: path.clone(), error })?;
     Ok(path)

@@ -2,7 +2,7 @@
 
 use crate::{
     alarm::{AlarmKind, Alarms},
-    journal::{BlockQuery, BlockRecord, JournalError},
+    journal::{BlockQuery, BlockRecord, Journal, JournalError},
     pipeline::Pipeline,
     server::StatusSource,
     source::{Backlog, Settlement},
@@ -33,23 +33,50 @@ impl AgentStatus {
         Self { consumer, prover, pinner, alarms, started, backlog }
     }
 
+    /// Since the start.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Looks at the source and the pipeline from time to time.
-    pub(super) async fn watch(self, pipeline: Pipeline, settlement: Arc<dyn Settlement>) {
+    pub(super) async fn watch(
+        self,
+        pipeline: Pipeline,
+        settlement: Arc<dyn Settlement>,
+        journal: Journal,
+    ) {
         loop {
             if let Ok(backlog) = settlement.backlog().await {
                 gauge("agent_stream_length", backlog.length);
                 gauge("agent_stream_undelivered", backlog.undelivered);
                 gauge("agent_stream_pending", backlog.pending);
                 gauge("agent_dead_letters", backlog.dead);
+                if let Some(age) = oldest_age(&backlog) {
+                    metrics::gauge!("agent_stream_oldest_age_seconds").set(age.as_secs_f64());
+                }
                 if backlog.dead == Some(0) {
                     self.alarms.clear(AlarmKind::DeadLetter);
                 }
                 *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = Some(backlog);
             }
             pipeline.record_gauges();
+            let journal = journal.clone();
+            // Where it can't be read, there is an alarm.
+            let _ = tokio::task::spawn_blocking(move || record_journal(&journal)).await;
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+/// The age of the oldest entry that is not handled: none is zero, and `None` is not known.
+fn oldest_age(backlog: &Backlog) -> Option<Duration> {
+    let none_waits = backlog.undelivered == Some(0) && backlog.pending == Some(0);
+    backlog.oldest_age_ms.or(none_waits.then_some(0)).map(Duration::from_millis)
+}
+
+fn record_journal(journal: &Journal) {
+    gauge("agent_journal_records", journal.count().ok());
+    gauge("agent_journal_bytes", journal.file_len().ok());
 }
 
 fn gauge(name: &'static str, value: Option<u64>) {
@@ -71,12 +98,13 @@ impl StatusSource for Observed {
         let backlog = self.status.backlog.lock().unwrap_or_else(PoisonError::into_inner).clone();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.status.started.elapsed().as_secs(),
+            "uptime_seconds": self.status.uptime().as_secs(),
             "consumer": self.status.consumer,
             "prover": self.status.prover,
             "pinner": self.status.pinner,
             "backlog": backlog,
             "stages": pipeline.stages,
+            "finished": pipeline.finished,
             "held": pipeline.held,
             "left": pipeline.left,
             "bytes_in_use": pipeline.bytes_in_use,
@@ -88,5 +116,19 @@ impl StatusSource for Observed {
 
     fn blocks(&self, wanted: BlockQuery) -> Result<Vec<BlockRecord>, JournalError> {
         self.pipeline.recorded(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_is_zero_if_nothing_waits_and_unknown_if_the_source_does_not_tell() {
+        let waiting = Backlog { pending: Some(1), oldest_age_ms: Some(1500), ..Backlog::default() };
+        assert_eq!(oldest_age(&waiting), Some(Duration::from_millis(1500)));
+        let empty = Backlog { pending: Some(0), undelivered: Some(0), ..Backlog::default() };
+        assert_eq!(oldest_age(&empty), Some(Duration::ZERO));
+        assert_eq!(oldest_age(&Backlog::default()), None);
     }
 }

@@ -1,6 +1,8 @@
 //! The command line, as it is typed. [`config`](crate::config) says what it means.
 //!
 //! Names, environment variables and, where they make sense, defaults are those of bsp-agent v1.9.2.
+//! The variable of a flag that is new, or had none, is `BSP_AGENT_` and the flag in capitals, with
+//! underscores.
 //! Keys and passwords are never arguments, which every user of the machine could read, see
 //! [`AgentConfig::from_args`].
 //!
@@ -91,6 +93,43 @@ mod tests {
             let variable = arg.get_env().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
             assert!(!secrets.contains(&variable), "{variable}");
         }
+    }
+
+    /// What bsp-agent v1.9.2 calls them, and we do.
+    const OLD_NAMES: [&str; 10] = [
+        "RedisURL",
+        "ConsumerPendingTimeout",
+        "BinaryFilePath",
+        "CodecPath",
+        "BlockDivisor",
+        "IpfsPinnerServer",
+        "ProofChain",
+        "LogFolder",
+        "MetricsHttpServerAddr",
+        "MetricsHttpServerPort",
+    ];
+
+    #[test]
+    fn every_setting_has_a_variable_and_its_name_follows_from_the_flags() {
+        let command = AgentArgs::augment_args(Command::new("bsp-agent"));
+        let mut old_names = 0;
+        for arg in command.get_arguments() {
+            let flag = arg.get_long().unwrap();
+            let variable = arg.get_env().and_then(std::ffi::OsStr::to_str);
+            // A question, not a setting.
+            if flag == "check" {
+                assert_eq!(variable, None);
+                continue;
+            }
+            let variable = variable.unwrap_or_else(|| panic!("--{flag} has no variable"));
+            if OLD_NAMES.contains(&variable) {
+                old_names += 1;
+                continue;
+            }
+            let by_rule = flag.to_uppercase().replace(['-', '.'], "_");
+            assert_eq!(variable, format!("BSP_AGENT_{by_rule}"), "--{flag}");
+        }
+        assert_eq!(old_names, OLD_NAMES.len());
     }
 
     #[test]

@@ -11,12 +11,13 @@ pub struct ObserveArgs {
     pub log_folder: String,
 
     /// Form of log lines. Which lines there are is chosen by the variable RUST_LOG.
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
+    #[arg(long, env = "BSP_AGENT_LOG_FORMAT", value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
     /// Serve /metrics, /health and /status over HTTP.
     #[arg(
         long,
+        env = "BSP_AGENT_METRICS",
         value_name = "BOOL",
         action = ArgAction::Set,
         num_args = 0..=1,
@@ -69,7 +70,7 @@ pub struct ProcessArgs {
 
     /// Seconds that blocks in flight get to reach a safe point after SIGTERM. A second SIGTERM ends
     /// at once; neither loses anything.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, env = "BSP_AGENT_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub shutdown_timeout: u64,
 }
 

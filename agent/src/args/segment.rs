@@ -8,7 +8,12 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Segments")]
 pub struct SegmentArgs {
     /// Folder for all that the agent keeps: journal, segments, pinned content, ledger.
-    #[arg(long, value_name = "FOLDER", default_value = "./bsp-agent-data")]
+    #[arg(
+        long,
+        env = "BSP_AGENT_DATA_DIR",
+        value_name = "FOLDER",
+        default_value = "./bsp-agent-data"
+    )]
     pub data_dir: PathBuf,
 
     /// Folder for the segment files, which must exist. [default: segments/ of --data-dir]
@@ -25,21 +30,21 @@ pub struct SegmentArgs {
 
     /// Remove the segment files of blocks that are done with once they are this many days old, if
     /// the pinner gives their content back. [default: they stay]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "BSP_AGENT_KEEP_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_days: Option<u32>,
 
     /// Bytes of blocks that the divisor leaves out to keep under --data-dir, the oldest go first; 0
     /// keeps none.
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8 << 30))]
+    #[arg(long, env = "BSP_AGENT_UNSELECTED_BUDGET_BYTES", value_name = "SIZE", default_value_t = ByteSize(8 << 30))]
     pub unselected_budget_bytes: ByteSize,
 
     /// How a block is checked before its proof.
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = Verify::Execute)]
+    #[arg(long, env = "BSP_AGENT_VERIFY", value_enum, value_name = "HOW", default_value_t = Verify::Execute)]
     pub verify: Verify,
 
     /// Genesis file (of geth, besu or reth) of a network that is not built in, to re-execute its
     /// blocks. It is used for its own chain id alone.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "BSP_AGENT_GENESIS", value_name = "FILE")]
     pub genesis: Option<PathBuf>,
 
     /// Server with ipfs-pinner's HTTP API that keeps segments available. [default: blocks and a CAR
@@ -57,6 +62,17 @@ pub enum Verify {
     Roots,
     /// All that, and the block is re-executed from the segment's own bytes.
     Execute,
+}
+
+impl Verify {
+    /// The value of `--verify`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Roots => "roots",
+            Self::Execute => "execute",
+        }
+    }
 }
 
 impl Default for SegmentArgs {

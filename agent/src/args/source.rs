@@ -15,7 +15,7 @@ pub struct SourceArgs {
     pub redis_url: Option<Secret<String>>,
 
     /// Folder of chunk files to read instead of Redis: file:///absolute/folder.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "BSP_AGENT_SOURCE", value_name = "URL")]
     pub source: Option<String>,
 
     /// Name of this agent in the consumer group.
@@ -23,14 +23,14 @@ pub struct SourceArgs {
     /// A restart under the same name continues with its own unfinished entries at once. No two
     /// running agents of one group may share a name. [default: the host's name and a random part,
     /// kept in the data folder]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "BSP_AGENT_CONSUMER_NAME", value_name = "NAME")]
     pub consumer_name: Option<String>,
 
     /// Seconds after which entries of another consumer that does not settle them are taken over.
     ///
     /// Entries that an agent has in flight are refreshed four times within it, so it may be shorter
     /// than a proof takes.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, env = "BSP_AGENT_CLAIM_IDLE", value_name = "SECONDS", default_value_t = 600)]
     pub claim_idle: u64,
 
     /// Accepted for compatibility, without effect: the agent does not end itself while it waits.
@@ -39,19 +39,19 @@ pub struct SourceArgs {
 
     /// Largest payload taken, in bytes as they come from the source. Larger ones go to the dead
     /// letters.
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(64))]
+    #[arg(long, env = "BSP_AGENT_MAX_MESSAGE_BYTES", value_name = "SIZE", default_value_t = ByteSize::mib(64))]
     pub max_message_bytes: ByteSize,
 
     /// Largest payload taken, in bytes once decompressed.
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(256))]
+    #[arg(long, env = "BSP_AGENT_MAX_DECODED_BYTES", value_name = "SIZE", default_value_t = ByteSize::mib(256))]
     pub max_decoded_bytes: ByteSize,
 
     /// Approximate memory limit for blocks in flight: the bytes of their payloads and segments.
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(96))]
+    #[arg(long, env = "BSP_AGENT_MAX_INFLIGHT_BYTES", value_name = "SIZE", default_value_t = ByteSize::mib(96))]
     pub max_inflight_bytes: ByteSize,
 
     /// Blocks in flight at once, including those that wait for their proof.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, env = "BSP_AGENT_MAX_OPEN_BLOCKS", value_name = "N", default_value_t = 64)]
     pub max_open_blocks: usize,
 }
 

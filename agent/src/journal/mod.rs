@@ -21,9 +21,9 @@ pub use record::{BlockKey, BlockRecord, SegmentFacts, Stage, Verification};
 use crate::{alarm::Alarms, source::EntryId};
 use alloy_primitives::B256;
 use bsp_codec::ReplicaKind;
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
 use std::{
-    fmt,
+    fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
@@ -208,6 +208,16 @@ impl Journal {
         }
         records.sort_by_key(|record| (record.block.network_id, record.block.number));
         Ok(records)
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> Result<u64, JournalError> {
+        self.storage.blocks()?.len().map_err(|error| self.storage(error))
+    }
+
+    /// Bytes of the file.
+    pub fn file_len(&self) -> io::Result<u64> {
+        Ok(fs::metadata(self.storage.path())?.len())
     }
 
     /// Calls for each record, in no order that means anything.

@@ -151,16 +151,14 @@ impl Committer {
     /// Commits for as long as it takes; `false` if the journal is closed first.
     fn commit_at_last(&self, batch: &[(Change, Waiter)]) -> bool {
         let mut backoff = Backoff::default();
+        let mut trouble = self.alarms.trouble(AlarmKind::JournalFailing);
         loop {
+            let begun = Instant::now();
             let outcome = self.storage.with(|database| commit(database, batch));
-            let Err(error) = outcome else {
-                if backoff.failures() > 0 {
-                    self.alarms.clear(AlarmKind::JournalFailing);
-                }
-                return true;
-            };
-            let message = format!("the journal can't be written, blocks wait for it: {error}");
-            self.alarms.raise(AlarmKind::JournalFailing, message);
+            metrics::histogram!("agent_journal_commit_seconds")
+                .record(begun.elapsed().as_secs_f64());
+            let Err(error) = outcome else { return true };
+            trouble.report(format!("the journal can't be written, blocks wait for it: {error}"));
             if !self.pause(backoff.next_pause()) {
                 return false;
             }

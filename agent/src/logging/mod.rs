@@ -9,6 +9,8 @@ mod rolling;
 use crate::{args::LogFormat, config::LogConfig};
 use rolling::RollingFile;
 use std::{
+    env,
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     panic,
 };
@@ -18,6 +20,9 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+/// The file in the log folder that is written to.
+pub const FILE: &str = "log.log";
 
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +68,11 @@ pub fn init(config: &LogConfig) -> Result<LogGuard, LogError> {
     tracing_subscriber::registry()
         .with(chosen)
         .with(filter_fn(shows_no_url))
-        .with(lines(config.format, stdout, io::stdout().is_terminal()))
+        .with(lines(
+            config.format,
+            stdout,
+            shows_colours(io::stdout().is_terminal(), env::var_os("NO_COLOR")),
+        ))
         .with(lines(config.format, file, false))
         .try_init()
         .map_err(|_| LogError::Installed)?;
@@ -74,6 +83,11 @@ pub fn init(config: &LogConfig) -> Result<LogGuard, LogError> {
 /// What alloy's transports tell below `info` has the RPC's URL in it, where tokens are.
 fn shows_no_url(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= LevelFilter::INFO || !metadata.target().starts_with("alloy_transport")
+}
+
+/// Colours are for terminals, unless the operator wants none: see <https://no-color.org>.
+fn shows_colours(is_terminal: bool, no_color: Option<OsString>) -> bool {
+    is_terminal && no_color.is_none_or(|value| value.is_empty())
 }
 
 fn lines<S>(
@@ -146,6 +160,14 @@ mod tests {
         drop(guard);
         let bytes = out.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn colours_are_for_terminals_and_no_color_switches_them_off() {
+        assert!(shows_colours(true, None));
+        assert!(shows_colours(true, Some(OsString::new())), "empty is unset");
+        assert!(!shows_colours(true, Some(OsString::from("1"))));
+        assert!(!shows_colours(false, None));
     }
 
     #[test]

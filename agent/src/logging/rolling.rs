@@ -46,7 +46,7 @@ impl RollingFile {
         retention: Retention,
         clock: fn() -> SystemTime,
     ) -> io::Result<Self> {
-        let path = folder.join("log.log");
+        let path = folder.join(super::FILE);
         let archives = Archives::new(folder, retention);
         let open = Some(OpenFile::open(&path, day_of(clock()))?);
         archives.tidy_in_background(day_of(clock()));

@@ -5,6 +5,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 /// Gives every metric its help text.
 pub(super) fn all() {
     describe_gauge!("agent_alarm", "1 while an alarm of this kind is raised");
+    describe_gauge!("agent_build_info", "1, with the version and the commit as labels");
+    journal();
     blocks();
     stream();
     pinning();
@@ -30,7 +32,22 @@ fn blocks() {
     );
 }
 
+fn journal() {
+    describe_gauge!("agent_journal_records", "Blocks that the journal knows");
+    describe_gauge!("agent_journal_bytes", Unit::Bytes, "Length of the journal's file");
+    describe_histogram!(
+        "agent_journal_commit_seconds",
+        Unit::Seconds,
+        "Time that writing changes to the journal took, its sync included"
+    );
+}
+
 fn stream() {
+    describe_gauge!(
+        "agent_stream_oldest_age_seconds",
+        Unit::Seconds,
+        "Age of the oldest entry that is not acknowledged, 0 if there is none"
+    );
     describe_counter!("agent_stream_lost_total", "Entries that went before they were handled");
     describe_counter!("agent_stream_dead_total", "Entries moved to the dead letters");
     describe_counter!("agent_stream_claimed_total", "Entries taken over from other consumers");
@@ -47,6 +64,21 @@ fn stream() {
 }
 
 fn proofs() {
+    describe_gauge!(
+        "agent_last_proof_timestamp_seconds",
+        Unit::Seconds,
+        "When the latest proof of this run was confirmed, since 1970"
+    );
+    describe_histogram!(
+        "agent_proof_rpc_seconds",
+        Unit::Seconds,
+        "Time that the RPC took for an answer, by method"
+    );
+    describe_gauge!(
+        "agent_proof_balance_lasts_seconds",
+        Unit::Seconds,
+        "How long the balance lasts if it goes on falling as over the last day"
+    );
     describe_counter!(
         "agent_proof_sent_total",
         "Proofs that were signed and sent for the first time"
@@ -100,6 +132,14 @@ fn proofs() {
 }
 
 fn pinning() {
+    describe_counter!(
+        "agent_segments_pruned_total",
+        "Segment files that were removed because of --keep-days"
+    );
+    describe_gauge!(
+        "agent_segments_not_pinned",
+        "Old segment files that stay because the pinner does not give their content back"
+    );
     describe_histogram!("agent_pin_seconds", Unit::Seconds, "Time that pinning one segment took");
     describe_counter!("agent_pin_failures_total", "Attempts to pin that failed");
 }

@@ -7,6 +7,8 @@
 mod describe;
 mod json;
 mod legacy;
+#[cfg(test)]
+mod names;
 mod system;
 
 pub use legacy::CompletedBlocks;
@@ -97,6 +99,12 @@ pub(crate) fn record_pin(took: Duration, well: bool) {
         metrics::counter!("agent_pin_failures_total").increment(1);
     }
     legacy::record_pin(well);
+}
+
+/// What is running, as a metric whose labels say it.
+pub(crate) fn record_build(commit: &'static str) {
+    let version = env!("CARGO_PKG_VERSION");
+    metrics::gauge!("agent_build_info", "version" => version, "commit" => commit).set(1.0);
 }
 
 fn recorder() -> Result<PrometheusRecorder, BuildError> {

@@ -9,6 +9,7 @@ use super::{
     open_block::{OpenBlock, Step, Unfinished},
     settle::Settler,
     steps::Steps,
+    totals::Totals,
     work::{Ended, WorkList},
 };
 use crate::{
@@ -26,6 +27,7 @@ pub(super) struct BlockDriver {
     pub(super) works: Arc<WorkList>,
     pub(super) held: HeldBlocks,
     pub(super) completed: CompletedBlocks,
+    pub(super) totals: Arc<Totals>,
     pub(super) steps: Steps,
     pub(super) settler: Settler,
 }
@@ -110,7 +112,7 @@ impl BlockDriver {
             }
         }
         self.held.finished(&key);
-        metrics::counter!("agent_blocks_total", "outcome" => record.stage.as_str()).increment(1);
+        self.totals.count(record.stage.as_str());
         self.completed.record();
         if let Some(finished) = &self.services.finished {
             // The caller may have stopped listening.

@@ -20,8 +20,9 @@ use crate::{
     segments::SegmentError,
     source::{DeadLetter, Deliveries, Delivery, SourceError},
 };
+use bsp_common::Backoff;
 use bytes::Bytes;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a message in flight occupies: one of the open blocks, and its share of the memory.
@@ -53,14 +54,7 @@ impl Pipeline {
     /// Takes up the blocks that an earlier process left unfinished and whose segments are on disk.
     /// The others come again from the source.
     pub(super) async fn resume_unfinished(self) {
-        let records = match self.services.journal.unfinished() {
-            Ok(records) => records,
-            Err(error) => {
-                self.services.alarms.raise(AlarmKind::JournalFailing, error.to_string());
-                return;
-            }
-        };
-        for record in records {
+        for record in self.unfinished_blocks().await {
             let Some(key) = record.key() else { continue };
             if !record.stage.is_stored() {
                 continue;
@@ -75,6 +69,21 @@ impl Pipeline {
                     OpenBlock { key, record, slot, judging, content: None, supplement: None };
                 self.spawn(self.driver.clone().finish(block));
             }
+        }
+    }
+
+    /// Tries for as long as it takes: nobody else takes these blocks up.
+    async fn unfinished_blocks(&self) -> Vec<BlockRecord> {
+        let mut backoff = Backoff::default();
+        let mut trouble = self.services.alarms.trouble(AlarmKind::JournalFailing);
+        loop {
+            match self.services.journal.unfinished() {
+                Ok(records) => return records,
+                Err(error) => trouble.report(format!(
+                    "{error}; the blocks that an earlier run left unfinished wait until it can be read"
+                )),
+            }
+            tokio::time::sleep(backoff.next_pause()).await;
         }
     }
 
@@ -302,7 +311,7 @@ impl Pipeline {
         let block = decoded.block();
         let divisor = self.options.block_divisor;
         tracing::info!(
-            "block-specimen not created for: {}, base block number divisor is : {divisor}",
+            "block-specimen not created for: {}, base block number divisor is :{divisor}",
             block.number
         );
         let kept = match &delivery.payload {
@@ -327,7 +336,7 @@ impl Pipeline {
             }
         }
         if kept.is_ok() {
-            metrics::counter!("agent_blocks_total", "outcome" => "unselected").increment(1);
+            self.driver.totals.count("unselected");
         }
     }
 
@@ -350,15 +359,15 @@ impl Pipeline {
     /// known.
     fn known(&self, key: &BlockKey) -> Result<Option<BlockRecord>, JournalError> {
         let known = self.services.journal.get(key);
-        let was_unreadable = self.unreadable.swap(known.is_err(), Ordering::Relaxed);
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         match &known {
+            Ok(_) => *unreadable = None,
             Err(error) => {
+                let begin = || self.services.alarms.trouble(AlarmKind::JournalFailing);
                 let message =
                     format!("{error}; entries are left in the source until it can be read");
-                self.services.alarms.raise(AlarmKind::JournalFailing, message);
+                unreadable.get_or_insert_with(begin).report(message);
             }
-            Ok(_) if was_unreadable => self.services.alarms.clear(AlarmKind::JournalFailing),
-            Ok(_) => {}
         }
         known
     }

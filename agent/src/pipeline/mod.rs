@@ -15,6 +15,7 @@ mod status;
 mod steps;
 mod suspects;
 mod threads;
+mod totals;
 mod verdicts;
 mod verification;
 mod work;
@@ -24,7 +25,7 @@ pub use verdicts::Left;
 pub use verification::NotVerified;
 
 use crate::{
-    alarm::{AlarmKind, Alarms},
+    alarm::{AlarmKind, Alarms, Trouble},
     args::Verify,
     journal::{BlockQuery, BlockRecord, Journal, JournalError, Stage},
     metrics::CompletedBlocks,
@@ -44,7 +45,7 @@ use settle::Settler;
 use status::{LastProofCell, ProofCounts};
 use std::{
     num::NonZeroU64,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use steps::Steps;
@@ -55,6 +56,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use totals::Totals;
 use verdicts::Verdicts;
 use work::WorkList;
 
@@ -116,8 +118,8 @@ pub struct Pipeline {
     rules: Arc<Rules>,
     verdicts: Arc<Verdicts>,
     suspects: Arc<Suspects>,
-    /// Whether the last look into the journal failed.
-    unreadable: Arc<AtomicBool>,
+    /// While the journal can't be read.
+    unreadable: Arc<Mutex<Option<Trouble>>>,
     bytes: ByteBudget,
     open: Arc<Semaphore>,
     cpu: CpuTasks,
@@ -145,7 +147,9 @@ impl Pipeline {
             cpu: cpu.clone(),
             works: Arc::clone(&works),
         };
+        let totals = Arc::new(Totals::default());
         let settler = Settler {
+            totals: Arc::clone(&totals),
             services: services.clone(),
             cpu: cpu.clone(),
             works: Arc::clone(&works),
@@ -157,6 +161,7 @@ impl Pipeline {
             works,
             held: HeldBlocks::new(services.alarms.clone()),
             completed: CompletedBlocks::default(),
+            totals,
             steps,
             settler,
         };
@@ -194,6 +199,8 @@ impl Pipeline {
             resume.abort();
         }
         self.drain().await;
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).take();
+        unreadable.into_iter().for_each(Trouble::outlasts_this_process);
         if !self.services.alarms.have_failed() {
             self.suspects.end();
         }
@@ -215,6 +222,11 @@ impl Pipeline {
         }
     }
 
+    /// What has happened to each block.
+    pub(crate) fn journal(&self) -> Journal {
+        self.services.journal.clone()
+    }
+
     /// Sets the gauges of what is in flight.
     pub(crate) fn record_gauges(&self) {
         let stages = self.driver.works.stages();
@@ -227,6 +239,10 @@ impl Pipeline {
         metrics::gauge!("agent_messages_left", "why" => "held").set(left.held as f64);
         metrics::gauge!("agent_messages_left", "why" => "in_doubt").set(left.in_doubt as f64);
         metrics::gauge!("agent_taking_messages").set(f64::from(u8::from(left.taking)));
+        if let Some(last) = self.driver.settler.last_proof.get() {
+            let seconds = Duration::from_millis(last.time_ms).as_secs_f64();
+            metrics::gauge!("agent_last_proof_timestamp_seconds").set(seconds);
+        }
         metrics::gauge!("agent_bytes_in_use").set(self.bytes.in_use() as f64);
     }
 
@@ -238,6 +254,7 @@ impl Pipeline {
             last_proof: self.driver.settler.last_proof.get(),
             proofs_executed: self.driver.settler.proof_counts.get(),
             held: self.driver.held.count(),
+            finished: self.driver.totals.get(),
             left: self.verdicts.left(),
             bytes_in_use: self.bytes.in_use(),
         }

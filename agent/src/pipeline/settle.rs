@@ -6,6 +6,7 @@ use super::{
     status::{LastProofCell, ProofCounts},
     suspects,
     threads::{CpuTasks, on_disk},
+    totals::Totals,
     work::WorkList,
 };
 use crate::{
@@ -19,12 +20,13 @@ use crate::{
 };
 use bsp_codec::{Profile, avro, rlp, snappy};
 use bytes::Bytes;
-use std::{future::Future, path::Path, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 /// Ends blocks, and lets their entries go.
 #[derive(Debug)]
 pub(super) struct Settler {
     pub(super) services: Services,
+    pub(super) totals: Arc<Totals>,
     pub(super) cpu: CpuTasks,
     pub(super) works: Arc<WorkList>,
     pub(super) last_proof: LastProofCell,
@@ -44,9 +46,8 @@ impl Settler {
         let (facts, name) = (segment.clone(), proof.id);
         let rename = move || folder.name_proved(&id, &facts, name);
         if let Some(path) = self.rename(&segment, rename).await? {
-            let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name());
-            let file = file.unwrap_or_default().to_string_lossy();
-            tracing::info!("File written successfully to: {} {file}", folder.display());
+            // Operators look for this line of bsp-agent v1.9.2, which has the path as one word.
+            tracing::info!("File written successfully to: {}", path.display());
         }
         failpoint::hit("after_final_rename");
         self.acknowledge_all(&mut block.record).await?;
@@ -182,7 +183,7 @@ impl Settler {
         if done == Settled::Done {
             let advice = "see `bsp dead list`";
             self.services.alarms.raise(AlarmKind::DeadLetter, format!("{message}; {advice}"));
-            metrics::counter!("agent_blocks_total", "outcome" => "dead").increment(1);
+            self.totals.count("dead");
             failpoint::hit("after_bury");
         }
         done

@@ -35,6 +35,9 @@ pub struct PipelineStatus {
     pub last_proof: Option<LastProof>,
     /// The proofs since the start, by how much of their block was executed.
     pub proofs_executed: ProofsExecuted,
+    /// The blocks and messages that were handled since the start, by outcome: the stage at which a
+    /// block ended, `unselected`, or `dead`.
+    pub finished: BTreeMap<&'static str, u64>,
     /// How many blocks wait for the operator, each with an alarm.
     pub held: usize,
     /// The messages that are left in the source.

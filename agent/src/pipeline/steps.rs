@@ -60,7 +60,7 @@ impl Steps {
                 })
             })
             .await
-            .map_err(|given_up| not_done(AlarmKind::StoreFailing, given_up))?;
+            .map_err(|given_up| not_done(AlarmKind::BlockHeld, given_up))?;
         failpoint::hit("after_store");
         Ok(Stage::Stored { segment })
     }
@@ -127,7 +127,7 @@ impl Steps {
         let folder = self.services.segments.clone();
         let (id, facts) = (block.record.block, segment.clone());
         let read = on_disk(move || folder.read(&id, &facts)).await;
-        read.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
+        read.map_err(|error| Unfinished::Held(AlarmKind::BlockHeld, error.to_string()))
     }
 
     pub(super) async fn verify(&self, block: &mut OpenBlock, segment: SegmentFacts) -> Step<Stage> {
@@ -181,7 +181,7 @@ impl Steps {
             Ok::<_, SegmentError>(verification::execute(&bytes, supplement.as_deref(), &rules))
         };
         let executed = self.cpu.run_watched(watched, run).await?;
-        executed.map_err(|error| Unfinished::Held(AlarmKind::StoreFailing, error.to_string()))
+        executed.map_err(|error| Unfinished::Held(AlarmKind::BlockHeld, error.to_string()))
     }
 
     pub(super) async fn prove(

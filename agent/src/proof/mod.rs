@@ -4,6 +4,7 @@
 //! and records each new one before it leaves the machine, so that a crash never hides a transaction
 //! that may still be mined.
 
+pub mod amount;
 pub mod contract;
 mod decimal;
 pub mod divisor;

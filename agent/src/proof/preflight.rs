@@ -2,17 +2,19 @@
 
 use super::{
     ChainProverConfig,
+    amount::{Amount, GasPrice},
     contract::{
         getChainDataCall, getMetadataCall, isEnabledCall, isValidatorEnabledCall,
         operatorRolesCall, validatorIDsCall,
     },
     divisor::{Selection, difference},
-    fees::{Fees, GWEI},
+    fees::Fees,
     rpc::{Call, Rpc, RpcError, RpcLimits, answers},
     sender::proofs_in,
 };
 use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
+use bsp_common::text::counted;
 use std::{num::NonZeroU64, time::Duration};
 
 /// What a proof needs, roughly: the sender estimates each.
@@ -187,11 +189,14 @@ async fn balance(
     let told = |error: RpcError| format!("{operator}: {error}");
     let balance = rpc.balance(operator).await.map_err(told)?;
     let market = rpc.market().await.map_err(told)?;
+    let chain_id = rpc.chain_id().await.map_err(told)?;
     let price = Fees::suggest(market, config.max_fee_per_gas).max_fee;
     let proofs = proofs_in(balance, TYPICAL_GAS, price);
     let message = format!(
-        "{operator} has {balance} wei, enough for about {proofs} proofs at {} gwei",
-        price.div_ceil(GWEI)
+        "{operator} has {}, enough for about {} at {}",
+        Amount { wei: balance, chain_id },
+        counted(proofs, "proof"),
+        GasPrice(price)
     );
     match proofs {
         0 => Err(format!("{message}: send funds to it")),

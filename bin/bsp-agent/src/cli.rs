@@ -1,8 +1,12 @@
 //! The command line.
 
+use crate::origins::Origins;
 use bsp_agent::args::{self, AgentArgs};
 use bsp_common::secret::hide_urls;
-use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use std::ffi::OsString;
 
 /// What `--version` says; `-V` says the first line alone.
@@ -37,15 +41,33 @@ pub(crate) enum Answer {
 }
 
 /// Reads the command line and the variables behind its flags.
-pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<AgentArgs, Answer> {
-    args::without_empty_variables(Cli::command())
+pub(crate) fn parse(
+    line: impl IntoIterator<Item = OsString>,
+) -> Result<(AgentArgs, Origins), Answer> {
+    let line: Vec<_> = line.into_iter().map(with_two_dashes).collect();
+    let command = args::without_empty_variables(Cli::command());
+    let origins = Origins::of(&command, &line);
+    command
         .try_get_matches_from(line)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map(|cli| cli.agent)
-        .map_err(|error| answer(&error))
+        .map_err(|error| answer(&error, &origins))
+        .map(|cli| (cli.agent, origins))
 }
 
-fn answer(error: &clap::Error) -> Answer {
+/// Go's flags, and so those of bsp-agent v1.9.2, take one dash as well as two. No flag of ours with
+/// one dash is longer than a letter.
+fn with_two_dashes(argument: OsString) -> OsString {
+    match argument.as_encoded_bytes() {
+        [b'-', first, _, ..] if first.is_ascii_alphabetic() => {
+            let mut with_two = OsString::from("-");
+            with_two.push(argument);
+            with_two
+        }
+        _ => argument,
+    }
+}
+
+fn answer(error: &clap::Error, origins: &Origins) -> Answer {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A reader that has closed the pipe has seen enough.
         let _ = error.print();
@@ -56,7 +78,23 @@ fn answer(error: &clap::Error) -> Answer {
     let problem = text.lines().map(str::trim).take_while(|line| !line.is_empty());
     let problem = problem.collect::<Vec<_>>().join(" ");
     let problem = problem.strip_prefix("error: ").unwrap_or(&problem);
-    Answer::Refused(format!("{}; --help explains each flag", hide_urls(problem)))
+    let problem = origins.name_variables(&hide_urls(problem));
+    let advice = match suggestion(error) {
+        Some(similar) => format!("did you mean {similar}?"),
+        None => "--help explains each flag".to_owned(),
+    };
+    Answer::Refused(format!("{problem}; {advice}"))
+}
+
+/// What is similar to a flag or value that there is not.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(
+        |kind| match error.get(kind)? {
+            ContextValue::String(similar) => Some(similar.clone()),
+            ContextValue::Strings(similar) => similar.first().cloned(),
+            _ => None,
+        },
+    )
 }
 
 #[cfg(test)]
@@ -69,5 +107,21 @@ mod tests {
     fn the_guide_has_every_flag() {
         let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/AGENT.md");
         flag_table::check(&guide, &flag_table::table(Cli::command()));
+    }
+
+    #[test]
+    fn one_dash_is_as_good_as_two() {
+        for (given, taken) in [
+            ("-redis-url=redis://h", "--redis-url=redis://h"),
+            ("-metrics", "--metrics"),
+            ("--metrics", "--metrics"),
+            ("-h", "-h"),
+            ("-3", "-3"),
+            ("-35", "-35"),
+            ("-", "-"),
+            ("./logs", "./logs"),
+        ] {
+            assert_eq!(with_two_dashes(given.into()), OsString::from(taken));
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! The agent, with the flags and environment of bsp-agent.
 
 mod cli;
+mod origins;
 mod signals;
 
 use bsp_agent::{args::AgentArgs, config::AgentConfig, logging};
+use bsp_common::text::with_causes;
 use eyre::Context;
+use origins::Origins;
 use std::{
     env,
     io::{self, Write},
@@ -14,17 +17,20 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+/// What it was built from: 40 hex digits, or `unknown`.
+const COMMIT: &str = env!("BSP_COMMIT");
+
 /// Time for threads that are writing when everything else has ended.
 const THREADS_DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let result = match cli::parse(env::args_os()) {
-        Ok(args) => start(&args),
-        Err(cli::Answer::Shown) => Ok(ExitCode::SUCCESS),
-        Err(cli::Answer::Refused(line)) => Err(eyre::eyre!(line)),
+    let (result, origins) = match cli::parse(env::args_os()) {
+        Ok((args, origins)) => (start(&args), origins),
+        Err(cli::Answer::Shown) => return ExitCode::SUCCESS,
+        Err(cli::Answer::Refused(line)) => (Err(eyre::eyre!(line)), Origins::default()),
     };
     result.unwrap_or_else(|error| {
-        let line = one_line(&format!("{error:#}"));
+        let line = origins.name_variables(&with_causes(error.as_ref()));
         // Nobody is left to be told that standard error is closed.
         let _ = writeln!(io::stderr(), "bsp-agent: {line}");
         ExitCode::FAILURE
@@ -43,7 +49,7 @@ fn start(args: &AgentArgs) -> eyre::Result<ExitCode> {
     let result = run(&runtime, config);
     runtime.shutdown_timeout(THREADS_DEADLINE);
     if let Err(error) = &result {
-        tracing::error!("The agent ends: {error:#}");
+        tracing::error!("The agent ends: {}", with_causes(error.as_ref()));
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -52,11 +58,11 @@ fn run(runtime: &Runtime, config: AgentConfig) -> eyre::Result<()> {
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         signals::stop_on_signal(shutdown.clone()).wrap_err("can't listen for signals")?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "The agent starts");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), commit = COMMIT, "The agent starts");
         for notice in &config.notices {
             tracing::warn!("{notice}");
         }
-        Ok(bsp_agent::run(config, shutdown).await?)
+        Ok(bsp_agent::run(config, COMMIT, shutdown).await?)
     })
 }
 
@@ -84,9 +90,4 @@ impl<W: Write> Write for WhileRead<W> {
             flushed => flushed,
         }
     }
-}
-
-/// Errors of other programs may have several lines.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

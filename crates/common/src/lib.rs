@@ -6,6 +6,7 @@ pub mod database;
 pub mod disk;
 pub mod files;
 pub mod secret;
+pub mod text;
 
 pub use backoff::Backoff;
 pub use byte_size::{ByteSize, InvalidByteSize};

@@ -102,4 +102,31 @@ async fn the_documented_command_line_does_its_work() {
     for line in ["Initializing Consumer: ", "---> Processing 1337-35-replica <---"] {
         assert!(log.contains(line), "{line} is not in the log file");
     }
+    expect_old_lines(&log);
+}
+
+/// The lines that operators search for, as bsp-agent v1.9.2 prints them: its logger adds no blanks
+/// between the parts of a message.
+fn expect_old_lines(log: &str) {
+    let message = |begin: &str| {
+        let found = log.lines().find_map(|line| Some(&line[line.find(begin)?..]));
+        found.unwrap_or_else(|| panic!("{begin} is not in the log file"))
+    };
+    assert_eq!(
+        message("block-specimen not created for: 1,"),
+        "block-specimen not created for: 1, base block number divisor is :35"
+    );
+    let written = message("File written successfully to: ");
+    let path = written.strip_prefix("File written successfully to: ./bin/block-ethereum/");
+    let file = path.and_then(|path| path.rsplit('/').next());
+    let file = file.unwrap_or_else(|| panic!("{written}"));
+    let hash = file.strip_prefix("1337-35-replica-0x").or(file.strip_prefix("1337-70-replica-0x"));
+    let hash = hash.unwrap_or_else(|| panic!("{written}"));
+    assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{written}");
+    let acked = message("stream ids acked and trimmed: [");
+    let rest = acked.strip_prefix("stream ids acked and trimmed: [").unwrap_or_default();
+    let (id, rest) =
+        rest.split_once("], for stream key: replication, with current length: ").unwrap();
+    assert!(id.split('-').all(|part| part.parse::<u64>().is_ok()), "{acked}");
+    assert!(rest.parse::<u64>().is_ok(), "{acked}");
 }

@@ -328,7 +328,7 @@ async fn a_stored_segment_that_was_altered_is_not_proved() {
     std::fs::write(file, b"something else").unwrap();
     let journal = world.restart(journal, Vec::new()).await;
     assert!(matches!(stage(&journal, replica), Some(Stage::Stored { .. })));
-    assert!(world.alarms.raised().contains_key(&AlarmKind::StoreFailing));
+    assert!(world.alarms.raised().contains_key(&AlarmKind::BlockHeld));
     assert!(world.events().iter().all(|event| !event.starts_with("prove")));
 }
 

@@ -16,7 +16,10 @@ use bytes::BytesMut;
 use futures::{StreamExt, future::join_all};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// Single calls under way at once, in place of a batch that the RPC does not take.
@@ -227,9 +230,12 @@ impl Rpc {
             reason: format!("no turn within {} s", patience.as_secs()),
             pause: pace.wait(),
         })?;
-        let reply = timeout(deadline, self.post(method, body))
-            .await
-            .map_err(|_| RpcError::Timeout { method, seconds: deadline.as_secs_f32() })??;
+        let sent = Instant::now();
+        let reply = timeout(deadline, self.post(method, body)).await;
+        let took = sent.elapsed().as_secs_f64();
+        metrics::histogram!("agent_proof_rpc_seconds", "method" => method).record(took);
+        let reply =
+            reply.map_err(|_| RpcError::Timeout { method, seconds: deadline.as_secs_f32() })??;
         match read(&reply) {
             Err(RpcError::RateLimited { method, reason, pause }) => {
                 metrics::counter!("agent_proof_rpc_rate_limited_total").increment(1);

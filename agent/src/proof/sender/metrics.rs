@@ -35,6 +35,11 @@ pub(super) fn balance(wei: U256) {
     gauge!("agent_proof_balance_wei").set(f64::from(wei));
 }
 
+/// How long it lasts if it goes on falling as lately.
+pub(super) fn balance_lasts(time: Duration) {
+    gauge!("agent_proof_balance_lasts_seconds").set(time.as_secs_f64());
+}
+
 pub(super) fn landed(outcome: &SubmissionOutcome, age: Duration) {
     match outcome {
         SubmissionOutcome::Proved(_) => {

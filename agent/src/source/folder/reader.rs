@@ -8,7 +8,7 @@ use super::{
     supplements::Supplements,
 };
 use crate::{
-    alarm::AlarmKind,
+    alarm::{AlarmKind, Trouble},
     source::{DeadLetter, Delivery, Payload, SourceError},
 };
 use bsp_codec::chunk::{ChunkError, ChunkErrorKind, ChunkName, LocatedRecord};
@@ -45,7 +45,8 @@ struct Current {
     supplements: Supplements,
     /// The next chunk was seen before the last look at the file, so it has all of its records.
     complete: bool,
-    damage_reported: bool,
+    /// While the next record can't be read.
+    damage: Option<Trouble>,
 }
 
 /// What one step led to.
@@ -111,13 +112,11 @@ impl FolderReader {
     /// The thread's work.
     pub(super) fn run(mut self, out: &Sender<Result<Delivery, SourceError>>) {
         let mut backoff = Backoff::default();
+        let mut trouble: Option<Trouble> = None;
         while !self.shared.stop.is_cancelled() && !out.is_closed() {
             match self.step() {
                 Ok(step) => {
-                    if backoff.failures() > 0 {
-                        backoff = Backoff::default();
-                        self.shared.alarms.clear(AlarmKind::SourceUnavailable);
-                    }
+                    (backoff, trouble) = (Backoff::default(), None);
                     match step {
                         ReadStep::Deliver(delivery) => {
                             // If nobody takes it any more, it is delivered after the next start.
@@ -134,7 +133,8 @@ impl FolderReader {
                 Err(ReadFailure::Io(error)) => {
                     let message = format!("{}: {error}", self.shared.name());
                     tracing::warn!("{message}; trying again");
-                    self.shared.alarms.raise(AlarmKind::SourceUnavailable, message);
+                    let begin = || self.shared.alarms.trouble(AlarmKind::SourceUnavailable);
+                    trouble.get_or_insert_with(begin).report(message);
                     self.pause(backoff.next_pause());
                 }
             }
@@ -156,14 +156,20 @@ impl FolderReader {
         }
         let Some(current) = &mut self.current else { return self.begin_next() };
         match current.file.next()? {
-            NextRecord::Record(located) => self.receive(located),
+            NextRecord::Record(located) => {
+                current.damage = None;
+                self.receive(located)
+            }
             NextRecord::End if current.complete => self.finish(None),
             NextRecord::End => self.look_further(),
             NextRecord::Damaged(error) => {
-                if !std::mem::replace(&mut current.damage_reported, true) {
-                    let message =
-                        format!("{}/{}: {error}", self.shared.name(), current.file.name());
-                    self.shared.alarms.raise(AlarmKind::DeadLetter, message);
+                if current.damage.is_none() {
+                    let mut damage = self.shared.alarms.trouble(AlarmKind::SourceUnavailable);
+                    let chunk = format!("{}/{}", self.shared.name(), current.file.name());
+                    damage.report(format!(
+                        "{chunk}: {error}; what follows goes to the dead letters once there is a later chunk"
+                    ));
+                    current.damage = Some(damage);
                 }
                 if current.complete { self.finish(Some(error)) } else { self.look_further() }
             }
@@ -223,7 +229,7 @@ impl FolderReader {
         }
         self.waiting.pop_front();
         let supplements = Supplements::beside(&self.shared.folder, chunk);
-        self.current = Some(Current { file, supplements, complete: false, damage_reported: false });
+        self.current = Some(Current { file, supplements, complete: false, damage: None });
         Ok(ReadStep::GoOn)
     }
 

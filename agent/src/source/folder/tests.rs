@@ -237,7 +237,7 @@ async fn what_is_behind_a_damaged_place_is_a_dead_letter_once_the_chunk_is_compl
     scene.write(chunk(1, 0), &damaged);
     let mut opened = scene.open();
     let first = opened.next().await;
-    while scene.alarm(AlarmKind::DeadLetter).is_none() {
+    while scene.alarm(AlarmKind::SourceUnavailable).is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(!scene.dead().exists(), "more may come");

@@ -5,7 +5,7 @@ use super::{
     refusal::{ErrorClass, cannot_write, judge},
 };
 use crate::{
-    alarm::{AlarmKind, Alarms},
+    alarm::{AlarmKind, Alarms, Trouble},
     retry::FAILURES_BEFORE_ALARM,
     source::SourceError,
 };
@@ -13,54 +13,18 @@ use bsp_common::Backoff;
 use bsp_stream::server_error::with_advice;
 use bsp_stream::{Connection, Connector};
 use redis::{RedisError, RedisResult};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long after the stop an operation that is under way may take: most are over in a moment, and
 /// are then not to be done again at the next start.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The alarm that the links of a source share: it is over when none of their operations is in
-/// trouble.
-#[derive(Debug)]
-pub(super) struct Outages {
-    alarms: Alarms,
-    troubled: Mutex<usize>,
-}
-
-impl Outages {
-    pub(super) fn new(alarms: Alarms) -> Self {
-        Self { alarms, troubled: Mutex::default() }
-    }
-
-    fn begin(self: &Arc<Self>) -> LinkOutage {
-        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        LinkOutage(Arc::clone(self))
-    }
-}
-
-/// An operation that keeps failing, until this is dropped.
-#[derive(Debug)]
-struct LinkOutage(Arc<Outages>);
-
-impl Drop for LinkOutage {
-    fn drop(&mut self) {
-        let mut troubled = self.0.troubled.lock().unwrap_or_else(PoisonError::into_inner);
-        *troubled = troubled.saturating_sub(1);
-        if *troubled == 0 {
-            self.0.alarms.clear(AlarmKind::SourceUnavailable);
-        }
-    }
-}
-
 /// The failures in a row of one operation. To drop it is to tell that the operation works again.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     backoff: Backoff,
-    trouble: Option<LinkOutage>,
+    trouble: Option<Trouble>,
 }
 
 /// One connection and how to get it back.
@@ -69,7 +33,7 @@ pub(super) struct Link {
     role: &'static str,
     connector: Connector,
     reply_deadline: Duration,
-    outages: Arc<Outages>,
+    alarms: Alarms,
     stop: CancellationToken,
     state: tokio::sync::Mutex<LinkState>,
 }
@@ -85,11 +49,11 @@ impl Link {
         role: &'static str,
         connector: Connector,
         reply_deadline: Duration,
-        outages: Arc<Outages>,
+        alarms: Alarms,
         stop: CancellationToken,
     ) -> Self {
         let state = tokio::sync::Mutex::default();
-        Self { role, connector, reply_deadline, outages, stop, state }
+        Self { role, connector, reply_deadline, alarms, stop, state }
     }
 
     /// Runs an operation once, on the connection there is or a new one. After an error the next one
@@ -188,9 +152,9 @@ impl Link {
         let source = self.connector.url();
         tracing::warn!(%source, role = self.role, error = reason, failures = count, ?wait, "Redis failed, trying again");
         if count >= FAILURES_BEFORE_ALARM {
-            failures.trouble.get_or_insert_with(|| self.outages.begin());
-            let message = format!("{source} fails: {reason}; trying again for ever");
-            self.outages.alarms.raise(AlarmKind::SourceUnavailable, message);
+            let begin = || self.alarms.trouble(AlarmKind::SourceUnavailable);
+            let trouble = failures.trouble.get_or_insert_with(begin);
+            trouble.report(format!("{source} fails: {reason}; the agent keeps trying"));
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),

@@ -47,7 +47,7 @@ pub use overview::{
 use super::{EntryId, Source, SourceError};
 use crate::alarm::Alarms;
 use bsp_stream::{Connector, RedisUrl, TlsFiles, connect::REPLY_DEADLINE};
-use link::{Link, Outages};
+use link::Link;
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -91,10 +91,8 @@ pub async fn open(
     let RedisSourceConfig { url, consumer, claim_idle, tls, data_dir, resumed } = config;
     let claim_idle = claim_idle.max(Duration::from_secs(1));
     let connector = Connector::new(url.clone(), &tls);
-    let outages = Arc::new(Outages::new(alarms.clone()));
-    let link = |role, deadline| {
-        Link::new(role, connector.clone(), deadline, Arc::clone(&outages), stop.clone())
-    };
+    let link =
+        |role, deadline| Link::new(role, connector.clone(), deadline, alarms.clone(), stop.clone());
     let settling = Arc::new(link(settlement::ROLE, REPLY_DEADLINE));
     settlement::check(&settling, &connector).await?;
     // Operators look for this line of bsp-agent v1.9.2.
@@ -134,7 +132,7 @@ pub async fn open(
         url: url.clone(),
         in_flight: Arc::clone(&in_flight),
         link: settling,
-        alarms,
+        alarms: alarms.clone(),
         claimed: Arc::clone(&claimed),
         sole_group: settlement::SoleGroup::default(),
         trimmer,

@@ -64,13 +64,39 @@ fn a_data_folder_that_cant_be_used_fails_it() {
     assert_eq!(run.code, 1, "{run:?}");
     expect_row(&run, "FAIL", "journal", "in use by a running agent");
     drop(running);
-    expect_row(&check(folder.path(), &[&argument]), "ok", "journal", "0 blocks are not finished");
+    expect_row(&check(folder.path(), &[&argument]), "ok", "journal", "0 blocks unfinished");
 
     fs::write(data.join("ledger.jsonl"), "no ledger\n").unwrap();
     expect_row(&check(folder.path(), &[&argument]), "FAIL", "journal", "line 1 of the ledger");
     fs::remove_file(data.join("ledger.jsonl")).unwrap();
     fs::write(&journal, vec![7; 20_000]).unwrap();
     expect_row(&check(folder.path(), &[&argument]), "FAIL", "journal", "is damaged");
+}
+
+/// What a start opens besides: a start that fails for it fails the check too.
+#[test]
+fn whatever_a_start_opens_is_checked() {
+    for place in ["unselected", "segments", "pins", "pins/blocks", "pins/car"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bsp-agent-data").join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "a file in the place of a folder").unwrap();
+        let run = check(folder.path(), &[]);
+        assert_eq!(run.code, 1, "{place}: {run:?}");
+        expect_row(&run, "FAIL", "data", "is no folder");
+        if !place.contains('/') {
+            let start = Agent::new(folder.path(), &LEDGER).run();
+            assert_eq!(start.code, 1, "{place}: {start:?}");
+            assert!(start.stderr.contains(place), "{place}: {start:?}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("logs/log.log")).unwrap();
+    let run = check(folder.path(), &[]);
+    assert_eq!(run.code, 1, "{run:?}");
+    expect_row(&run, "FAIL", "log file", "log.log can't be written");
+    let start = Agent::new(folder.path(), &LEDGER).run();
+    assert!(start.code == 1 && start.stderr.contains("log.log"), "{start:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! here needs a server.
 
 mod check;
+mod environment;
 mod help;
 mod program;
 mod settings;

@@ -41,6 +41,10 @@ fn each_wrong_setting_is_named() {
         ("--metrics.port=70000", "'70000' for '--metrics.port <PORT>'"),
         ("--metrics=maybe", "'maybe' for '--metrics"),
         ("--no-such-flag", "unexpected argument '--no-such-flag'"),
+        ("--redis-ulr=x", "'--redis-ulr' found; did you mean --redis-url?"),
+        ("-block-divisor=0", "--block-divisor is 0: give 1"),
+        ("-redis-ulr", "unexpected argument '--redis-ulr' found; did you mean --redis-url?"),
+        ("--proof=leger", "did you mean ledger?"),
         (&url, "unexpected argument 'http://…'"),
     ] {
         refused(&[arg], reason);
@@ -86,8 +90,39 @@ fn a_key_in_the_place_of_an_address_is_not_printed() {
 fn a_bad_value_of_a_variable_is_refused_and_an_empty_one_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let run = |value| Agent::new(folder.path(), &[]).env("BlockDivisor", value).run();
-    run("many").expect_refusal("'many' for '--block-divisor <N>'");
+    run("many").expect_refusal("'many' for '--block-divisor <N>' (from the variable BlockDivisor)");
     run("").expect_refusal("no source");
+}
+
+#[test]
+fn an_error_names_the_variable_that_a_value_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        Agent::new(folder.path(), &[&LEDGER[..], args].concat()).env("BlockDivisor", "0").run()
+    };
+    run(&[]).expect_refusal("--block-divisor (from the variable BlockDivisor) is 0: give 1");
+    run(&["--block-divisor=00"]).expect_refusal("--block-divisor is 0: give 1");
+    Agent::new(folder.path(), &LEDGER).env("BSP_AGENT_DATA_DIR", "./no/such").run().expect_refusal(
+        "--data-dir (from the variable BSP_AGENT_DATA_DIR): ./no/such can't be made",
+    );
+}
+
+#[test]
+fn an_error_says_nothing_twice() {
+    for arg in [
+        "--avro-codec-path=./no-such",
+        "--genesis=./no-such",
+        "--log-folder=./file",
+        "--data-dir=./file",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let run = Agent::new(folder.path(), &[&LEDGER[..], &[arg]].concat()).run();
+        assert_eq!(run.code, 1, "{run:?}");
+        for part in run.stderr.trim().split(": ").filter(|part| part.len() > 3) {
+            assert_eq!(run.stderr.matches(part).count(), 1, "{part:?}: {run:?}");
+        }
+    }
 }
 
 #[test]

@@ -49,6 +49,50 @@ fn a_signal_ends_it_well() {
     }
 }
 
+/// `timeout` signals the process and then its group.
+#[test]
+fn two_signals_at_once_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = waiting(folder.path(), Stdio::piped());
+    wait_for_log(folder.path(), "--consumer-timeout has no effect");
+    // Both are there when it goes on.
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        send(&child, signal);
+    }
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(!logged(folder.path()).contains("ends at once"), "{run:?}");
+}
+
+#[test]
+fn the_log_says_what_is_configured_and_how_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = waiting(folder.path(), Stdio::piped());
+    wait_for_log(folder.path(), "--consumer-timeout has no effect");
+    wait_for_log(folder.path(), "The agent records proofs in a ledger");
+    send(&child, Signal::TERM);
+    child.wait_with_output().unwrap();
+    let log = logged(folder.path());
+    let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap_or_default();
+    let chunks = folder.path().join("chunks");
+    assert!(line("The agent starts").contains("version="), "{log}");
+    let settings = line("The agent takes block replicas");
+    for part in [
+        &*format!("source=\"file://{}\"", chunks.display()),
+        "block_divisor=3",
+        "verify=\"execute\"",
+        "pinner=\"local\"",
+        "data=./bsp-agent-data",
+    ] {
+        assert!(settings.contains(part), "{part}: {log}");
+    }
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("The agent has ended"), "{log}");
+    for part in ["acknowledged=0", "skipped=0", "refused=0", "unselected=0", "dead_letters=0"] {
+        assert!(last.contains(part), "{part}: {log}");
+    }
+}
+
 #[test]
 fn a_terminal_that_does_not_read_holds_nothing_up() {
     let folder = tempfile::tempdir().unwrap();

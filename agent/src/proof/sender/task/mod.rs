@@ -20,9 +20,11 @@ use crate::{
     failpoint,
     proof::{
         Attempt, AttemptLog, Claim,
+        amount::GasPrice,
         rpc::{Health, RpcError},
     },
 };
+use bsp_common::text::counted;
 use funds::Funds;
 use look::{Look, Sighting};
 use nonces::Nonces;
@@ -185,7 +187,8 @@ impl Task {
             self.chain_id = Some(id);
             self.chain_checked = Some(Instant::now());
         }
-        self.funds.check(&self.contract).await
+        let Some(chain_id) = self.chain_id else { return Ok(()) };
+        self.funds.check(&self.contract, chain_id).await
     }
 
     async fn sightings(&self) -> Result<Vec<Sighting>, RpcError> {
@@ -283,21 +286,28 @@ impl Task {
         );
         let message = if pending.is_mined {
             format!(
-                "{count} proofs are not done in time, the first is {which}: it is mined, and not deep enough; the head is \
-                 {}, what counts as deep is {}: see whether the proof chain finalizes, or give --proof-confirmations \
+                "{}, the first is {which}: it is mined, and not deep enough; the head is {}, \
+                 what counts as deep is {}: see whether the proof chain finalizes, or give --proof-confirmations \
                  a number",
+                late_proofs(count, "done"),
                 look.head.number,
                 look.settled.map_or_else(|| "none yet".to_owned(), |settled| settled.to_string()),
             )
         } else {
             format!(
-                "{count} proofs are not mined in time, the first is {which}, at {} wei of at most {}: raise \
-                 --proof-max-fee-gwei or see what the chain takes",
-                pending.newest.fees.max_fee, config.max_fee_per_gas,
+                "{}, the first is {which}, at {} of at most {}: raise --proof-max-fee-gwei or see what the chain takes",
+                late_proofs(count, "mined"),
+                GasPrice(pending.newest.fees.max_fee),
+                GasPrice(config.max_fee_per_gas),
             )
         };
         self.contract.alarms.raise(AlarmKind::ProofStuck, message);
     }
+}
+
+fn late_proofs(count: usize, what: &str) -> String {
+    let is = if count == 1 { "is" } else { "are" };
+    format!("{} {is} not {what} in time", counted(count as u64, "proof"))
 }
 
 /// Gives a claim back. A caller that no longer waits for it finds it in the journal.

@@ -77,7 +77,7 @@ impl Settlement for RedisSettlement {
         }
         // Operators look for this line of bsp-agent v1.9.2.
         tracing::info!(
-            "stream ids acked and trimmed: [{id}] , for stream key: {topic}, with current length: {}",
+            "stream ids acked and trimmed: [{id}], for stream key: {topic}, with current length: {}",
             done.length
         );
         Ok(())
