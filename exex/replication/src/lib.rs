@@ -30,8 +30,8 @@
 //! comes [beside it](Entry::supplement): a target here has durably taken a batch once
 //! [`Target::deliver`] returns, and is waited for when it does not answer; [`Target::health`] shows
 //! why. Nothing is removed from a stream that some consumer group has yet to acknowledge: a stream
-//! that grows too large is waited for as well, see [`RedisOptions`], and so is a folder, or its disk:
-//! see [`FileOptions`].
+//! that grows too large is waited for as well, see [`RedisOptions`], and so is a folder that does,
+//! or a disk that runs low: see [`FileOptions`].
 //!
 //! Delivery is at least once. A batch whose acceptance is not known is looked for at the target's
 //! end before it is sent again, also by the next process, so duplicates are rare: see

@@ -87,8 +87,8 @@
 //! One execution more of each block, on a thread of its own. A state is opened for one block and
 //! closed before the replica is encoded, so no read transaction of the database grows old. However
 //! far a target is behind, the replicas that wait for it are bounded by
-//! `--exex.bsp.memory-budget`. On top of that come the blocks that are executed at the moment, whose
-//! size is not known before, and two compressed copies of the batch that is being delivered.
+//! `--exex.bsp.memory-budget`. On top of that come the blocks that are executed at the moment,
+//! whose size is not known before, and two compressed copies of the batch that is being delivered.
 //!
 //! # Pruning
 //!
