@@ -11,7 +11,7 @@
 //!
 //! - A consumer's name stays the same across restarts, so what it had taken is pending to it when
 //!   it comes back, and comes first.
-//! - [`upkeep`] resets the idle time of what is in flight, and claims what nobody has touched for
+//! - A task resets the idle time of what is in flight, and claims what nobody has touched for
 //!   [`RedisSourceConfig::claim_idle`].
 //! - An acknowledged entry is deleted at once if ours is the stream's only group. Otherwise, and
 //!   once in a while, the stream's beginning is deleted as far as every group has acknowledged it.
