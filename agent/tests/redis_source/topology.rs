@@ -129,7 +129,8 @@ async fn a_server_that_wants_a_certificate_of_its_clients_gets_one() {
         client_key,
         ..trusting.clone()
     };
-    let foreign = Certificates::make().client();
+    let others = Certificates::make();
+    let foreign = others.client();
     let encrypted = certificate.with_file_name("encrypted.key");
     let text = std::fs::read_to_string(&key).unwrap().replace("PRIVATE", "ENCRYPTED PRIVATE");
     std::fs::write(&encrypted, text).unwrap();
