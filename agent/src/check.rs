@@ -7,7 +7,10 @@ use std::{
     future::Future,
     io::{self, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -82,6 +85,9 @@ impl std::fmt::Debug for Check {
     }
 }
 
+/// Numbers the files that [`probe`] writes: two checks of one folder must not remove each other's.
+static PROBES: AtomicU64 = AtomicU64::new(0);
+
 fn probe(folder: &std::path::Path) -> Finding {
     if !folder.is_dir() {
         return Err(format!("{} is no folder: move it away", folder.display()));
@@ -89,7 +95,8 @@ fn probe(folder: &std::path::Path) -> Finding {
     if let Err(error) = folder.read_dir() {
         return Err(format!("{} can't be read: {error}", folder.display()));
     }
-    let path = folder.join(format!(".bsp-agent-check-{}", std::process::id()));
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!(".bsp-agent-check-{}-{number}", std::process::id()));
     let written = fs::File::create(&path).and_then(|mut file| {
         file.write_all(b"check")?;
         file.sync_all()
@@ -181,5 +188,13 @@ mod tests {
         let (is_ready, text) = table(checks).await;
         assert!(!is_ready && text.starts_with("ok ") && text.contains("\nFAIL "), "{text}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_folder_may_serve_for_several_things() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |_| Check::writable_folder("data", folder.path().to_owned());
+        let (is_ready, text) = table((0..50).map(check).collect()).await;
+        assert!(is_ready, "{text}");
     }
 }
