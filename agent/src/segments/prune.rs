@@ -91,13 +91,16 @@ pub async fn prune(
     plan: &PrunePlan,
 ) -> Result<Pruned, PruneError> {
     let mut pruned = Pruned::default();
-    for sub_folder in sub_folders(folder.path())? {
-        for old in old_segments(&sub_folder, plan.before)? {
+    let (root, before) = (folder.path().to_owned(), plan.before);
+    let listed = root.clone();
+    for sub_folder in blocking(move || sub_folders(&listed)).await? {
+        let listed = sub_folder.clone();
+        for old in blocking(move || old_segments(&listed, before)).await? {
             prune_file(&old, pinner, plan, &mut pruned).await?;
         }
-        if !plan.dry_run && sub_folder != folder.path() {
+        if !plan.dry_run && sub_folder != root {
             // Only one that is empty goes.
-            let _ = fs::remove_dir(&sub_folder);
+            let _ = tokio::fs::remove_dir(&sub_folder).await;
         }
     }
     Ok(pruned)
@@ -113,23 +116,32 @@ async fn prune_file(
         pruned.unfinished += 1;
         return Ok(());
     }
-    let failed = |error| PruneError::Io { path: old.path.clone(), error };
-    let bytes = tokio::fs::read(&old.path).await.map_err(failed)?;
-    let length = bytes.len() as u64;
-    if old.is_proved {
-        let bytes = Bytes::from(bytes);
-        let content = Content { cid: dag::cid_of(&bytes), bytes };
-        if !pinner.holds(&content).await? {
-            pruned.not_pinned += 1;
-            return Ok(());
-        }
+    let path = old.path.clone();
+    let content = blocking(move || read(&path)).await?;
+    if old.is_proved && !pinner.holds(&content).await? {
+        pruned.not_pinned += 1;
+        return Ok(());
     }
     if !plan.dry_run {
-        tokio::fs::remove_file(&old.path).await.map_err(failed)?;
+        let removed = tokio::fs::remove_file(&old.path).await;
+        removed.map_err(|error| PruneError::Io { path: old.path.clone(), error })?;
     }
     pruned.removed += 1;
-    pruned.bytes += length;
+    pruned.bytes += content.bytes.len() as u64;
     Ok(())
+}
+
+/// Runs something that waits for the disk, or hashes what is there.
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn read(path: &Path) -> Result<Content, PruneError> {
+    let bytes = fs::read(path).map_err(|error| PruneError::Io { path: path.to_owned(), error })?;
+    Ok(Content { cid: dag::cid_of(&bytes), bytes: bytes.into() })
 }
 
 /// The folder itself, where former versions kept all files, and the folders of heights.
@@ -180,6 +192,7 @@ mod tests {
     use crate::{block::BlockId, journal::SegmentFacts, segments::Unproved};
     use async_trait::async_trait;
     use bsp_codec::{ReplicaKind, digest};
+    use bytes::Bytes;
     use tempfile::TempDir;
 
     /// Holds all contents but these.
