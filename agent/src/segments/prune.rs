@@ -10,7 +10,6 @@ use crate::{
 };
 use alloy_primitives::B256;
 use bsp_codec::dag;
-use bytes::Bytes;
 use std::{
     collections::HashSet,
     fs, io,
