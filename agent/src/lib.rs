@@ -34,6 +34,7 @@ mod agent;
 pub mod alarm;
 pub mod args;
 pub mod block;
+mod blocking;
 pub mod check;
 pub mod config;
 pub mod failpoint;

@@ -1,6 +1,7 @@
 //! Folders that settings name.
 
 use super::{ConfigError, Env};
+use bsp_common::files::sync_folder;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -25,9 +26,7 @@ pub(super) fn made(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigErr
         // The name has to be on disk before anything in the folder counts as durable.
         Ok(()) => path
             .canonicalize()
-            .and_then(|made| {
-                made.parent().map_or(Ok(()), |above| fs::File::open(above)?.sync_all())
-            })
+            .and_then(|made| made.parent().map_or(Ok(()), sync_folder))
             .map(|()| path.to_owned())
             .map_err(|error| problem(flag, path, format!("can't be made durable: {error}"))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing(flag, path),

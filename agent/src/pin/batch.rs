@@ -4,6 +4,7 @@
 //! under its own name is whole, whatever crashed. Syncing is what takes the time: many files are
 //! written before the first is synced, and each folder is synced once.
 
+use bsp_common::files::sync_folder;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -100,11 +101,6 @@ impl Drop for FileBatch<'_> {
             let _ = fs::remove_file(&written.temporary);
         }
     }
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// A name that no other file of this process has.

@@ -10,16 +10,14 @@
 //! ones are nearly the same for all. Nothing is remote: others fetch the content only if something
 //! serves the folder.
 
-use super::{
-    Content, PinError, Pinner,
-    batch::{FileBatch, sync_folder},
-};
+use super::{Content, PinError, Pinner, batch::FileBatch};
 use crate::metrics;
 use async_trait::async_trait;
 use bsp_codec::{
     car,
     dag::{Cid, Dag},
 };
+use bsp_common::files::sync_folder;
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Read, Write},

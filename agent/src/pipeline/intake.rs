@@ -5,7 +5,6 @@ use super::{
     open_block::{InJudgement, OpenBlock},
     settle::Settled,
     suspects::Watched,
-    threads::on_disk,
     verdicts::{Checked, Sentence},
     work::Begun,
 };
@@ -13,6 +12,7 @@ use crate::{
     alarm::AlarmKind,
     args::Verify,
     block::BlockId,
+    blocking::on_disk,
     failpoint,
     journal::{BlockKey, BlockRecord, JournalError, Stage},
     pin::Content,

@@ -5,12 +5,13 @@ use super::{
     open_block::{OpenBlock, Step, Unfinished},
     status::{LastProofCell, ProofCounts},
     suspects,
-    threads::{CpuTasks, on_disk},
+    threads::CpuTasks,
     totals::Totals,
     work::WorkList,
 };
 use crate::{
     alarm::AlarmKind,
+    blocking::on_disk,
     failpoint,
     journal::{BlockRecord, SegmentFacts, Stage, Verification},
     proof::Proof,

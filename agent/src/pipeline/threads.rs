@@ -50,16 +50,3 @@ impl CpuTasks {
         tokio::task::spawn_blocking(run).await.map_err(|error| Defect(error.to_string()))
     }
 }
-
-/// Runs something that waits for a disk.
-pub(super) async fn on_disk<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-    join(tokio::task::spawn_blocking(run).await)
-}
-
-/// A panic in a thread continues in the task that waits for it.
-fn join<T>(outcome: Result<T, tokio::task::JoinError>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}

@@ -13,8 +13,8 @@
 //! that no folder grows without end. Former versions kept them all in the folder itself, where they
 //! are still found.
 //!
-//! A name changes by a rename and a sync of the folder that the file is then in, so no name ever
-//! stands for bytes that are not there.
+//! A name changes by a rename and a sync of the folders that are concerned, so no name ever stands
+//! for bytes that are not there.
 
 mod prune;
 
@@ -28,7 +28,7 @@ use crate::{
 };
 use alloy_primitives::B256;
 use bsp_codec::digest;
-use bsp_common::files::{read_if_there, remove_if_there};
+use bsp_common::files::{read_if_there, remove_if_there, sync_folder};
 use bytes::Bytes;
 use std::{
     fs::{self, File},
@@ -165,7 +165,7 @@ impl SegmentFolder {
         match self.read(block, facts) {
             Err(SegmentError::Gone { .. }) => {
                 let name = Self::unproved_name(block, facts, Unproved::Refused);
-                self.read_named(&self.finished(block.number, &name), facts)
+                self.read_finished(block, &name, facts).map(|(_, bytes)| bytes)
             }
             read => read,
         }
@@ -175,6 +175,20 @@ impl SegmentFolder {
         let bytes = fs::read(path).map_err(|error| self.missing_or(path, error))?;
         check(path, facts, &bytes)?;
         Ok(bytes.into())
+    }
+
+    /// Reads a file of a block that is done with. Returns where it is, too: a former version may
+    /// have left it in the folder itself.
+    fn read_finished(
+        &self,
+        block: &BlockId,
+        name: &str,
+        facts: &SegmentFacts,
+    ) -> Result<(PathBuf, Bytes), SegmentError> {
+        let (path, former) = (self.finished(block.number, name), self.folder.join(name));
+        let path = if !path.is_file() && former.is_file() { former } else { path };
+        let bytes = self.read_named(&path, facts)?;
+        Ok((path, bytes))
     }
 
     /// Gives a segment its final name, which it may have already, and removes files that tell of
@@ -242,29 +256,23 @@ impl SegmentFolder {
         name: &str,
     ) -> Result<PathBuf, SegmentError> {
         let (from, to) = (self.unproved(block, facts), self.finished(block.number, name));
-        self.make_folder_of(&to)?;
-        match self.rename(&from, &to) {
-            Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
-            other => return other.map(|()| to),
-        }
-        let former = self.folder.join(name);
-        match self.read_named(&to, facts) {
-            // A former version has renamed it.
-            Err(SegmentError::Gone { .. }) if former.is_file() => {
-                self.read_named(&former, facts).map(|_| former)
+        let sub_folder = to.parent().unwrap_or(&self.folder);
+        match fs::create_dir(sub_folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(io_error(sub_folder, error));
             }
-            read => read.map(|_| to),
+            _ => {}
         }
-    }
-
-    /// Makes a sub-folder. On return its name survives a crash.
-    fn make_folder_of(&self, path: &Path) -> Result<(), SegmentError> {
-        let Some(folder) = path.parent() else { return Ok(()) };
-        match fs::create_dir(folder) {
-            Ok(()) => sync_folder(&self.folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(io_error(folder, error)),
-        }
+        let found = match fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.read_finished(block, name, facts)?.0
+            }
+            renamed => renamed.map(|()| to.clone()).map_err(|error| io_error(&from, error))?,
+        };
+        // The file's name, then that of the sub-folder, which this or another block has just made.
+        sync(sub_folder)?;
+        sync(&self.folder)?;
+        Ok(found)
     }
 
     /// Of a file that can't be read. One that is missing is gone permanently only where its folder
@@ -279,13 +287,12 @@ impl SegmentFolder {
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SegmentError> {
         fs::rename(from, to).map_err(|error| io_error(from, error))?;
         // Without this a crash of the machine could bring the former name back.
-        sync_folder(to.parent().unwrap_or(&self.folder))
+        sync(&self.folder)
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<(), SegmentError> {
-    let sync = File::open(folder).and_then(|folder| folder.sync_all());
-    sync.map_err(|error| io_error(folder, error))
+fn sync(folder: &Path) -> Result<(), SegmentError> {
+    sync_folder(folder).map_err(|error| io_error(folder, error))
 }
 
 /// Removes what is not needed any more for a finished block. If it stays, it only takes room.

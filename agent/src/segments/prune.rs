@@ -6,6 +6,7 @@
 use super::SegmentFolder;
 use crate::{
     block::SegmentName,
+    blocking::on_disk,
     pin::{Content, PinError, Pinner},
 };
 use alloy_primitives::B256;
@@ -92,9 +93,9 @@ pub async fn prune(
     let mut pruned = Pruned::default();
     let (root, before) = (folder.path().to_owned(), plan.before);
     let listed = root.clone();
-    for sub_folder in blocking(move || sub_folders(&listed)).await? {
+    for sub_folder in on_disk(move || sub_folders(&listed)).await? {
         let listed = sub_folder.clone();
-        for old in blocking(move || old_segments(&listed, before)).await? {
+        for old in on_disk(move || old_segments(&listed, before)).await? {
             prune_file(&old, pinner, plan, &mut pruned).await?;
         }
         if !plan.dry_run && sub_folder != root {
@@ -116,7 +117,7 @@ async fn prune_file(
         return Ok(());
     }
     let path = old.path.clone();
-    let content = blocking(move || read(&path)).await?;
+    let content = on_disk(move || read(&path)).await?;
     if old.is_proved && !pinner.holds(&content).await? {
         pruned.not_pinned += 1;
         return Ok(());
@@ -128,14 +129,6 @@ async fn prune_file(
     pruned.removed += 1;
     pruned.bytes += content.bytes.len() as u64;
     Ok(())
-}
-
-/// Runs something that waits for the disk, or hashes what is there.
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(run).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 fn read(path: &Path) -> Result<Content, PruneError> {

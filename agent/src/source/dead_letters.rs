@@ -4,6 +4,7 @@
 
 use super::DeadLetter;
 use crate::alarm::now_ms;
+use bsp_common::files::sync_folder;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -129,11 +130,6 @@ pub(super) fn write_file(path: &Path, content: &mut impl Read) -> io::Result<()>
     file.sync_all()?;
     fs::rename(&partial, path)?;
     path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes the names in a folder last.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -128,11 +128,11 @@ impl ExportCommand {
     }
 
     fn target_options(&self) -> TargetOptions {
-        let limit = |size: ByteSize| Some(size.0).filter(|bytes| *bytes > 0);
-        let redis =
-            RedisOptions { byte_budget: limit(self.redis_byte_budget), ..RedisOptions::from_env() };
-        let (byte_budget, min_free) = (limit(self.file_byte_budget), self.file_min_free.0);
-        let file = FileOptions { byte_budget, min_free };
+        let TargetOptions { redis, file } = TargetOptions::from_env().with_limits(
+            self.redis_byte_budget.0,
+            self.file_byte_budget.0,
+            self.file_min_free.0,
+        );
         TargetOptions { redis: redis.with_producer_id_of_its_own(), file }
     }
 

@@ -16,6 +16,7 @@ mod stream;
 mod verify;
 mod words;
 
+use bsp_common::text::with_causes;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
         Command::Prune(args) => prune::run(&args),
     };
     result.unwrap_or_else(|error| {
-        output::complain(&words::reason(&error));
+        output::complain(&with_causes(error.as_ref()));
         ExitCode::from(output::EXIT_UNREADABLE)
     })
 }

@@ -79,7 +79,7 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::reason;
+    use bsp_common::text::with_causes;
 
     #[test]
     fn a_temporary_files_name_is_not_told() {
@@ -107,7 +107,7 @@ mod tests {
     fn a_failure_names_the_file_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_file(&folder.path().join("missing/out"), b"x").unwrap_err();
-        let (text, missing) = (reason(&error), folder.path().join("missing"));
+        let (text, missing) = (with_causes(error.as_ref()), folder.path().join("missing"));
         let expected = format!("missing/out: there is no folder {}", missing.display());
         assert!(text.ends_with(&expected), "{text}");
         let occupied = folder.path().join("folder");

@@ -1,13 +1,12 @@
 //! `bsp prune`: old segment files go.
 
-use crate::{output, stream};
+use crate::{journal, output, stream};
 use bsp_agent::{
     UnfinishedSegments,
-    alarm::Alarms,
-    journal::{Journal, JournalError},
     pin::{IpfsPinner, LocalPinner, Pinner},
     segments::{self, PrunePlan, Pruned, SegmentFolder},
 };
+use bsp_common::text::counted;
 use clap::Args;
 use eyre::{Context, ContextCompat};
 use std::{
@@ -70,27 +69,21 @@ fn pinner(args: &PruneArgs) -> eyre::Result<Box<dyn Pinner>> {
 /// The segments that an agent still works on: from its journal, or from what it has written while
 /// it has the journal open.
 fn unfinished(data_dir: &Path) -> eyre::Result<HashSet<bsp_agent::block::SegmentName>> {
-    let path = data_dir.join("journal.redb");
-    eyre::ensure!(path.is_file(), "{} is not there: name an agent's --data-dir", path.display());
-    match Journal::open(&path, Alarms::default()) {
-        Ok(journal) => Ok(UnfinishedSegments::of(&journal)?.segments),
-        Err(JournalError::InUse { .. }) => {
-            let told = UnfinishedSegments::read(data_dir)
-                .wrap_err_with(|| format!("unfinished.json in {}", data_dir.display()))?;
-            let told = told.filter(UnfinishedSegments::is_current).wrap_err(
-                "the agent runs, and has not said for two hours which blocks are not finished: look at its log, or stop it",
-            )?;
-            Ok(told.segments)
-        }
-        Err(error) => Err(error.into()),
+    if let Some(journal) = journal::open(data_dir)? {
+        return Ok(UnfinishedSegments::of(&journal)?.segments);
     }
+    let told = UnfinishedSegments::read(data_dir)
+        .wrap_err_with(|| format!("unfinished.json in {}", data_dir.display()))?;
+    let told = told.filter(UnfinishedSegments::is_current).wrap_err(
+        "the agent runs, and has not said for two hours which blocks are not finished: look at its log, or stop it",
+    )?;
+    Ok(told.segments)
 }
 
 fn report(pruned: &Pruned, dry_run: bool, pinner: &str) -> String {
     let Pruned { removed, bytes, not_pinned, unfinished } = *pruned;
-    let files = if removed == 1 { "file" } else { "files" };
     let (done, mib) = (if dry_run { "would be removed" } else { "removed" }, bytes >> 20);
-    let mut text = format!("{removed} {files} of {mib} MiB {done}\n");
+    let mut text = format!("{} of {mib} MiB {done}\n", counted(removed, "file"));
     text += &match unfinished {
         0 => String::new(),
         1 => "1 file stays: its block is not finished\n".to_owned(),

@@ -1,4 +1,4 @@
-//! Words for people: counts, reasons, and lines that fit the terminal.
+//! Lines that fit the terminal.
 
 use std::io::{self, IsTerminal};
 
@@ -12,24 +12,6 @@ pub(crate) fn columns() -> Option<usize> {
     }
     let size = terminal_size::terminal_size_of(io::stdout());
     Some(size.map_or(USUAL_COLUMNS, |(width, _)| usize::from(width.0)))
-}
-
-/// A number of things, as in `1 block` and `2 blocks`.
-pub(crate) fn counted(count: u64, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
-/// An error with its causes, each said once: many repeat their cause in their own words.
-pub(crate) fn reason(error: &eyre::Report) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 /// A text after a label, with its further lines below its first, and none wider than the columns
@@ -77,23 +59,6 @@ pub(crate) fn head(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eyre::Context;
-
-    #[test]
-    fn one_thing_is_one() {
-        assert_eq!(counted(0, "block"), "0 blocks");
-        assert_eq!(counted(1, "block"), "1 block");
-        assert_eq!(counted(2, "block"), "2 blocks");
-    }
-
-    #[test]
-    fn a_cause_that_was_said_is_not_said_again() {
-        let missing = || io::Error::other("no such file");
-        let twice: eyre::Result<()> = Err(missing()).wrap_err("cannot read x: no such file");
-        assert_eq!(reason(&twice.unwrap_err()), "cannot read x: no such file");
-        let once: eyre::Result<()> = Err(missing()).wrap_err("cannot read x");
-        assert_eq!(reason(&once.unwrap_err()), "cannot read x: no such file");
-    }
 
     #[test]
     fn lines_fit_the_columns_and_keep_long_words() {

@@ -1,4 +1,4 @@
-//! Files that may be missing.
+//! Files that may be missing, and names that have to survive a crash.
 
 use std::{
     fs,
@@ -28,6 +28,15 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Has the names in a folder on disk: after a file was made, renamed or removed there.
+///
+/// # Errors
+///
+/// Where the folder is missing, or the disk refuses.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

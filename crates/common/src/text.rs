@@ -52,8 +52,9 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     while let Some(error) = next {
         next = error.source();
         let words = error.to_string();
-        // Errors of other programs may have several lines.
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Errors of other programs may have several lines. Blanks within one may be a path's.
+        let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+        let words = lines.collect::<Vec<_>>().join(" ");
         if told.contains(&words) {
             continue;
         }
@@ -63,4 +64,51 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
         told.push_str(&words);
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{error, fmt, io};
+
+    #[test]
+    fn one_thing_is_one() {
+        assert_eq!(counted(0, "block"), "0 blocks");
+        assert_eq!(counted(1, "block"), "1 block");
+        assert_eq!(counted(2, "block"), "2 blocks");
+    }
+
+    #[derive(Debug)]
+    struct Unreadable(&'static str, io::Error);
+
+    impl fmt::Display for Unreadable {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl error::Error for Unreadable {
+        fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+            Some(&self.1)
+        }
+    }
+
+    fn told(words: &'static str, cause: &str) -> String {
+        with_causes(&Unreadable(words, io::Error::other(cause)))
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let missing = "no such file";
+        assert_eq!(told("cannot read x: no such file", missing), "cannot read x: no such file");
+        assert_eq!(told("cannot read x", missing), "cannot read x: no such file");
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_its_blanks() {
+        assert_eq!(
+            told("cannot read a  b", "first\n\n  second\n"),
+            "cannot read a  b: first second"
+        );
+    }
 }

@@ -59,6 +59,7 @@ mod deferred;
 pub mod failpoint;
 mod file;
 mod health;
+mod measured_size;
 mod open;
 mod outage;
 mod producer;

@@ -22,6 +22,17 @@ impl TargetOptions {
     pub fn from_env() -> Self {
         Self { redis: RedisOptions::from_env(), ..Self::default() }
     }
+
+    /// The same with an operator's limits, in bytes: what a stream and a folder may take, where 0
+    /// is for no limit, and what stays free on a folder's disk.
+    #[must_use]
+    pub fn with_limits(self, stream: u64, folder: u64, min_free: u64) -> Self {
+        let limit = |bytes: u64| Some(bytes).filter(|bytes| *bytes > 0);
+        Self {
+            redis: RedisOptions { byte_budget: limit(stream), ..self.redis },
+            file: FileOptions { byte_budget: limit(folder), min_free },
+        }
+    }
 }
 
 /// Opens the target behind a URL, which stops waiting for trouble to pass once `stop` is cancelled.

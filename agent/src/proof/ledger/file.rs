@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{alarm::now_ms, proof::Claim};
 use alloy_primitives::B256;
+use bsp_common::files::sync_folder;
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
@@ -53,7 +54,8 @@ impl LedgerFile {
             .open(path)
             .map_err(failed)?;
         if is_new {
-            sync_folder(path).map_err(failed)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            sync_folder(folder.unwrap_or(Path::new("."))).map_err(failed)?;
         }
         let mut ledger = Self { path: path.to_owned(), file, length: 0, last: None, index: None };
         ledger.open_index()?;
@@ -279,9 +281,4 @@ impl<'a> Lines<'a> {
         let line = self.last.as_ref().map_or(1, |entry| entry.content.seq.saturating_add(2));
         LedgerError::Broken { path: self.path.to_owned(), line, reason }
     }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -27,13 +27,11 @@ mod supplements;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    Deliveries, Delivery, Source, SourceError,
-    dead_letters::{DeadLetterFolder, sync_folder},
-};
+use super::{Deliveries, Delivery, Source, SourceError, dead_letters::DeadLetterFolder};
 use crate::alarm::Alarms;
 use async_trait::async_trait;
 use bsp_codec::limits::MAX_INPUT_BYTES;
+use bsp_common::files::sync_folder;
 use position_file::PositionFile;
 use reader::FolderReader;
 use settlement::{Choices, FolderSettlement, Shared};

@@ -2,11 +2,12 @@
 
 mod folder;
 
-use crate::{output, stream, words::counted};
+use crate::{output, stream};
 use bsp_agent::{
     alarm::now_ms,
     source::redis::dead_letters::{DeadLetters, Letter},
 };
+use bsp_common::text::counted;
 use bsp_stream::RedisUrl;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat, bail};

@@ -9,8 +9,9 @@ use super::{
 use crate::{
     output,
     stream::plain,
-    words::{columns, counted, head, tail, wrapped},
+    words::{columns, head, tail, wrapped},
 };
+use bsp_common::text::counted;
 use bsp_devchain::Coverage;
 use indicatif::{HumanBytes, ProgressBar, ProgressState, ProgressStyle};
 use std::{

@@ -6,12 +6,12 @@ use crate::{
     agent_http,
     output::{self, EXIT_FAILED},
     stream::{self, plain},
-    words::counted,
 };
 use bsp_agent::{
     alarm::Alarms,
     journal::{BlockQuery, Journal, JournalError},
 };
+use bsp_common::text::counted;
 use clap::{Args, Subcommand};
 use eyre::{WrapErr, bail};
 use serde_json::Value;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &JournalArgs) -> eyre::Result<ExitCode> {
 }
 
 /// Opens a journal that is there; `None` if an agent has it open.
-fn open(data_dir: &Path) -> eyre::Result<Option<Journal>> {
+pub(crate) fn open(data_dir: &Path) -> eyre::Result<Option<Journal>> {
     let path = data_dir.join("journal.redb");
     eyre::ensure!(path.is_file(), "{} is not there: name an agent's --data-dir", path.display());
     match Journal::open(&path, Alarms::default()) {

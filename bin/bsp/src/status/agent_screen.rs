@@ -4,9 +4,10 @@
 use crate::{
     agent_http::without_credentials,
     stream::{plain, span},
-    words::{counted, wrapped},
+    words::wrapped,
 };
 use bsp_agent::alarm::now_ms;
+use bsp_common::text::counted;
 use serde_json::{Map, Value};
 
 /// Whether an alarm is raised.
@@ -70,10 +71,7 @@ fn number_of(status: &Value, name: &str) -> Option<u64> {
 fn waiting(backlog: &Value) -> String {
     let number = |name| number_of(backlog, name);
     let mut parts = Vec::new();
-    parts.extend(number("length").map(|count| match count {
-        1 => "1 entry".to_owned(),
-        count => format!("{count} entries"),
-    }));
+    parts.extend(number("length").map(|count| counted(count, "entry")));
     parts.extend(number("undelivered").map(|count| format!("{count} to deliver")));
     parts.extend(number("pending").map(|count| format!("{count} pending")));
     parts.extend(number("oldest_age_ms").map(|age| format!("the oldest {} old", span(age))));

@@ -7,9 +7,10 @@ use crate::{
     agent_http,
     output::{self, EXIT_FAILED},
     stream,
-    words::{columns, reason},
+    words::columns,
 };
 use bsp_agent::source::redis::{Overview, overview};
+use bsp_common::text::with_causes;
 use clap::Args;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -68,7 +69,7 @@ fn json(seen: Option<&Overview>, agent: &eyre::Result<Value>) -> String {
     let object = serde_json::json!({
         "stream": seen,
         "agent": agent.as_ref().ok(),
-        "agent_error": agent.as_ref().err().map(reason),
+        "agent_error": agent.as_ref().err().map(|error| with_causes(error.as_ref())),
     });
     format!("{object}\n")
 }
@@ -87,7 +88,9 @@ fn screen<E>(
     }
     match agent {
         Ok(status) => text += &agent_screen::show(agent_url, status, seen.is_none(), columns),
-        Err(error) if !must_answer => text += &format!("{}\n", stream::plain(&reason(error))),
+        Err(error) if !must_answer => {
+            text += &format!("{}\n", stream::plain(&with_causes(error.as_ref())));
+        }
         Err(_) => {}
     }
     text

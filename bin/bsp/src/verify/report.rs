@@ -1,12 +1,9 @@
 //! How `bsp verify` answers: lines for people, or a JSON object a file.
 
 use super::left_out::{self, LeftOut};
-use crate::{
-    input::Input,
-    output,
-    words::{counted, reason},
-};
+use crate::{input::Input, output};
 use bsp_capture::{CheckResult, Executed, Outcome, Verdict};
+use bsp_common::text::{counted, with_causes};
 use serde::Serialize;
 use std::{fmt::Write, path::Path};
 
@@ -73,12 +70,12 @@ impl Reporter {
     pub(super) fn unreadable(&mut self, file: &Path, error: &eyre::Report) -> eyre::Result<()> {
         self.counts.unreadable += 1;
         if !self.json {
-            output::complain(&reason(error));
+            output::complain(&with_causes(error.as_ref()));
             return Ok(());
         }
         let line = serde_json::json!({
             "file": file.display().to_string(),
-            "error": reason(error),
+            "error": with_causes(error.as_ref()),
         });
         output::print(format!("{line}\n").as_bytes())
     }

@@ -1,11 +1,9 @@
 //! Whether a folder has room for more.
 
 use super::writer::chunks;
+use crate::measured_size::MeasuredSize;
 use bsp_common::disk::free_bytes;
 use std::{fs, io, path::Path};
-
-/// A folder is measured again when this part of its budget was added since.
-const STEP: u64 = 16;
 
 /// How much a `file://` target may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,29 +56,28 @@ const fn mebibytes(bytes: u64) -> u64 {
 #[derive(Debug)]
 pub(super) struct Room {
     options: FileOptions,
-    measured: Option<u64>,
-    added: u64,
+    size: MeasuredSize,
     /// Tells a disk's free bytes.
     pub(super) free: fn(&Path) -> io::Result<u64>,
 }
 
 impl Room {
     pub(super) const fn new(options: FileOptions) -> Self {
-        Self { options, measured: None, added: 0, free: free_bytes }
+        Self { options, size: MeasuredSize::UNKNOWN, free: free_bytes }
     }
 
     /// Notes bytes that were written.
     pub(super) const fn note_added(&mut self, bytes: u64) {
-        self.added = self.added.saturating_add(bytes);
+        self.size.note_added(bytes);
     }
 
     /// Whether this many more bytes may be written to a folder.
     pub(super) fn check(&mut self, folder: &Path, bytes: u64) -> io::Result<Result<(), NoRoom>> {
         if let Some(limit) = self.options.byte_budget {
-            if !self.is_known_to_fit(limit) {
-                (self.measured, self.added) = (Some(bytes_in(folder)?), 0);
+            if !self.size.is_known_to_fit(limit) {
+                self.size.set(bytes_in(folder)?);
             }
-            let taken = self.measured.unwrap_or(0);
+            let taken = self.size.last();
             if taken >= limit {
                 return Ok(Err(NoRoom::Spent { taken, limit }));
             }
@@ -93,11 +90,6 @@ impl Room {
             }
         }
         Ok(Ok(()))
-    }
-
-    fn is_known_to_fit(&self, limit: u64) -> bool {
-        let size = self.measured.map(|measured| measured.saturating_add(self.added));
-        size.is_some_and(|size| size < limit) && self.added < limit / STEP
     }
 }
 
@@ -120,20 +112,6 @@ fn bytes_in(folder: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_folder_is_measured_again_before_it_could_be_too_large() {
-        let mut room = Room::new(FileOptions::UNLIMITED);
-        assert!(!room.is_known_to_fit(1600), "never measured");
-        (room.measured, room.added) = (Some(1000), 0);
-        assert!(room.is_known_to_fit(1600));
-        room.note_added(99);
-        assert!(room.is_known_to_fit(1600));
-        room.note_added(1);
-        assert!(!room.is_known_to_fit(1600), "a sixteenth was added");
-        (room.measured, room.added) = (Some(1550), 50);
-        assert!(!room.is_known_to_fit(1600), "perhaps too large");
-    }
 
     #[test]
     fn chunks_and_their_supplements_count_and_other_files_do_not() {

@@ -277,11 +277,11 @@ impl BspArgs {
 
     /// How targets are written to. The environment may name files for TLS.
     pub fn target_options(&self) -> TargetOptions {
-        let limit = |size: ByteSize| Some(size.0).filter(|bytes| *bytes > 0);
-        let redis =
-            RedisOptions { byte_budget: limit(self.redis_byte_budget), ..RedisOptions::from_env() };
-        let (byte_budget, min_free) = (limit(self.file_byte_budget), self.file_min_free.0);
-        TargetOptions { redis, file: FileOptions { byte_budget, min_free } }
+        TargetOptions::from_env().with_limits(
+            self.redis_byte_budget.0,
+            self.file_byte_budget.0,
+            self.file_min_free.0,
+        )
     }
 
     /// How the producer works. `data_dir` is that of the node.
