@@ -1,9 +1,9 @@
 //! CARv1, the archive in which the blocks of one file travel.
 //!
 //! A header, then sections. Each starts with its length as an unsigned LEB128 number. The header is
-//! a dag-cbor map with the keys `roots` (here always one) and `version` (1); a section is a binary
-//! CID and the bytes of the block. ipfs-pinner writes the blocks depth first from the root, each
-//! CID once, and so does [`write_car`] if it is given them in that order, which
+//! a dag-cbor map with the keys `roots` (one, in the archive of a file) and `version` (1); a section
+//! is a binary CID and the bytes of the block. ipfs-pinner writes the blocks depth first from the
+//! root, each CID once, and so does [`write_car`] if it is given them in that order, which
 //! [`Dag::blocks`](crate::dag::Dag::blocks) has.
 
 use crate::{
@@ -15,7 +15,16 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-/// The header's dag-cbor up to the root: a map of two, "roots", an array of one, tag 42, a string
+/// The header's dag-cbor up to the roots: a map of two, "roots".
+const HEADER_BEFORE_ROOTS: &[u8] = b"\xa2\x65roots";
+
+/// What stands before the string of a root: tag 42.
+const BEFORE_ROOT: &[u8] = b"\xd8\x2a";
+
+/// The longest header that is read, in bytes: some 16,000 roots.
+const MAX_HEADER_LEN: u64 = 1 << 20;
+
+/// The header's dag-cbor up to the one root of a file: a map of two, "roots", an array of one, tag 42, a string
 /// of 37 bytes of which the first is the zero that stands before every CID in dag-cbor.
 const HEADER_BEFORE_ROOT: &[u8] = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00";
 
@@ -39,15 +48,110 @@ pub fn write_car<B: AsRef<[u8]>>(
     blocks: impl IntoIterator<Item = (Cid, B)>,
     out: &mut impl io::Write,
 ) -> io::Result<u64> {
-    let header = [HEADER_BEFORE_ROOT, &root.to_bytes(), HEADER_AFTER_ROOT].concat();
-    let mut written = write_section(&header, &[], out)?;
-    let mut seen = HashSet::new();
+    let mut car = CarWriter::new(out, &[*root])?;
     for (cid, block) in blocks {
-        if seen.insert(cid) {
-            written += write_section(&cid.to_bytes(), block.as_ref(), out)?;
-        }
+        car.write(&cid, block.as_ref())?;
     }
-    Ok(written)
+    Ok(car.written())
+}
+
+/// Writes an archive block by block.
+#[derive(Debug)]
+pub struct CarWriter<W> {
+    out: W,
+    written: u64,
+    seen: HashSet<Cid>,
+}
+
+impl<W: io::Write> CarWriter<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`; [`io::ErrorKind::InvalidInput`] for more than 65535 roots.
+    pub fn new(mut out: W, roots: &[Cid]) -> io::Result<Self> {
+        let header = encode_header(roots).ok_or(io::ErrorKind::InvalidInput)?;
+        let written = write_section(&header, &[], &mut out)?;
+        Ok(Self { out, written, seen: HashSet::new() })
+    }
+
+    /// Writes a block, unless one with the same identifier was written before. That the identifier
+    /// fits the block is the caller's affair.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write(&mut self, cid: &Cid, block: &[u8]) -> io::Result<()> {
+        if self.seen.insert(*cid) {
+            self.written += write_section(&cid.to_bytes(), block, &mut self.out)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that were written so far.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+/// The header without its length.
+fn encode_header(roots: &[Cid]) -> Option<Vec<u8>> {
+    let mut header = HEADER_BEFORE_ROOTS.to_vec();
+    let count = u16::try_from(roots.len()).ok()?;
+    match count {
+        0..24 => header.push(0x80 | count as u8),
+        24..256 => header.extend([0x98, count as u8]),
+        _ => header.extend([&[0x99][..], &count.to_be_bytes()].concat()),
+    }
+    for root in roots {
+        let root = root.to_bytes();
+        header.extend_from_slice(BEFORE_ROOT);
+        // The string has the zero that stands before every CID in dag-cbor.
+        let len = u8::try_from(root.len() + 1).ok()?;
+        if len >= 24 {
+            header.push(0x58);
+            header.push(len);
+        } else {
+            header.push(0x40 | len);
+        }
+        header.push(0);
+        header.extend_from_slice(&root);
+    }
+    header.extend_from_slice(HEADER_AFTER_ROOT);
+    Some(header)
+}
+
+/// Reads what [`encode_header`] wrote: dag-cbor has one form for it.
+fn decode_header(header: &[u8]) -> Option<Vec<Cid>> {
+    let mut rest = header.strip_prefix(HEADER_BEFORE_ROOTS)?;
+    let count = match rest {
+        [count @ 0x80..0x98, after @ ..] => {
+            rest = after;
+            usize::from(count & 0x1f)
+        }
+        [0x98, count, after @ ..] => {
+            rest = after;
+            usize::from(*count)
+        }
+        [0x99, high, low, after @ ..] => {
+            rest = after;
+            usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        _ => return None,
+    };
+    let mut roots = Vec::new();
+    for _ in 0..count {
+        rest = rest.strip_prefix(BEFORE_ROOT)?;
+        let (len, after) = match rest {
+            [0x58, len, after @ ..] => (usize::from(*len), after),
+            [len @ 0x40..0x58, after @ ..] => (usize::from(len & 0x1f), after),
+            _ => return None,
+        };
+        let (root, after) = after.split_at_checked(len)?;
+        roots.push(Cid::try_from(root.strip_prefix(&[0])?).ok()?);
+        rest = after;
+    }
+    (rest == HEADER_AFTER_ROOT && encode_header(&roots)? == header).then_some(roots)
 }
 
 fn write_section(head: &[u8], body: &[u8], out: &mut impl io::Write) -> io::Result<u64> {
@@ -103,6 +207,15 @@ pub enum CarError {
     /// The header is not that of a CARv1 with the identifier of one file for its root.
     #[error("not a CARv1 of one file: the header is not {{roots: [<CIDv1>], version: 1}}")]
     Header,
+    /// The header is not that of a CARv1.
+    #[error("not a CARv1: the header is not {{roots: [<CID>, ...], version: 1}} in dag-cbor")]
+    AnyHeader,
+    /// A block's identifier can't be read, or is of another hash than SHA-256.
+    #[error("the section at byte {offset} does not start with a CID of SHA-256")]
+    AnyCid {
+        /// Start of the section.
+        offset: u64,
+    },
     /// A section has no room for an identifier, or its block is longer than
     /// [`CarLimits::max_block_len`].
     #[error("the section at byte {offset} has {len} bytes, expected 36 to {max}")]
@@ -164,8 +277,59 @@ pub struct CarReader<R> {
     /// Bytes of the archive before the next section.
     offset: u64,
     section: Vec<u8>,
-    checks: Checks,
+    roots: Vec<Cid>,
+    checks: Rules,
 }
+
+/// What has to be true of an archive.
+#[derive(Debug)]
+enum Rules {
+    OneFile(Checks),
+    AnyDags { limits: CarLimits, blocks: usize },
+}
+
+impl Rules {
+    /// Before a section is read.
+    fn section_len(&self, offset: u64, len: u64) -> Result<(), CarError> {
+        match self {
+            Self::OneFile(checks) => checks.section_len(offset, len),
+            Self::AnyDags { limits, .. } => {
+                let max = limits.max_block_len.saturating_add(MAX_CID_LEN);
+                (len <= max).then_some(()).ok_or(CarError::SectionLength { offset, len, max })
+            }
+        }
+    }
+
+    /// A section that was read: its identifier and block.
+    fn block<'a>(&mut self, offset: u64, section: &'a [u8]) -> Result<(Cid, &'a [u8]), CarError> {
+        let (limits, blocks) = match self {
+            Self::OneFile(checks) => return checks.block(offset, section),
+            Self::AnyDags { limits, blocks } => (limits, blocks),
+        };
+        if *blocks >= limits.max_blocks {
+            return Err(CarError::TooManyBlocks { offset, limit: limits.max_blocks });
+        }
+        *blocks += 1;
+        let mut block = section;
+        let cid = Cid::read_bytes(&mut block).ok().filter(dag::is_sha256);
+        let cid = cid.ok_or(CarError::AnyCid { offset })?;
+        if !dag::hashes_to(&cid, block) {
+            return Err(CarError::WrongHash { offset, cid: Box::new(cid) });
+        }
+        Ok((cid, block))
+    }
+
+    /// After the last section.
+    fn at_end(&self, roots: &[Cid]) -> Result<(), CarError> {
+        match self {
+            Self::OneFile(checks) => roots.iter().try_for_each(|root| checks.at_end(root)),
+            Self::AnyDags { .. } => Ok(()),
+        }
+    }
+}
+
+/// The longest identifier of SHA-256 that a section starts with, with room for long codecs.
+const MAX_CID_LEN: u64 = 64;
 
 impl<R: BufRead> CarReader<R> {
     /// Reads the header.
@@ -181,13 +345,34 @@ impl<R: BufRead> CarReader<R> {
             .read_to_end(&mut header)
             .map_err(|source| CarError::Read { offset: 0, source })?;
         let root = parse_header(&header).ok_or(CarError::Header)?;
-        let checks = Checks { limits, root, seen: HashSet::new() };
-        Ok(Self { input, offset: framed_len, section: Vec::new(), checks })
+        let checks = Checks { limits, seen: HashSet::new() };
+        Ok(Self {
+            input,
+            offset: framed_len,
+            section: Vec::new(),
+            roots: vec![root],
+            checks: Rules::OneFile(checks),
+        })
     }
 
-    /// The file that the archive holds, if it keeps its promise.
-    pub const fn root(&self) -> &Cid {
-        &self.checks.root
+    /// Reads the header of an archive that may have any number of roots, and DAGs of any kind. Every
+    /// block is hashed all the same; blocks may be there twice, and roots need not be.
+    ///
+    /// # Errors
+    ///
+    /// [`CarError::AnyHeader`] for anything but a CARv1, or that of the input.
+    pub fn with_any_roots(input: R, limits: CarLimits) -> Result<Self, CarError> {
+        let checks = Rules::AnyDags { limits, blocks: 0 };
+        let mut reader = Self { input, offset: 0, section: Vec::new(), roots: Vec::new(), checks };
+        let len = reader.read_len()?.filter(|len| *len <= MAX_HEADER_LEN);
+        reader.read_section(0, len.ok_or(CarError::AnyHeader)?)?;
+        reader.roots = decode_header(&reader.section).ok_or(CarError::AnyHeader)?;
+        Ok(reader)
+    }
+
+    /// The roots that the header names: of an archive of one file, the file.
+    pub fn roots(&self) -> &[Cid] {
+        &self.roots
     }
 
     /// The next block, `None` after the last one.
@@ -199,10 +384,15 @@ impl<R: BufRead> CarReader<R> {
     pub fn next_block(&mut self) -> Result<Option<(Cid, &[u8])>, CarError> {
         let offset = self.offset;
         let Some(len) = self.read_len()? else {
-            self.checks.at_end()?;
+            self.checks.at_end(&self.roots)?;
             return Ok(None);
         };
         self.checks.section_len(offset, len)?;
+        self.read_section(offset, len)?;
+        self.checks.block(offset, &self.section).map(Some)
+    }
+
+    fn read_section(&mut self, offset: u64, len: u64) -> Result<(), CarError> {
         self.section.clear();
         // Grows with what is there, not with what the length promises.
         let read = (&mut self.input)
@@ -213,7 +403,7 @@ impl<R: BufRead> CarReader<R> {
             return Err(CarError::Truncated { offset });
         }
         self.offset += len;
-        self.checks.block(offset, &self.section).map(Some)
+        Ok(())
     }
 
     /// A section's length, `None` where the input ends before it.
@@ -270,7 +460,7 @@ pub struct Car<'a> {
 pub fn read_car(archive: &[u8], limits: CarLimits) -> Result<Car<'_>, CarError> {
     let (header, mut rest) = archive.split_at_checked(HEADER_LEN + 1).ok_or(CarError::Header)?;
     let root = parse_header(header).ok_or(CarError::Header)?;
-    let mut checks = Checks { limits, root, seen: HashSet::new() };
+    let mut checks = Checks { limits, seen: HashSet::new() };
     let mut blocks = HashMap::new();
     while !rest.is_empty() {
         let offset = (archive.len() - rest.len()) as u64;
@@ -284,7 +474,7 @@ pub fn read_car(archive: &[u8], limits: CarLimits) -> Result<Car<'_>, CarError> 
         blocks.insert(cid, block);
         rest = after;
     }
-    checks.at_end()?;
+    checks.at_end(&root)?;
     Ok(Car { root, blocks })
 }
 
@@ -315,7 +505,6 @@ fn parse_header(framed: &[u8]) -> Option<Cid> {
 #[derive(Debug)]
 struct Checks {
     limits: CarLimits,
-    root: Cid,
     seen: HashSet<Cid>,
 }
 
@@ -347,11 +536,11 @@ impl Checks {
     }
 
     /// After the last section.
-    fn at_end(&self) -> Result<(), CarError> {
-        if self.seen.contains(&self.root) {
+    fn at_end(&self, root: &Cid) -> Result<(), CarError> {
+        if self.seen.contains(root) {
             return Ok(());
         }
-        Err(CarError::RootMissing { cid: Box::new(self.root) })
+        Err(CarError::RootMissing { cid: Box::new(*root) })
     }
 }
 
@@ -548,7 +737,91 @@ mod tests {
         }
     }
 
+    /// An archive with these roots and blocks.
+    fn any_archive(roots: &[Cid], blocks: &[(Cid, &[u8])]) -> Vec<u8> {
+        let mut archive = Vec::new();
+        let mut car = CarWriter::new(&mut archive, roots).unwrap();
+        blocks.iter().for_each(|(cid, block)| car.write(cid, block).unwrap());
+        let written = car.written();
+        assert_eq!(written, archive.len() as u64);
+        archive
+    }
+
+    type AnyCar = (Vec<Cid>, Vec<(Cid, Vec<u8>)>);
+
+    fn read_any(archive: &[u8], limits: CarLimits) -> Result<AnyCar, CarError> {
+        let mut reader = CarReader::with_any_roots(archive, limits)?;
+        let mut blocks = Vec::new();
+        while let Some((cid, block)) = reader.next_block()? {
+            blocks.push((cid, block.to_vec()));
+        }
+        Ok((reader.roots().to_vec(), blocks))
+    }
+
+    #[test]
+    fn any_number_of_roots_is_read() {
+        for count in [0u32, 1, 2, 23, 24, 141, 255, 256, 300] {
+            let files: Vec<[u8; 4]> = (0..count).map(u32::to_le_bytes).collect();
+            let roots: Vec<Cid> = files.iter().map(|file| dag::cid_of(file)).collect();
+            let blocks: Vec<(Cid, &[u8])> =
+                roots.iter().zip(&files).map(|(root, file)| (*root, &file[..])).collect();
+            let archive = any_archive(&roots, &blocks);
+            let (found, read) = read_any(&archive, CarLimits::default()).unwrap();
+            assert_eq!(found, roots, "{count} roots");
+            assert_eq!(read.len(), blocks.len());
+            assert!(read.iter().zip(&blocks).all(|(a, b)| a.0 == b.0 && a.1 == b.1));
+        }
+    }
+
+    #[test]
+    fn dags_of_any_kind_are_read_and_every_block_is_hashed() {
+        let hash = *dag::cid_of(b"x").hash();
+        let cids = [Cid::new_v0(hash).unwrap(), Cid::new_v1(0x71, hash)];
+        let mut archive = any_archive(&cids, &[(cids[0], b"x"), (cids[1], b"x")]);
+        archive.extend_from_within(archive.len() - 38..);
+        let (roots, blocks) = read_any(&archive, CarLimits::default()).unwrap();
+        assert_eq!(roots, cids);
+        assert_eq!(blocks.len(), 3);
+        let last = archive.len() - 1;
+        archive[last] ^= 1;
+        let error = read_any(&archive, CarLimits::default()).unwrap_err();
+        assert!(matches!(error, CarError::WrongHash { .. }), "{error}");
+        archive[last - 34] ^= 1;
+        let error = read_any(&archive, CarLimits::default()).unwrap_err();
+        assert!(matches!(error, CarError::AnyCid { .. }), "{error}");
+    }
+
+    #[test]
+    fn lying_lengths_reserve_nothing() {
+        for archive in [&b"\xff\xff\xff\xff\x0f"[..], b"\x05\xa2", b"", b"\x80\x00"] {
+            assert!(read_any(archive, CarLimits::default()).is_err(), "{archive:?}");
+        }
+        let mut archive = any_archive(&[], &[]);
+        archive.extend([0xff, 0xff, 0xff, 0x7f]);
+        let error = read_any(&archive, CarLimits::default()).unwrap_err();
+        assert!(matches!(error, CarError::SectionLength { .. }), "{error}");
+        let limits = CarLimits { max_blocks: 1, ..CarLimits::default() };
+        let blocks = [(dag::cid_of(b"x"), &b"x"[..]), (dag::cid_of(b"y"), b"y")];
+        let error = read_any(&any_archive(&[], &blocks), limits).unwrap_err();
+        assert!(matches!(error, CarError::TooManyBlocks { limit: 1, .. }), "{error}");
+    }
+
     proptest! {
+        #[test]
+        fn other_bytes_are_another_archive_or_none(
+            place in any::<proptest::sample::Index>(),
+            change: u8,
+        ) {
+            let root = dag::cid_of(b"some words");
+            let archive = any_archive(&[root, root], &[(root, b"some words")]);
+            let mut other = archive.clone();
+            let place = place.index(archive.len());
+            other[place] ^= change;
+            let (expected, found) =
+                (read_any(&archive, CarLimits::default()), read_any(&other, CarLimits::default()));
+            prop_assert_eq!(found.ok() == expected.ok(), change == 0);
+        }
+
         #[test]
         fn both_readers_agree_on_anything(
             content in proptest::collection::vec(any::<u8>(), 0..200),

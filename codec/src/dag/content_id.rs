@@ -23,7 +23,7 @@ pub(crate) const CID_LEN: usize = 4 + DIGEST_LEN;
 /// A binary CID that no block of a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not the CID of a file's block, which is 36 bytes: 01 (version), 55 (raw) or 70 (dag-pb), 12 20 (SHA-256)"
+    "not the CID of a file's block: [01 55 (raw)] or [01 70 (dag-pb)] or, in version 0, nothing; then 12 20 (SHA-256) and 32 bytes"
 )]
 pub struct InvalidCid;
 
@@ -44,11 +44,15 @@ pub(crate) fn of_node(block: &[u8]) -> Cid {
     of_digest(DAG_PB, crate::digest::sha256(block))
 }
 
-/// Reads a binary CID, which must fill `bytes`.
+/// Reads a binary CID, which must fill `bytes`. Version 0, always dag-pb, is what others still
+/// write.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Cid, InvalidCid> {
     match bytes {
         [0x01, codec @ (0x55 | 0x70), 0x12, 0x20, digest @ ..] if digest.len() == DIGEST_LEN => {
             Ok(of_digest(u64::from(*codec), B256::from_slice(digest)))
+        }
+        [0x12, 0x20, digest @ ..] if digest.len() == DIGEST_LEN => {
+            Cid::try_from(bytes).map_err(|_| InvalidCid)
         }
         _ => Err(InvalidCid),
     }
@@ -57,15 +61,22 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Cid, InvalidCid> {
 /// Whether a block of a file can have this identifier, that is, whether [`from_bytes`] could return
 /// it.
 pub(crate) fn is_supported(cid: &Cid) -> bool {
-    cid.version() == cid::Version::V1
-        && matches!(cid.codec(), RAW | DAG_PB)
-        && cid.hash().code() == SHA2_256
-        && cid.hash().digest().len() == DIGEST_LEN
+    matches!(cid.codec(), RAW | DAG_PB) && is_sha256(cid)
+}
+
+/// Whether an identifier of any codec is one of SHA-256.
+pub(crate) fn is_sha256(cid: &Cid) -> bool {
+    cid.hash().code() == SHA2_256 && cid.hash().digest().len() == DIGEST_LEN
+}
+
+/// Whether `block` is the one that `cid` names, whatever its codec; false for another hash.
+pub(crate) fn hashes_to(cid: &Cid, block: &[u8]) -> bool {
+    is_sha256(cid) && cid.hash().digest() == crate::digest::sha256(block).as_slice()
 }
 
 /// Whether `block` is the one that `cid` names; false where `cid` is not supported.
 pub(crate) fn names(cid: &Cid, block: &[u8]) -> bool {
-    is_supported(cid) && cid.hash().digest() == crate::digest::sha256(block).as_slice()
+    is_supported(cid) && hashes_to(cid, block)
 }
 
 #[cfg(test)]
@@ -78,6 +89,9 @@ mod tests {
             assert_eq!(cid.to_bytes().len(), CID_LEN);
             assert_eq!(from_bytes(&cid.to_bytes()), Ok(cid));
         }
+        let old = Cid::new_v0(*of_node(b"node").hash()).unwrap();
+        assert_eq!(from_bytes(&old.to_bytes()), Ok(old));
+        assert!(names(&old, b"node"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     content_id::{self, Cid},
-    node::{self, Link, NodeError},
+    node::{self, FileNodeLink as Link, NodeError},
 };
 use std::io;
 

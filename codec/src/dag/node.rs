@@ -11,22 +11,35 @@ use crate::uvarint;
 
 /// A child as its parent describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) cid: Cid,
+pub struct FileNodeLink {
+    /// Its identifier.
+    pub cid: Cid,
     /// Bytes of all blocks of the sub-DAG, repeated ones counted again.
-    pub(crate) dag_len: u64,
+    pub dag_len: u64,
     /// Bytes of file content below the child.
-    pub(crate) file_len: u64,
+    pub file_len: u64,
 }
 
-/// What a decoded node says; `inline` borrows from the block.
+/// What a node of a file says; `inline` borrows from the block.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Node<'a> {
-    pub(crate) children: Vec<Link>,
+pub struct FileNode<'a> {
+    /// The parts of the file below the node, in their order.
+    pub children: Vec<FileNodeLink>,
     /// Content that precedes that of the children.
-    pub(crate) inline: &'a [u8],
+    pub inline: &'a [u8],
     /// Bytes of file content in and below the node: `inline` and all children.
-    pub(crate) file_len: u64,
+    pub file_len: u64,
+}
+
+impl<'a> FileNode<'a> {
+    /// Reads a dag-pb block strictly, and checks that the sizes it states agree with one another.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`] for anything but a node of a UnixFS file.
+    pub fn decode(block: &'a [u8]) -> Result<Self, NodeError> {
+        decode(block)
+    }
 }
 
 /// Why a dag-pb block is not a node of a UnixFS file.
@@ -89,7 +102,7 @@ const TYPE_RAW: u64 = 0;
 const TYPE_FILE: u64 = 2;
 
 /// The block of a node over `children`, without inline content.
-pub(crate) fn encode(children: &[Link]) -> Vec<u8> {
+pub(crate) fn encode(children: &[FileNodeLink]) -> Vec<u8> {
     let mut block = Vec::with_capacity(children.len() * 56 + 16);
     let mut link = Vec::with_capacity(56);
     for child in children {
@@ -103,7 +116,7 @@ pub(crate) fn encode(children: &[Link]) -> Vec<u8> {
     block
 }
 
-fn encode_unixfs(children: &[Link]) -> Vec<u8> {
+fn encode_unixfs(children: &[FileNodeLink]) -> Vec<u8> {
     let mut message = Vec::with_capacity(children.len() * 4 + 16);
     put_number(1, TYPE_FILE, &mut message);
     put_number(3, children.iter().map(|child| child.file_len).sum(), &mut message);
@@ -125,7 +138,7 @@ fn put_bytes(field: u64, value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Reads a node strictly, and checks that the sizes it states agree with one another.
-pub(crate) fn decode(block: &[u8]) -> Result<Node<'_>, NodeError> {
+pub(crate) fn decode(block: &[u8]) -> Result<FileNode<'_>, NodeError> {
     let (links, data) = decode_pb_node(block)?;
     let unixfs = decode_unixfs(data)?;
     if links.len() != unixfs.child_lens.len() {
@@ -144,9 +157,9 @@ pub(crate) fn decode(block: &[u8]) -> Result<Node<'_>, NodeError> {
     let children = links
         .into_iter()
         .zip(unixfs.child_lens)
-        .map(|((cid, dag_len), file_len)| Link { cid, dag_len, file_len })
+        .map(|((cid, dag_len), file_len)| FileNodeLink { cid, dag_len, file_len })
         .collect();
-    Ok(Node { children, inline: unixfs.inline, file_len: sum })
+    Ok(FileNode { children, inline: unixfs.inline, file_len: sum })
 }
 
 /// CID and `Tsize` of a `PBLink`.
@@ -182,6 +195,39 @@ fn decode_link(index: usize, link: &[u8]) -> Result<PbLink, NodeError> {
         return Err(fields.malformed(fields.offset()));
     }
     Ok((cid, dag_len))
+}
+
+/// The links of any dag-pb block, be it a file, a directory or something else, in their order.
+///
+/// # Errors
+///
+/// [`NodeError::Malformed`] for what is no dag-pb, and for a link whose `Hash` is no CID.
+pub fn links(block: &[u8]) -> Result<Vec<Cid>, NodeError> {
+    let mut fields = ProtobufFields::new("PBNode", block);
+    let mut links = Vec::new();
+    while let Some(field) = fields.next()? {
+        match (field.number, field.value) {
+            (2, ProtobufValue::Bytes(link)) => links.push(any_link(link)?),
+            (1, ProtobufValue::Bytes(_)) => {}
+            _ => return Err(fields.malformed(field.offset)),
+        }
+    }
+    Ok(links)
+}
+
+/// The `Hash` of a link that may have a name, and need not have a size.
+fn any_link(link: &[u8]) -> Result<Cid, NodeError> {
+    let mut fields = ProtobufFields::new("PBLink", link);
+    let ProtobufValue::Bytes(hash) = fields.expect(1)? else { return Err(fields.malformed(0)) };
+    while let Some(field) = fields.next()? {
+        match (field.number, field.value) {
+            (2, ProtobufValue::Bytes(_)) | (3, ProtobufValue::Number(_)) => {}
+            _ => return Err(fields.malformed(field.offset)),
+        }
+    }
+    let mut rest = hash;
+    let cid = Cid::read_bytes(&mut rest).ok().filter(|_| rest.is_empty());
+    cid.ok_or_else(|| fields.malformed(0))
 }
 
 struct UnixFs<'a> {
@@ -281,8 +327,12 @@ impl<'a> ProtobufFields<'a> {
 mod tests {
     use super::*;
 
-    fn link(content: &[u8], file_len: u64) -> Link {
-        Link { cid: content_id::of_leaf(content), dag_len: file_len.saturating_add(5), file_len }
+    fn link(content: &[u8], file_len: u64) -> FileNodeLink {
+        FileNodeLink {
+            cid: content_id::of_leaf(content),
+            dag_len: file_len.saturating_add(5),
+            file_len,
+        }
     }
 
     #[test]
@@ -350,6 +400,29 @@ mod tests {
             decode(&trailing),
             Err(NodeError::Malformed { message: "PBNode", offset }) if offset < end
         ));
+    }
+
+    #[test]
+    fn links_of_any_node_are_read() {
+        let children = [link(b"a", 1), link(b"b", 2)];
+        let cids = children.map(|child| child.cid);
+        assert_eq!(links(&encode(&children)), Ok(cids.to_vec()));
+        // A directory: a name, no size, and the old form of a CID.
+        let old = [&[0x12, 0x20][..], &[7; 32]].concat();
+        let (mut entry, mut directory) = (Vec::new(), Vec::new());
+        put_bytes(1, &old, &mut entry);
+        put_bytes(2, b"name", &mut entry);
+        put_bytes(2, &entry, &mut directory);
+        put_bytes(1, &[0x08, 0x01], &mut directory);
+        assert_eq!(links(&directory), Ok(vec![Cid::try_from(&old[..]).unwrap()]));
+        assert_eq!(links(&[]), Ok(vec![]));
+        for len in 1..directory.len() - 4 {
+            assert!(links(&directory[..len]).is_err(), "first {len} bytes");
+        }
+        entry.truncate(20);
+        let mut cut = Vec::new();
+        put_bytes(2, &entry, &mut cut);
+        assert!(links(&cut).is_err());
     }
 
     #[test]
