@@ -31,6 +31,20 @@ pub enum StoreError {
     /// What the disk gives back is not what was stored.
     #[error("block {0} is damaged on disk")]
     Damaged(Box<Cid>),
+    /// A block is not what the codec of its CID says.
+    #[error("block {cid}: {reason}")]
+    Malformed {
+        /// The block.
+        cid: Box<Cid>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file beyond the store's bounds.
+    #[error("the file is too long, at most {limit} bytes are accepted")]
+    FileTooLong {
+        /// In bytes.
+        limit: u64,
+    },
     /// The DAG is no UnixFS file.
     #[error("{root} is not a file: {reason}")]
     NotAFile {

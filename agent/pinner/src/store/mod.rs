@@ -1,21 +1,52 @@
 //! Blocks by CID, and pins that keep them.
+//!
+//! ```text
+//! <folder>/packs/<number>.pack    the log: blocks, pins, ends of pins, one after another
+//! <folder>/index.redb             where each block is; made again from the log where it is lost
+//! <folder>/lock                   held while a process has the store open
+//! ```
+//!
+//! The log is the truth. It is only appended to, and synced once for all imports that wait for it
+//! at a time. A frame that a crash has torn is cut off at the start.
 
+mod apply;
+mod car;
+mod check;
 mod error;
+mod failpoint;
+mod file;
+pub mod frame;
+mod garbage;
+mod import;
+mod index;
+mod inner;
+mod log;
+mod packs;
 mod pin;
+mod pins;
+pub mod record;
+mod replay;
+mod scan;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod walk;
 
+pub use check::{BrokenPin, CheckReport};
 pub use error::StoreError;
+pub use file::StoredFile;
+pub use garbage::Collected;
+pub use import::{FileImport, MAX_FILE_LEN};
 pub use pin::{NewPin, Pin, PinState};
+pub use walk::{DagBlocks, MAX_DEPTH};
 
-use bsp_codec::dag::{Cid, Dag};
+use bsp_codec::dag::Cid;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::{self, Cursor, Read, Seek, SeekFrom},
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use cid::multihash::Multihash;
+use frame::{Compressor, Digest};
+use inner::{Holds, Inner};
+use sha2::{Digest as _, Sha256};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// The longest block that is taken, in bytes: what bitswap carries.
 pub const MAX_BLOCK_LEN: usize = 2 << 20;
@@ -28,6 +59,17 @@ pub struct StoreOptions {
     pub budget: Option<u64>,
     /// Blocks are kept as they come, without compression.
     pub uncompressed: bool,
+    /// Bytes after which a file of the log is full; `None` for 256 MiB, or less with a small
+    /// budget.
+    pub pack_len: Option<u32>,
+}
+
+impl StoreOptions {
+    fn pack_len(&self) -> u32 {
+        const USUAL: u32 = 256 << 20;
+        let share = self.budget.map_or(USUAL, |budget| u32::try_from(budget / 16).unwrap_or(USUAL));
+        self.pack_len.unwrap_or(share.clamp(1 << 20, USUAL)).min(1 << 31)
+    }
 }
 
 /// What a store holds.
@@ -47,13 +89,7 @@ pub struct Usage {
 /// that may wait.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Mutex<Contents>>,
-}
-
-#[derive(Debug, Default)]
-struct Contents {
-    blocks: HashMap<Vec<u8>, Bytes>,
-    pins: BTreeMap<Cid, Pin>,
+    inner: Arc<Inner>,
 }
 
 impl Store {
@@ -63,17 +99,18 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::InUse`], [`StoreError::Io`].
-    pub fn open(_folder: &Path, _options: StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self { shared: Arc::default() })
+    pub fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(Inner::open(folder, options)?) })
     }
 
-    /// A block, checked against its CID. The codec of the CID does not matter, its hash does.
+    /// A block, checked against its CID. The codec of the CID does not matter, its hash does. One that
+    /// is found damaged is forgotten, so that it can be stored again.
     ///
     /// # Errors
     ///
     /// [`StoreError::UnsupportedCid`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.contents().blocks.get(cid.hash().digest()).cloned())
+        self.inner.block(&digest_of(cid)?, cid)
     }
 
     /// A block's length in bytes, without reading it.
@@ -82,50 +119,41 @@ impl Store {
     ///
     /// [`StoreError::UnsupportedCid`], [`StoreError::Io`].
     pub fn block_len(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        Ok(self.block(cid)?.map(|block| block.len() as u64))
+        let row = self.inner.row(&digest_of(cid)?)?;
+        Ok(row.map(|(_, row)| row.raw_len.into()))
     }
 
     /// Keeps blocks, each of which must be the one that its CID names. Until a pin holds them, garbage
-    /// collection may remove them after a while.
+    /// collection may remove them after a while. On return they survive a crash.
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
+    /// [`StoreError::UnsupportedCid`], [`StoreError::WrongBlock`], [`StoreError::BlockTooLong`],
+    /// [`StoreError::Io`].
     pub fn put_blocks(&self, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
-        for (cid, block) in blocks {
-            if cid.hash().digest() != Sha256::digest(block).as_slice() {
-                return Err(StoreError::WrongBlock(Box::new(*cid)));
-            }
-            self.contents().blocks.insert(cid.hash().digest().to_vec(), block.clone());
-        }
-        Ok(())
+        let mut put = BlockImport::new(self.inner.clone());
+        blocks.iter().try_for_each(|(cid, block)| put.add(cid, block))?;
+        put.finish()
     }
 
     /// Begins to take a file, piece by piece. It is chunked, hashed, compressed and written in one
-    /// pass, in constant memory.
+    /// pass; what is held in memory is a chunk, and 32 bytes for each that came before.
     pub fn import(&self) -> FileImport {
-        FileImport { store: self.clone(), bytes: Vec::new() }
+        FileImport::new(self.inner.clone())
     }
 
-    /// Pins the DAG under a root, all of whose blocks must be here. Pinning again what is pinned changes
-    /// nothing but an empty name.
+    /// Pins the DAG under a root, all of whose blocks must be here. Pinning again what is pinned
+    /// changes nothing but an empty name, and the state if it is confirmed now. On return the pin
+    /// survives a crash.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Missing`] names a block that is not here; [`StoreError`].
+    /// [`StoreError::Missing`] names a block that is not here; [`StoreError::Malformed`],
+    /// [`StoreError::TooLarge`], [`StoreError::UnsupportedCid`], [`StoreError::Damaged`],
+    /// [`StoreError::OverBudget`], [`StoreError::Io`].
     pub fn pin(&self, root: &Cid, new: NewPin) -> Result<Pin, StoreError> {
-        let Some(block) = self.block(root)? else {
-            return Err(StoreError::Missing(Box::new(*root)));
-        };
-        let pin = Pin {
-            root: *root,
-            name: new.name,
-            size: block.len() as u64,
-            blocks: 1,
-            created: SystemTime::now(),
-            state: new.state,
-        };
-        Ok(self.contents().pins.entry(*root).or_insert(pin).clone())
+        let blocks = walk::digests(&self.inner, root)?;
+        self.inner.pin_blocks(root, &blocks, new, &mut Holds::default())
     }
 
     /// Removes a pin, and the blocks that no other pin holds. Returns the pin, if there was one.
@@ -134,7 +162,7 @@ impl Store {
     ///
     /// [`StoreError::Io`].
     pub fn unpin(&self, root: &Cid) -> Result<Option<Pin>, StoreError> {
-        Ok(self.contents().pins.remove(root))
+        self.inner.unpin(root)
     }
 
     /// The pin with this root.
@@ -143,40 +171,63 @@ impl Store {
     ///
     /// [`StoreError::Io`].
     pub fn pinned(&self, root: &Cid) -> Result<Option<Pin>, StoreError> {
-        Ok(self.contents().pins.get(root).cloned())
+        Ok(self.inner.index.pin(&root.to_bytes())?.map(Pin::from))
     }
 
-    /// Pins in the order of their roots, from the one after `after` on, at most `most`.
+    /// Pins in the order of the bytes of their roots, from the one after `after` on, at most `most`.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`].
     pub fn pins(&self, after: Option<&Cid>, most: usize) -> Result<Vec<Pin>, StoreError> {
-        let contents = self.contents();
-        let later = |root: &Cid| after.is_none_or(|after| root > after);
-        Ok(contents.pins.values().filter(|pin| later(&pin.root)).take(most).cloned().collect())
+        let after = after.map(Cid::to_bytes).unwrap_or_default();
+        Ok(self.inner.index.pins(&after, most)?.into_iter().map(Pin::from).collect())
     }
 
-    /// Notes that a pin's proof is confirmed, so that the size budget may take it. Whether there is such a
-    /// pin.
+    /// Notes that a pin's proof is confirmed, so that the size budget may take it. Whether there is such
+    /// a pin. It survives the end of the process, and the end of the machine from the next import on.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`].
     pub fn confirm(&self, root: &Cid) -> Result<bool, StoreError> {
-        let mut contents = self.contents();
-        let pin = contents.pins.get_mut(root);
-        Ok(pin.map(|pin| pin.state = PinState::Confirmed).is_some())
+        self.inner.confirm(root)
     }
 
     /// The file under a root, to read from any position; `None` if its root is not here.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotAFile`], [`StoreError`].
+    /// [`StoreError::NotAFile`] for a directory and whatever else is no file;
+    /// [`StoreError::UnsupportedCid`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn file(&self, root: &Cid) -> Result<Option<StoredFile>, StoreError> {
-        let Some(block) = self.block(root)? else { return Ok(None) };
-        Ok(Some(StoredFile { len: block.len() as u64, content: Cursor::new(block) }))
+        StoredFile::open(self.inner.clone(), root)
+    }
+
+    /// The blocks of the DAG under a root, one after another; see [`DagBlocks`].
+    pub fn dag_blocks(&self, root: &Cid) -> DagBlocks {
+        DagBlocks::new(self.inner.clone(), root)
+    }
+
+    /// Removes blocks that no pin has held for `grace`, and packs of which less than half is needed;
+    /// what is needed of those is copied. The pack that is written to stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`].
+    pub fn collect_garbage(&self, grace: Duration) -> Result<Collected, StoreError> {
+        self.inner.collect_garbage(grace)
+    }
+
+    /// Reads every block and compares it with its hash, and looks for what pins lack. With `repair` the
+    /// index is made again from the log before, which finds what only the index has lost. What is
+    /// missing afterwards comes back when the same content is stored again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`].
+    pub fn check(&self, repair: bool) -> Result<CheckReport, StoreError> {
+        self.inner.check(repair)
     }
 
     /// What the store holds.
@@ -185,77 +236,65 @@ impl Store {
     ///
     /// [`StoreError::Io`].
     pub fn usage(&self) -> Result<Usage, StoreError> {
-        let contents = self.contents();
-        let block_bytes = contents.blocks.values().map(|block| block.len() as u64).sum();
-        let (pins, blocks) = (contents.pins.len() as u64, contents.blocks.len() as u64);
-        Ok(Usage { pins, blocks, block_bytes, disk_bytes: block_bytes })
-    }
-
-    fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let [pins, blocks, block_bytes] = self.inner.index.counts()?;
+        let disk_bytes = self.inner.disk_len()?;
+        Ok(Usage { pins, blocks, block_bytes, disk_bytes })
     }
 }
 
-/// A file on its way into the store. Dropped before [`finish`](Self::finish), it leaves nothing
-/// that stays.
+/// Blocks on their way into the store, that no pin holds.
 #[derive(Debug)]
-pub struct FileImport {
-    store: Store,
-    bytes: Vec<u8>,
+struct BlockImport {
+    inner: Arc<Inner>,
+    compressor: Compressor,
+    holds: Holds,
 }
 
-impl FileImport {
-    /// Takes the next piece of the file.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`].
-    pub fn update(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.bytes.extend_from_slice(piece);
-        Ok(())
+impl BlockImport {
+    fn new(inner: Arc<Inner>) -> Self {
+        let compressor = Compressor::new(!inner.options.uncompressed);
+        Self { inner, compressor, holds: Holds::default() }
     }
 
-    /// Ends the file and pins it. On return it survives a crash.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::OverBudget`], [`StoreError::Io`].
-    pub fn finish(self, new: NewPin) -> Result<Pin, StoreError> {
-        let dag = Dag::build(&self.bytes);
-        let blocks: Vec<_> =
-            dag.blocks().map(|(cid, block)| (cid, Bytes::copy_from_slice(block))).collect();
-        self.store.put_blocks(&blocks)?;
-        self.store.pin(dag.root(), new)
-    }
-}
-
-/// A file in the store. Every block that is read is checked against its CID.
-#[derive(Debug)]
-pub struct StoredFile {
-    len: u64,
-    content: Cursor<Bytes>,
-}
-
-impl StoredFile {
-    /// The file's length in bytes.
-    pub const fn len(&self) -> u64 {
-        self.len
+    fn add(&mut self, cid: &Cid, block: &[u8]) -> Result<(), StoreError> {
+        let digest = digest_of(cid)?;
+        if Sha256::digest(block).as_slice() != digest {
+            return Err(StoreError::WrongBlock(Box::new(*cid)));
+        }
+        self.inner.add_block(digest, block, &mut self.compressor, &mut self.holds)
     }
 
-    /// Whether it has no bytes.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Takes a block that was compared with its CID already.
+    fn add_checked(&mut self, cid: &Cid, block: &[u8]) -> Result<(), StoreError> {
+        self.inner.add_block(digest_of(cid)?, block, &mut self.compressor, &mut self.holds)
+    }
+
+    fn finish(mut self) -> Result<(), StoreError> {
+        self.inner.keep_blocks(&mut self.holds)
     }
 }
 
-impl Read for StoredFile {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.content.read(out)
+impl Drop for BlockImport {
+    fn drop(&mut self) {
+        self.inner.abandon(&mut self.holds);
     }
 }
 
-impl Seek for StoredFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.content.seek(to)
+/// The digest in a CID, if it is one that a block here can have.
+fn digest_of(cid: &Cid) -> Result<Digest, StoreError> {
+    const SHA2_256: u64 = 0x12;
+    let unsupported = || StoreError::UnsupportedCid(Box::new(*cid));
+    if !matches!(cid.codec(), walk::RAW | walk::DAG_PB | walk::DAG_CBOR)
+        || cid.hash().code() != SHA2_256
+    {
+        return Err(unsupported());
     }
+    cid.hash().digest().try_into().map_err(|_| unsupported())
+}
+
+/// A CID by which a block can be named whose own is not known.
+fn cid_of(digest: &Digest) -> Cid {
+    const SHA2_256: u64 = 0x12;
+    Multihash::wrap(SHA2_256, digest)
+        .map_or_else(|_| Cid::default(), |hash| Cid::new_v1(walk::RAW, hash))
 }
