@@ -1,6 +1,11 @@
 //! The store on a disk that is what it should be.
 
+mod dags;
 mod damage;
+mod garbage;
+mod mainnet;
+mod model;
+mod small_disk;
 
 use super::*;
 use bsp_codec::dag::{CHUNK_LEN, Dag, cid_of};
