@@ -74,7 +74,7 @@ impl Inner {
         make_folder(packs.folder())?;
         let index = Index::new(folder);
         let pack_len = options.pack_len();
-        let log = recover(&packs, &index, pack_len)?;
+        let log = recover(&packs, &index, pack_len, false)?;
         let end = log.end();
         let (held, epoch) = (HashMap::new(), 0);
         let writer = Writer { log, held, epoch, checkpoint: end, changes: 0, broken: false };
@@ -118,7 +118,11 @@ impl Inner {
             // It may know places that are gone now.
             self.index.clear()?;
         }
-        writer.log = recover(&self.packs, &self.index, self.pack_len)?;
+        self.read_again(writer, false)
+    }
+
+    fn read_again(&self, writer: &mut Writer, synced: bool) -> Result<(), StoreError> {
+        writer.log = recover(&self.packs, &self.index, self.pack_len, synced)?;
         let end = writer.log.end();
         writer.epoch = self.syncs.restart(end);
         (writer.checkpoint, writer.changes) = (end, 0);
@@ -132,8 +136,7 @@ impl Inner {
         let mut writer = self.writer()?;
         self.checkpoint(&mut writer)?;
         self.index.clear()?;
-        let end = writer.log.end();
-        self.recover(&mut writer, end, false)
+        self.read_again(&mut writer, true)
     }
 
     /// Returns once all that was appended before is on disk.

@@ -17,8 +17,14 @@ use tracing::warn;
 const BATCH: usize = 4096;
 
 /// Opens the index, brings it up to the end of the log, cuts off what a crash has left of a frame,
-/// and opens the log for writing.
-pub(super) fn recover(packs: &Arc<Packs>, index: &Index, pack_len: u32) -> Result<Log, StoreError> {
+/// and opens the log for writing. `synced` says that all of the log was on disk, so that a hole in
+/// it is damage and not what the power left unwritten.
+pub(super) fn recover(
+    packs: &Arc<Packs>,
+    index: &Index,
+    pack_len: u32,
+    synced: bool,
+) -> Result<Log, StoreError> {
     index.open()?;
     let lens = packs.list()?;
     let mark = index.write(Durability::None, |tables| {
@@ -45,7 +51,9 @@ pub(super) fn recover(packs: &Arc<Packs>, index: &Index, pack_len: u32) -> Resul
     }
     let suspects = replay.suspects;
     let mut log = Log::open(packs.clone(), pack_len)?;
-    drop_unfinished(packs, index, &mut log, &suspects)?;
+    if !synced {
+        drop_unfinished(packs, index, &mut log, &suspects)?;
+    }
     log.file().sync_data()?;
     let end = log.end();
     index.write(Durability::Immediate, |tables| tables.set_mark(end))?;

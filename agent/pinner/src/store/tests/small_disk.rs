@@ -36,13 +36,15 @@ fn a_full_disk_refuses_and_loses_nothing() {
     for round in 0..3 {
         let mut file = fs::File::create(&filler).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
+        drop(file);
         for n in 0..3 {
-            assert!(import_fails(&store, &content(500_000, 100 + n)), "round {round}");
+            let error = try_import(&store, &content(500_000, 100 + n)).unwrap_err();
+            assert!(matches!(error, StoreError::Io(_)), "round {round}: {error}");
         }
         assert!(read(&store, &pin.root) == kept, "reading goes on");
         fs::remove_file(&filler).unwrap();
         let next = content(500_000, round + 10);
-        assert!(!import_fails(&store, &next), "there is room again");
+        try_import(&store, &next).expect("there is room again");
         assert!(read(&store, &cid_of(&next)) == next);
     }
     assert_eq!(store.usage().unwrap().pins, 4);
@@ -52,7 +54,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert!(store.check(true).unwrap().is_sound());
 }
 
-fn import_fails(store: &Store, content: &[u8]) -> bool {
+fn try_import(store: &Store, content: &[u8]) -> Result<Pin, StoreError> {
     let mut import = store.import();
-    import.update(content).and_then(|()| import.finish(NewPin::default())).is_err()
+    import.update(content)?;
+    import.finish(NewPin::default())
 }
