@@ -1,6 +1,12 @@
 //! Whether everything that is pinned is here and whole.
 
-use super::{Cid, StoreError, apply, cid_of, index::PinRow, inner::Inner};
+use super::{
+    Cid, NewPin, StoreError, apply, cid_of,
+    index::PinRow,
+    inner::{Holds, Inner},
+    record::PinRecord,
+    walk,
+};
 
 /// What a check has found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,7 +48,9 @@ const PAGE: usize = 256;
 impl Inner {
     pub(super) fn check(&self, repair: bool) -> Result<CheckReport, StoreError> {
         if repair {
+            let unlisted = self.unlisted_pins()?;
             self.rebuild()?;
+            unlisted.into_iter().try_for_each(|pin| self.list_again(pin))?;
         }
         let mut report = CheckReport::default();
         self.check_blocks(&mut report)?;
@@ -55,6 +63,42 @@ impl Inner {
             for pin in page {
                 report.broken.extend(self.broken_pin(&pin)?);
             }
+        }
+    }
+
+    /// Pins whose frame is damaged, so that only the index knows of them.
+    fn unlisted_pins(&self) -> Result<Vec<PinRow>, StoreError> {
+        let (mut unlisted, mut after) = (Vec::new(), Vec::new());
+        loop {
+            let page = self.index.pins(&after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(unlisted) };
+            after = last.record.root.to_bytes();
+            for pin in page {
+                if apply::pinned_blocks(&self.packs, &pin)?.is_none() {
+                    unlisted.push(pin);
+                }
+            }
+        }
+    }
+
+    /// Pins again what the log does not tell of any more, if its DAG is whole.
+    fn list_again(&self, pin: PinRow) -> Result<(), StoreError> {
+        let PinRecord { root, name, state, .. } = pin.record;
+        let pinned = walk::digests(self, &root).and_then(|blocks| {
+            self.pin_blocks(&root, &blocks, NewPin { name, state }, &mut Holds::default())
+        });
+        match pinned {
+            Err(StoreError::Io(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::error!(
+                    target: "bsp::pinner",
+                    cid = %root,
+                    %error,
+                    "A pin is lost: its entry in the log is damaged, and its content is not whole"
+                );
+                Ok(())
+            }
+            Ok(_) => Ok(()),
         }
     }
 

@@ -17,8 +17,6 @@ use std::{fs::File, mem, sync::PoisonError, time::Duration};
 pub struct Collected {
     /// Blocks that no pin held.
     pub blocks: u64,
-    /// Confirmed pins that the size budget has taken.
-    pub pins: u64,
     /// Packs of which nothing or little was needed.
     pub packs: u64,
 }
@@ -181,36 +179,28 @@ impl Inner {
         Ok(true)
     }
 
-    /// Makes room until the store is within its budget: removes what no pin holds and what the
-    /// oldest confirmed pins hold.
-    pub(super) fn make_room(&self, budget: u64) -> Result<Collected, StoreError> {
+    /// Makes room for some bytes within the budget: removes what no pin holds, and what the oldest
+    /// confirmed pins hold.
+    pub(super) fn make_room(&self, budget: u64, bytes: u64) -> Result<(), StoreError> {
         let _alone = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut done = Collected::default();
-        if self.disk_len()? <= budget {
-            return Ok(done);
+        let is_over = || Ok::<_, StoreError>(self.disk_len()?.saturating_add(bytes) > budget);
+        if !is_over()? {
+            return Ok(());
         }
         let mut writer = self.writer()?;
-        writer.log.roll()?;
+        self.roll(&mut writer)?;
         self.checkpoint(&mut writer)?;
         drop(writer);
-        let target = budget - budget / 16;
-        while self.needed_bytes()? > target {
-            if !self.end_oldest()? {
-                break;
-            }
-            done.pins += 1;
-        }
-        while self.disk_len()? > budget {
+        // Some more than is asked for, so that not each import has to come here.
+        let target = (budget - budget / 16).saturating_sub(bytes);
+        while self.needed_bytes()? > target && self.end_oldest()? {}
+        while is_over()? {
             let Some(pack) = self.most_dead()? else { break };
             if !self.compact(pack)? {
                 break;
             }
-            done.packs += 1;
         }
-        if self.disk_len()? > budget {
-            return Err(StoreError::OverBudget { budget });
-        }
-        Ok(done)
+        if is_over()? { Err(StoreError::OverBudget { budget }) } else { Ok(()) }
     }
 
     fn needed_bytes(&self) -> Result<u64, StoreError> {

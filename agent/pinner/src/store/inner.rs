@@ -230,7 +230,7 @@ impl Inner {
     fn keep_within_budget(&self, frame_len: u64) -> Result<(), StoreError> {
         match self.options.budget {
             Some(budget) if self.disk_len()?.saturating_add(frame_len) > budget => {
-                self.make_room(budget.saturating_sub(frame_len)).map(drop)
+                self.make_room(budget, frame_len)
             }
             _ => Ok(()),
         }
@@ -304,6 +304,16 @@ impl Inner {
     pub(super) fn disk_len(&self) -> Result<u64, StoreError> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(writer.log.disk_len() + self.index.disk_len()?)
+    }
+
+    /// Begins another pack.
+    pub(super) fn roll(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        writer.log.roll().map_err(|error| {
+            if writer.log.has_failed() {
+                self.syncs.fail();
+            }
+            error.into()
+        })
     }
 
     pub(super) fn append(&self, log: &mut Log, frame: &Frame<'_>) -> Result<Place, StoreError> {

@@ -76,7 +76,7 @@ fn links_of_dag_cbor_are_followed() {
     let error = store.pin(&root.0, NewPin::default()).unwrap_err();
     assert!(matches!(&error, StoreError::Missing(cid) if **cid == b.0), "{error}");
     assert_eq!(store.pinned(&root.0).unwrap(), None);
-    store.put_blocks(&[b.clone()]).unwrap();
+    store.put_blocks(std::slice::from_ref(&b)).unwrap();
     assert_eq!(store.pin(&root.0, NewPin::default()).unwrap().blocks, 4);
     assert_eq!(walked(&store, &root.0), [root.0, a.0, inner.0, b.0]);
     assert!(matches!(store.file(&root.0), Err(StoreError::NotAFile { .. })));
@@ -128,7 +128,7 @@ fn files_of_other_importers_are_read() {
     assert_eq!(read(&store, &a.0), b"hello ");
     // A root that lies about the length of a part.
     let lying = node(&[(a.0, ""), (b.0, "")], &[0x08, 0x02, 0x18, 11, 0x20, 5, 0x20, 6]);
-    store.put_blocks(&[lying.clone()]).unwrap();
+    store.put_blocks(std::slice::from_ref(&lying)).unwrap();
     let mut out = Vec::new();
     let error = store.file(&lying.0).unwrap().unwrap().read_to_end(&mut out).unwrap_err();
     assert!(error.to_string().contains("another length"), "{error}");

@@ -180,3 +180,25 @@ fn a_check_names_what_is_broken_and_repairs_the_index() {
     assert!(store.check(true).unwrap().is_sound());
     assert!(read(&store, &pins[0].root) == files[0]);
 }
+
+#[test]
+fn a_pin_whose_entry_decays_is_pinned_again_by_a_repair() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    let file = content(600_000, 1);
+    let pin = import(&store, &file);
+    store.confirm(&pin.root).unwrap();
+    let pack = fixture.path().join("packs/0000000001.pack");
+    let mut bytes = fs::read(&pack).unwrap();
+    // The digests of its blocks are the last of its frame, and a frame of 105 bytes follows.
+    let at = bytes.len() - 150;
+    bytes[at] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let report = store.check(false).unwrap();
+    assert_eq!(report.broken.len(), 1, "{report:?}");
+    assert!(report.broken[0].missing.is_empty());
+    assert!(store.check(true).unwrap().is_sound());
+    let again = store.pinned(&pin.root).unwrap().unwrap();
+    assert_eq!((again.state, again.size), (PinState::Confirmed, pin.size));
+    assert!(read(&store, &pin.root) == file);
+}
