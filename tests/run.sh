@@ -315,7 +315,7 @@ else
     skip "mainnet segments" "$shared/mainnet is not there"
 fi
 
-for crate in codec crates/capture; do
+for crate in codec agent/pinner crates/capture; do
     if command -v c++ >/dev/null; then
         step "fuzz targets of $crate" tests/fuzz.sh "$crate"
     else
