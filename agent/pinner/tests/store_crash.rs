@@ -157,7 +157,7 @@ fn run_child(folder: &Path, kill: u64, random: &mut StdRng) -> (Vec<String>, boo
     command.env(FOLDER, folder).env(SEED, kill.to_string());
     if kill.is_multiple_of(2) {
         let point = FAILPOINTS[(kill / 2) as usize % FAILPOINTS.len()];
-        command.env("BSP_FAILPOINT", format!("{point}:{}", random.random_range(1..12)));
+        command.env("BSP_FAILPOINT", format!("{point}:{}", random.random_range(1..5)));
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
