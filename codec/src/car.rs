@@ -1,9 +1,9 @@
 //! CARv1, the archive in which the blocks of one file travel.
 //!
 //! A header, then sections. Each starts with its length as an unsigned LEB128 number. The header is
-//! a dag-cbor map with the keys `roots` (one, in the archive of a file) and `version` (1); a section
-//! is a binary CID and the bytes of the block. ipfs-pinner writes the blocks depth first from the
-//! root, each CID once, and so does [`write_car`] if it is given them in that order, which
+//! a dag-cbor map with the keys `roots` (one, in the archive of a file) and `version` (1); a
+//! section is a binary CID and the bytes of the block. ipfs-pinner writes the blocks depth first
+//! from the root, each CID once, and so does [`write_car`] if it is given them in that order, which
 //! [`Dag::blocks`](crate::dag::Dag::blocks) has.
 
 use crate::{
@@ -24,8 +24,9 @@ const BEFORE_ROOT: &[u8] = b"\xd8\x2a";
 /// The longest header that is read, in bytes: some 16,000 roots.
 const MAX_HEADER_LEN: u64 = 1 << 20;
 
-/// The header's dag-cbor up to the one root of a file: a map of two, "roots", an array of one, tag 42, a string
-/// of 37 bytes of which the first is the zero that stands before every CID in dag-cbor.
+/// The header's dag-cbor up to the one root of a file: a map of two, "roots", an array of one, tag
+/// 42, a string of 37 bytes of which the first is the zero that stands before every CID in
+/// dag-cbor.
 const HEADER_BEFORE_ROOT: &[u8] = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00";
 
 /// The header's dag-cbor after the root: "version", 1.
@@ -355,8 +356,8 @@ impl<R: BufRead> CarReader<R> {
         })
     }
 
-    /// Reads the header of an archive that may have any number of roots, and DAGs of any kind. Every
-    /// block is hashed all the same; blocks may be there twice, and roots need not be.
+    /// Reads the header of an archive that may have any number of roots, and DAGs of any kind.
+    /// Every block is hashed all the same; blocks may be there twice, and roots need not be.
     ///
     /// # Errors
     ///

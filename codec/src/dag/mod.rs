@@ -4,9 +4,9 @@
 //! bytes, each a raw leaf; nodes of at most 174 links, grouped level by level until one root is
 //! left. A file of one chunk, also the empty one, *is* its leaf.
 //!
-//! [`cid_of`] and [`CidHasher`] give the identifier alone, [`Dag`] the blocks too, [`TreeBuilder`] the
-//! blocks of a file that is never held as a whole. [`extract_file`] goes back from blocks to bytes,
-//! and [`FileNode`] and [`node_links`] read one node.
+//! [`cid_of`] and [`CidHasher`] give the identifier alone, [`Dag`] the blocks too, [`TreeBuilder`]
+//! the blocks of a file that is never held as a whole. [`extract_file`] goes back from blocks to
+//! bytes, and [`FileNode`] and [`node_links`] read one node.
 
 mod build;
 mod content_id;

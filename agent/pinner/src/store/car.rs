@@ -13,7 +13,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of `out`, and those of [`dag_blocks`](Self::dag_blocks); the archive is cut short then.
+    /// Those of `out`, and those of [`dag_blocks`](Self::dag_blocks); the archive is cut short
+    /// then.
     pub fn export_car(&self, root: &Cid, out: &mut impl Write) -> Result<u64, StoreError> {
         let mut car = CarWriter::new(out, &[*root])?;
         for block in self.dag_blocks(root) {
@@ -23,15 +24,15 @@ impl Store {
         Ok(car.written())
     }
 
-    /// Keeps the blocks of a CARv1 with any number of roots, and returns the roots. Nothing is pinned:
-    /// garbage collection may remove what the caller does not pin. On return the blocks survive a
-    /// crash.
+    /// Keeps the blocks of a CARv1 with any number of roots, and returns the roots. Nothing is
+    /// pinned: garbage collection may remove what the caller does not pin. On return the blocks
+    /// survive a crash.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Car`] for what is no such archive, or holds a block that its CID does not name; no
-    /// block of it is kept then. [`StoreError::UnsupportedCid`], [`StoreError::OverBudget`],
-    /// [`StoreError::Io`].
+    /// [`StoreError::Car`] for what is no such archive, or holds a block that its CID does not
+    /// name; no block of it is kept then. [`StoreError::UnsupportedCid`],
+    /// [`StoreError::OverBudget`], [`StoreError::Io`].
     pub fn import_car(&self, input: impl Read) -> Result<Vec<Cid>, StoreError> {
         let limits = CarLimits { max_blocks: MAX_BLOCKS, ..CarLimits::default() };
         let mut car = CarReader::with_any_roots(BufReader::new(input), limits)?;

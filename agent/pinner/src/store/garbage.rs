@@ -63,8 +63,8 @@ impl Inner {
         }
     }
 
-    /// Copies what is needed of a sealed pack to the end of the log, and removes the pack. False where
-    /// it has to stay, because a part that is needed can't be read.
+    /// Copies what is needed of a sealed pack to the end of the log, and removes the pack. False
+    /// where it has to stay, because a part that is needed can't be read.
     pub(super) fn compact(&self, pack: u32) -> Result<bool, StoreError> {
         let Some(file) = self.packs.file(pack)? else { return Ok(false) };
         let mut scan = Scan::new(&file, Place { pack, offset: 0 }, false)?;

@@ -411,8 +411,8 @@ impl<'a> Tables<'a> {
         self.set_fact("mark_offset", mark.offset.into())
     }
 
-    /// Blocks that no pin has held from a time in seconds since 1970 on, and that `idle` agrees to; at
-    /// most `most`.
+    /// Blocks that no pin has held from a time in seconds since 1970 on, and that `idle` agrees to;
+    /// at most `most`.
     pub(super) fn unpinned_until(
         &self,
         upto: u64,

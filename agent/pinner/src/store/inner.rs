@@ -188,8 +188,8 @@ impl Inner {
         })
     }
 
-    /// Stores a block that is not here, and holds it until [`release`](Self::release). The digest is the
-    /// block's.
+    /// Stores a block that is not here, and holds it until [`release`](Self::release). The digest
+    /// is the block's.
     pub(super) fn add_block(
         &self,
         digest: Digest,

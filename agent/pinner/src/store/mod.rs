@@ -103,8 +103,8 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner::open(folder, options)?) })
     }
 
-    /// A block, checked against its CID. The codec of the CID does not matter, its hash does. One that
-    /// is found damaged is forgotten, so that it can be stored again.
+    /// A block, checked against its CID. The codec of the CID does not matter, its hash does. One
+    /// that is found damaged is forgotten, so that it can be stored again.
     ///
     /// # Errors
     ///
@@ -123,8 +123,8 @@ impl Store {
         Ok(row.map(|(_, row)| row.raw_len.into()))
     }
 
-    /// Keeps blocks, each of which must be the one that its CID names. Until a pin holds them, garbage
-    /// collection may remove them after a while. On return they survive a crash.
+    /// Keeps blocks, each of which must be the one that its CID names. Until a pin holds them,
+    /// garbage collection may remove them after a while. On return they survive a crash.
     ///
     /// # Errors
     ///
@@ -174,7 +174,8 @@ impl Store {
         Ok(self.inner.index.pin(&root.to_bytes())?.map(Pin::from))
     }
 
-    /// Pins in the order of the bytes of their roots, from the one after `after` on, at most `most`.
+    /// Pins in the order of the bytes of their roots, from the one after `after` on, at most
+    /// `most`.
     ///
     /// # Errors
     ///
@@ -184,8 +185,9 @@ impl Store {
         Ok(self.inner.index.pins(&after, most)?.into_iter().map(Pin::from).collect())
     }
 
-    /// Notes that a pin's proof is confirmed, so that the size budget may take it. Whether there is such
-    /// a pin. It survives the end of the process, and the end of the machine from the next import on.
+    /// Notes that a pin's proof is confirmed, so that the size budget may take it. Whether there is
+    /// such a pin. It survives the end of the process, and the end of the machine from the next
+    /// import on.
     ///
     /// # Errors
     ///
@@ -209,8 +211,8 @@ impl Store {
         DagBlocks::new(self.inner.clone(), root)
     }
 
-    /// Removes blocks that no pin has held for `grace`, and packs of which less than half is needed;
-    /// what is needed of those is copied. The pack that is written to stays as it is.
+    /// Removes blocks that no pin has held for `grace`, and packs of which less than half is
+    /// needed; what is needed of those is copied. The pack that is written to stays as it is.
     ///
     /// # Errors
     ///
@@ -219,9 +221,9 @@ impl Store {
         self.inner.collect_garbage(grace)
     }
 
-    /// Reads every block and compares it with its hash, and looks for what pins lack. With `repair` the
-    /// index is made again from the log before, which finds what only the index has lost. What is
-    /// missing afterwards comes back when the same content is stored again.
+    /// Reads every block and compares it with its hash, and looks for what pins lack. With `repair`
+    /// the index is made again from the log before, which finds what only the index has lost. What
+    /// is missing afterwards comes back when the same content is stored again.
     ///
     /// # Errors
     ///
