@@ -298,7 +298,7 @@ else
 fi
 
 if command -v npm >/dev/null && git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-    step "proof-chain contract is what its source gives" tests/contract/build.sh --check
+    step "proof-chain contract is what its source gives" contracts/build.sh --check
 else
     skip "build of the proof-chain contract" "it needs Node.js with npm, and the git repository to compare with"
 fi

@@ -33,6 +33,7 @@ pub mod calls {
 
         function enableOperator(address operator, uint128 validator) external;
         function disableOperator(address operator) external;
+        function setValidatorEnabled(uint128 validator, bool enabled) external;
         function setChainData(uint64 chainId, ChainData calldata chain) external;
         function setSessionDuration(uint64 blocks) external;
         function closeSession(uint64 chainId, uint64 blockHeight) external;
@@ -54,7 +55,7 @@ pub struct ProofContract {
 }
 
 impl ProofContract {
-    /// Deploys the contract of `tests/contract`, enables [`OPERATOR`], and lets sessions stay open.
+    /// Deploys the proof chain with the hooks of `tests/contract`, enables [`OPERATOR`], and lets sessions stay open.
     ///
     /// # Errors
     ///
@@ -166,13 +167,22 @@ async fn send(
     Ok(receipt.contract_address)
 }
 
-/// What deploys the contract of `tests/contract`.
+/// What deploys the proof chain with the hooks of `tests/contract`.
 ///
 /// # Errors
 ///
 /// Where the artefact can't be read.
 pub fn bytecode() -> eyre::Result<Bytes> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract/BlockSpecimenProofChain.json");
+    artefact("tests/contract/ProofChainWithHooks.json")
+}
+
+/// The creation code, without arguments, of an artefact that the compiler made.
+///
+/// # Errors
+///
+/// Where it can't be read.
+pub fn artefact(path: &str) -> eyre::Result<Bytes> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let text = fs::read(&path).wrap_err_with(|| path.display().to_string())?;
     let artefact: Value = serde_json::from_slice(&text)?;
     Ok(artefact["bytecode"].as_str().ok_or_eyre("the artefact has no bytecode")?.parse()?)

@@ -6,8 +6,8 @@
 use clap::{Arg, ArgAction, Command};
 use std::{env, fs, path::Path};
 
-const BEGIN: &str = "<!-- flags:begin -->\n";
-const END: &str = "<!-- flags:end -->\n";
+/// The name of the markers around a table of flags.
+const FLAGS: &str = "flags";
 
 /// With this variable set to 1, documents are written instead of compared.
 const UPDATE: &str = "UPDATE_DOCS";
@@ -20,27 +20,41 @@ const UPDATE: &str = "UPDATE_DOCS";
 /// Where the table is another one, there are no markers, or the document can't be read or written.
 #[track_caller]
 pub fn check(document: &Path, table: &str) {
+    check_marked(document, FLAGS, table);
+}
+
+/// As [`check`], for what is between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+///
+/// # Panics
+///
+/// As [`check`].
+#[track_caller]
+pub fn check_marked(document: &Path, name: &str, table: &str) {
     let is_update = env::var(UPDATE).is_ok_and(|value| value == "1");
-    compare_or_write(document, table, is_update);
+    compare_or_write(document, name, table, is_update);
 }
 
 #[track_caller]
-fn compare_or_write(document: &Path, table: &str, is_update: bool) {
+fn compare_or_write(document: &Path, name: &str, table: &str, is_update: bool) {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->\n"));
     let shown = document.display();
     let text = fs::read_to_string(document).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-        let (there, after) = rest.split_once(END)?;
+    let parts = text.split_once(&begin).and_then(|(before, rest)| {
+        let (there, after) = rest.split_once(&end)?;
         Some((before, there, after))
     });
     let Some((before, there, after)) = parts else {
-        panic!("{shown} has no lines {} and {}", BEGIN.trim(), END.trim());
+        panic!("{shown} has no lines {} and {}", begin.trim(), end.trim());
     };
     if is_update {
-        let written = fs::write(document, format!("{before}{BEGIN}{table}{END}{after}"));
+        let written = fs::write(document, format!("{before}{begin}{table}{end}{after}"));
         written.unwrap_or_else(|error| panic!("{shown}: {error}"));
         return;
     }
-    assert_eq!(there, table, "{shown} does not have the flags as they are: {UPDATE}=1 writes them");
+    assert_eq!(
+        there, table,
+        "{shown} does not have the {name} as they are: {UPDATE}=1 writes them"
+    );
 }
 
 /// The table of all flags of a command that are not hidden, in the order in which the help has
@@ -127,6 +141,9 @@ fn code(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BEGIN: &str = "<!-- flags:begin -->\n";
+    const END: &str = "<!-- flags:end -->\n";
     use clap::builder::PossibleValuesParser;
 
     fn command() -> Command {
@@ -166,10 +183,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let document = folder.path().join("DOC.md");
         fs::write(&document, format!("before\n{BEGIN}{TABLE}{END}after\n")).unwrap();
-        compare_or_write(&document, TABLE, false);
+        compare_or_write(&document, FLAGS, TABLE, false);
         for wrong in [format!("{BEGIN}| old |\n{END}"), TABLE.to_owned()] {
             fs::write(&document, wrong).unwrap();
-            let checked = std::panic::catch_unwind(|| compare_or_write(&document, TABLE, false));
+            let checked =
+                std::panic::catch_unwind(|| compare_or_write(&document, FLAGS, TABLE, false));
             assert!(checked.is_err());
         }
     }
@@ -179,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let document = folder.path().join("DOC.md");
         fs::write(&document, format!("before\n{BEGIN}| old |\n{END}after\n")).unwrap();
-        compare_or_write(&document, TABLE, true);
+        compare_or_write(&document, FLAGS, TABLE, true);
         let written = fs::read_to_string(&document).unwrap();
         assert_eq!(written, format!("before\n{BEGIN}{TABLE}{END}after\n"));
     }

@@ -9,4 +9,5 @@ mod preflight;
 mod proxy;
 mod refusals;
 mod restarts;
+mod scenarios;
 mod sending;
