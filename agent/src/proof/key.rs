@@ -3,7 +3,7 @@
 
 use super::keystore::{self, KeystoreError};
 use alloy_primitives::{Address, hex};
-use alloy_signer_local::PrivateKeySigner;
+pub use alloy_signer_local::PrivateKeySigner;
 use bsp_common::secret::Secret;
 use std::{
     fs,

@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod preflight;
 pub mod rpc;
 mod sender;
+pub mod transaction;
 mod window;
 
 pub use ledger::LedgerProver;

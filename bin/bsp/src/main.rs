@@ -10,6 +10,7 @@ mod input;
 mod inspect;
 mod journal;
 mod output;
+mod proof_chain;
 mod prune;
 mod status;
 mod stream;
@@ -48,6 +49,7 @@ enum Command {
     Dead(dead::DeadArgs),
     Journal(journal::JournalArgs),
     Prune(prune::PruneArgs),
+    ProofChain(proof_chain::ProofChainArgs),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Dead(args) => dead::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Prune(args) => prune::run(&args),
+        Command::ProofChain(args) => proof_chain::run(&args),
     };
     result.unwrap_or_else(|error| {
         output::complain(&with_causes(error.as_ref()));

@@ -110,3 +110,14 @@ pub enum RpcUrlError {
     #[error("the HTTP client can't be made: {0}")]
     Client(String),
 }
+
+/// Whether an RPC's error may be due to how much was asked for. An RPC that does not answer at all
+/// would only be asked more.
+pub const fn is_about_the_question(error: &RpcError) -> bool {
+    match error {
+        RpcError::Node { .. } | RpcError::TooLarge { .. } | RpcError::Timeout { .. } => true,
+        // Asking more often is no answer to a limit of requests, nor to a key that is refused.
+        RpcError::HttpStatus { status, .. } => !matches!(status, 401 | 403 | 429),
+        _ => false,
+    }
+}

@@ -1,8 +1,8 @@
 //! The methods that proving needs, with answers checked against the question.
 
 use super::{Answer, Call, Rpc, RpcError, transport::read};
-use crate::proof::fees::Market;
-use alloy_primitives::{Address, B256, Bytes, LogData, U64, U128, U256};
+use crate::proof::{Confirmations, fees::Market};
+use alloy_primitives::{Address, B256, Bytes, LogData, TxKind, U64, U128, U256};
 use alloy_sol_types::SolCall;
 use serde::Deserialize;
 use serde_json::json;
@@ -27,6 +27,10 @@ pub struct Receipt {
     pub block: (u64, B256),
     /// Whether it did not revert.
     pub success: bool,
+    /// The gas that it used, where the node says so.
+    pub gas_used: Option<u64>,
+    /// The contract that it created, if it created one.
+    pub created: Option<Address>,
     /// Its logs, each with the contract that emitted it.
     pub logs: Vec<(Address, LogData)>,
 }
@@ -59,6 +63,8 @@ struct WireReceipt {
     block_number: Option<U64>,
     block_hash: Option<B256>,
     status: Option<U64>,
+    gas_used: Option<U64>,
+    contract_address: Option<Address>,
     #[serde(default)]
     logs: Vec<WireLog>,
 }
@@ -83,6 +89,14 @@ struct WireTransaction {
     from: Address,
 }
 
+#[derive(Deserialize)]
+struct WireTime {
+    timestamp: U64,
+}
+
+/// How many blocks are looked back at for what a block takes.
+const BLOCKS_TO_AVERAGE: u64 = 1000;
+
 /// No log has more topics (EVM: `LOG4`).
 const MAX_TOPICS: usize = 4;
 
@@ -95,6 +109,11 @@ impl WireLog {
 
 /// The questions.
 impl Call {
+    /// Any method, for what no other function here asks.
+    pub const fn new(method: &'static str, params: serde_json::Value) -> Self {
+        Self { method, params }
+    }
+
     pub(in crate::proof) const fn method(&self) -> &'static str {
         self.method
     }
@@ -129,8 +148,15 @@ impl Call {
         Self { method: "eth_call", params: json!([transaction, "latest"]) }
     }
 
-    pub(in crate::proof) fn estimate_gas(from: Address, to: Address, input: &Bytes) -> Self {
-        let transaction = json!({"from": from, "to": to, "data": input, "input": input});
+    pub(in crate::proof) fn estimate_gas(
+        from: Address,
+        to: impl Into<TxKind>,
+        input: &Bytes,
+    ) -> Self {
+        let mut transaction = json!({"from": from, "data": input, "input": input});
+        if let TxKind::Call(to) = to.into() {
+            transaction["to"] = json!(to);
+        }
         Self { method: "eth_estimateGas", params: json!([transaction, "latest"]) }
     }
 
@@ -176,6 +202,12 @@ pub(in crate::proof) mod answers {
         }
     }
 
+    /// When a block was made, in seconds since 1970.
+    pub(super) fn timestamp(call: &Call, answer: &Answer) -> Result<u64, RpcError> {
+        let block: WireTime = value(call, answer)?;
+        Ok(block.timestamp.to())
+    }
+
     pub(in crate::proof) fn head(call: &Call, answer: &Answer) -> Result<Head, RpcError> {
         block(call, answer)?.ok_or_else(|| implausible(call, "no latest block"))
     }
@@ -197,8 +229,14 @@ pub(in crate::proof) mod answers {
             return Err(implausible(call, "a receipt without status"));
         };
         let logs = receipt.logs.iter().filter_map(|log| Some((log.address, log.data()?))).collect();
-        let success = status == U64::from(1);
-        Ok(Some(Receipt { transaction: hash, block: (number.to(), block), success, logs }))
+        Ok(Some(Receipt {
+            transaction: hash,
+            block: (number.to(), block),
+            success: status == U64::from(1),
+            gas_used: receipt.gas_used.map(|gas| gas.to()),
+            created: receipt.contract_address,
+            logs,
+        }))
     }
 
     /// The sender of a transaction; `None` if the node does not know it.
@@ -269,6 +307,76 @@ impl Rpc {
             Some(answer) => answers::view::<C>(&call, answer),
             None => Err(implausible(&call, "no answer")),
         }
+    }
+
+    /// The gas that a transaction would use now. It reverts here as it would on the chain.
+    pub async fn estimate(
+        &self,
+        from: Address,
+        to: TxKind,
+        input: &Bytes,
+    ) -> Result<u64, RpcError> {
+        let call = Call::estimate_gas(from, to, input);
+        let answer = self.single(&call).await;
+        answers::quantity(&call, &answer)
+    }
+
+    /// The nonce that an account's next transaction has, with those that wait in the node's pool.
+    pub async fn next_nonce(&self, of: Address) -> Result<u64, RpcError> {
+        let call = Call::transaction_count(of, "pending");
+        let answer = self.single(&call).await;
+        answers::quantity(&call, &answer)
+    }
+
+    /// The receipt of a mined transaction. `None`: not mined, as far as the node knows.
+    pub async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, RpcError> {
+        let call = Call::receipt(hash);
+        let answer = self.single(&call).await;
+        answers::receipt(&call, &answer, hash)
+    }
+
+    /// A block by its number, or `None` if there is none (yet).
+    pub async fn block(&self, number: u64) -> Result<Option<Head>, RpcError> {
+        let call = Call::block(number);
+        let answer = self.single(&call).await;
+        answers::block(&call, &answer)
+    }
+
+    /// The latest block that is as deep as is asked for. `None`: the chain is not that long.
+    pub async fn settled(&self, depth: Confirmations) -> Result<Option<u64>, RpcError> {
+        let finalized = match depth {
+            Confirmations::Finalized => {
+                let call = Call::finalized_block();
+                match self.single(&call).await {
+                    // A node that does not know the tag.
+                    Err(RpcError::Node { .. }) => None,
+                    answer => answers::block(&call, &answer)?.map(|block| block.number),
+                }
+            }
+            Confirmations::Blocks(_) => None,
+        };
+        Ok(depth.settled(self.head().await?.number, finalized))
+    }
+
+    /// What the chain's last blocks took on average, in whole seconds.
+    pub async fn seconds_per_block(&self) -> Result<u64, RpcError> {
+        let head = self.head().await?.number;
+        let back = head.min(BLOCKS_TO_AVERAGE);
+        let calls = [Call::block(head - back), Call::block(head)];
+        let answers = self.batch(&calls).await?;
+        match answers.as_slice() {
+            [old, new] => {
+                let old = answers::timestamp(&calls[0], old)?;
+                let new = answers::timestamp(&calls[1], new)?;
+                Ok(new.saturating_sub(old).checked_div(back).unwrap_or(0))
+            }
+            _ => Err(implausible(&calls[0], "fewer answers than questions")),
+        }
+    }
+
+    /// A word of an account's storage at the latest block.
+    pub async fn storage(&self, of: Address, slot: B256) -> Result<B256, RpcError> {
+        self.call(&Call { method: "eth_getStorageAt", params: json!([of, slot, "latest"]) }).await
     }
 
     /// Hands a signed transaction to the node. On success it has the hash that was computed here.

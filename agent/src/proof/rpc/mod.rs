@@ -12,7 +12,7 @@ mod reply;
 mod transport;
 
 pub use endpoint::Endpoint;
-pub use error::{RpcError, RpcUrlError};
+pub use error::{RpcError, RpcUrlError, is_about_the_question};
 pub use health::Health;
 pub use methods::{FoundLog, Head, Receipt};
 pub use transport::{Answer, Call, Rpc, RpcLimits};

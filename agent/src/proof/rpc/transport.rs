@@ -124,7 +124,7 @@ impl Rpc {
         Ok(answers)
     }
 
-    async fn single(&self, call: &Call) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn single(&self, call: &Call) -> Result<Box<RawValue>, RpcError> {
         let request =
             RpcRequest { jsonrpc: "2.0", id: 0, method: call.method, params: &call.params };
         let read = |reply: &RpcReply<'_>| self.answer(call.method, reply.one(call.method)?);

@@ -28,7 +28,7 @@ impl Confirmations {
     }
 
     /// The latest block that is deep enough. `None`: the chain is not that long.
-    pub(super) fn settled(self, head: u64, finalized: Option<u64>) -> Option<u64> {
+    pub fn settled(self, head: u64, finalized: Option<u64>) -> Option<u64> {
         let depth = match (self, finalized) {
             // A node that is ahead may have told the finalized block.
             (Self::Finalized, Some(finalized)) => return Some(finalized.min(head)),

@@ -129,7 +129,7 @@ impl Places<'_> {
         let mut lines = vec![format!("segments are in {}", self.folder.segments().display())];
         let agent = self.folder.agent();
         let are_proved = totals.proved + totals.proved_earlier > 0;
-        match self.services.contract() {
+        match self.services.contract_address() {
             Some(contract) if are_proved => {
                 lines.push(format!("proofs are on the proof chain, at the contract {contract}"));
             }

@@ -19,6 +19,7 @@ use url::Url;
 /// | `genesis.json` | the chain's rules and its first state |
 /// | `replicas/` | what the producer delivers: chunk files of a `file://` target |
 /// | `agent/` | what the agent keeps: its journal, pinned content, ledger |
+/// | `agent-2/` | what the second operator of `--contract` keeps, its segments too |
 /// | `segments/` | the agent's segment files, each named after its proof |
 /// | `authorizations/` | EIP-7702 lists, which segments leave out, of the blocks that have some |
 /// | `supplements/` | all that segments leave out, of the blocks that have some |
@@ -48,6 +49,11 @@ impl DevFolder {
 
     pub(crate) fn agent(&self) -> PathBuf {
         self.0.join("agent")
+    }
+
+    /// What the second operator of `--contract` keeps.
+    pub(crate) fn second_agent(&self) -> PathBuf {
+        self.0.join("agent-2")
     }
 
     pub(crate) fn segments(&self) -> PathBuf {

@@ -15,9 +15,11 @@ mod follow;
 mod payloads;
 mod producer;
 mod progress;
+mod second;
 mod services;
 mod trouble;
 
+use crate::proof_chain::Devnet;
 use agent::DevAgent;
 use bsp_devchain::{DevChain, DevConfig, DevFork};
 use clap::{
@@ -26,12 +28,13 @@ use clap::{
 };
 use delivery::Schedule;
 use display::{Display, Places};
-use eyre::Context;
+use eyre::{Context, bail};
 use folder::DevFolder;
 use follow::Follower;
 use payloads::PayloadFolder;
 use producer::Producer;
 use progress::Progress;
+use second::SecondOperator;
 use services::ServiceArgs;
 use std::{
     io::{self, IsTerminal},
@@ -137,11 +140,27 @@ async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Res
     let payloads = payloads.map(|path| PayloadFolder::open(path, &chain)).transpose()?;
     let stop = CancellationToken::new();
     let target = args.services.open_target(&folder, &stop)?;
-    let config = args.services.agent_config(&folder)?;
+    let network = chain.genesis().config.chain_id;
+    let devnet = start_devnet(&args.services, network).await?;
+    let services = match &devnet {
+        Some(devnet) => args.services.with_chain(devnet.operator(0)),
+        None => args.services.clone(),
+    };
+    let config = services.agent_config(&folder)?;
     let earlier = agent::settled(&config)?;
+    if devnet.is_some() && !earlier.is_empty() {
+        bail!(
+            "{} holds blocks of an earlier run, which are proved elsewhere: give another --data-dir for --contract",
+            args.data_dir.display()
+        );
+    }
     let starting = DevAgent::start(config, stop);
     let Some(agent) = interrupt.run_until_cancelled(starting).await else { return Ok(()) };
     let agent = agent?;
+    let second = match &devnet {
+        Some(devnet) => Some(SecondOperator::start(&services, devnet.operator(1), &folder).await?),
+        None => None,
+    };
 
     let schedule = Schedule {
         blocks: args.blocks,
@@ -161,8 +180,21 @@ async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Res
         display: &display,
     };
     let (producer, progress) = follower.run(&interrupt).await?;
-    let places = Places { folder: &folder, services: &args.services };
-    display.finish(progress.totals(), producer.coverage(), &places)
+    let places = Places { folder: &folder, services: &services };
+    display.finish(progress.totals(), producer.coverage(), &places)?;
+    if let (Some(devnet), Some(second)) = (devnet, second) {
+        second.finish(progress.totals().proved).await?;
+        devnet.finish().await?;
+    }
+    Ok(())
+}
+
+/// The proof chain of `--contract`.
+async fn start_devnet(services: &ServiceArgs, network: u64) -> eyre::Result<Option<Devnet>> {
+    if !services.contract {
+        return Ok(None);
+    }
+    Ok(Some(Devnet::start(services.devnet_url(), network).await?))
 }
 
 /// A token that the first Ctrl-C or termination signal cancels. The second one ends the process.

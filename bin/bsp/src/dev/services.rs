@@ -2,6 +2,7 @@
 //! names.
 
 use super::folder::DevFolder;
+use crate::proof_chain::OperatorAccess;
 use alloy_primitives::Address;
 use bsp_agent::{
     args::{AgentArgs, ObserveArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs, SourceArgs},
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 const SHUTDOWN_SECONDS: u64 = 10;
 
 /// Real services in place of their stand-ins.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Real services in place of their stand-ins")]
 pub(crate) struct ServiceArgs {
     /// Redis stream to deliver to and to take from, in place of replicas/:
@@ -32,26 +33,48 @@ pub(crate) struct ServiceArgs {
 
     /// Contract on a proof chain to send proofs to, in place of the ledger. The key is in
     /// MB_PRIVATE_KEY, or in MB_KEYSTORE_PATH with MB_KEYSTORE_PWD. One confirmation is enough.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", group = "chain")]
     proof_chain_address: Option<Address>,
 
-    /// The proof chain's JSON-RPC; without it, the variable MB_RPC_URL.
-    #[arg(long, value_name = "URL", requires = "proof_chain_address")]
+    /// Deploy a proof chain of our own on a development chain, prove to it by two operators, and
+    /// show which heights have their quorum. Without --rpc-url it starts anvil, which ANVIL names or
+    /// PATH has. All keys are those that everybody knows.
+    #[arg(long, group = "chain")]
+    pub(crate) contract: bool,
+
+    /// The proof chain's JSON-RPC; without it, the variable MB_RPC_URL, or, for --contract, anvil.
+    #[arg(long, value_name = "URL", requires = "chain")]
     rpc_url: Option<Secret<String>>,
 
     /// Server with ipfs-pinner's HTTP API to keep segments with, in place of agent/pins/.
     #[arg(long, value_name = "URL")]
     ipfs_pinner_server: Option<Secret<String>>,
+
+    /// The key for --contract.
+    #[arg(skip)]
+    key: Option<Secret<String>>,
 }
 
 impl ServiceArgs {
+    /// The development chain that is named for --contract.
+    pub(crate) fn devnet_url(&self) -> Option<&str> {
+        self.rpc_url.as_ref().map(|url| url.expose().as_str())
+    }
+
+    /// The same, with proofs going to a development chain's contract.
+    pub(crate) fn with_chain(&self, access: OperatorAccess) -> Self {
+        let OperatorAccess { contract, rpc_url, key } = access;
+        let (contract, rpc_url, key) = (Some(contract), Some(rpc_url), Some(key));
+        Self { proof_chain_address: contract, rpc_url, key, ..self.clone() }
+    }
+
     /// Whether proofs go to the ledger.
     pub(crate) const fn has_ledger(&self) -> bool {
         self.proof_chain_address.is_none()
     }
 
     /// The contract that proofs go to, if they go to a proof chain.
-    pub(crate) const fn contract(&self) -> Option<Address> {
+    pub(crate) const fn contract_address(&self) -> Option<Address> {
         self.proof_chain_address
     }
 
@@ -115,6 +138,9 @@ impl ServiceArgs {
     fn variable(&self, name: &str) -> Option<String> {
         match (name, &self.rpc_url) {
             ("MB_RPC_URL", Some(url)) => Some(url.expose().clone()),
+            ("MB_PRIVATE_KEY", _) if self.key.is_some() => {
+                self.key.as_ref().map(|key| key.expose().clone())
+            }
             _ => env::var(name).ok(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::program::bsp;
 
 /// Every command with its arguments and flags.
-const COMMANDS: [(&str, &[&str]); 8] = [
+const COMMANDS: [(&str, &[&str]); 9] = [
     (
         "verify",
         &[
@@ -31,6 +31,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
             "--verbose",
             "--redis-url",
             "--proof-chain-address",
+            "--contract",
             "--rpc-url",
             "--ipfs-pinner-server",
         ],
@@ -38,6 +39,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ("status", &["--redis-url", "--agent-url", "--json"]),
     ("dead", &["list", "show", "retry", "drop"]),
     ("journal", &["forget", "--data-dir", "--block", "--agent-url", "--unfinished", "--json"]),
+    ("proof-chain", &["deploy", "status", "network", "operators", "sessions", "finalize"]),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 mod cid;
 mod dead;
 mod dev;
+mod dev_contract;
 mod dev_services;
 mod encode;
 mod fixture;
@@ -12,6 +13,7 @@ mod journal;
 mod mainnet;
 mod pipes;
 mod program;
+mod proof_chain;
 mod prune;
 mod redis;
 mod status;

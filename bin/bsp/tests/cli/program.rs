@@ -75,6 +75,23 @@ impl Run {
         assert_eq!(run.text(), "");
     }
 
+    /// As [`expect_refusal`](Self::expect_refusal), of a program that has said other things before.
+    #[track_caller]
+    pub(crate) fn expect_refusal_after_words(self, reason: &str) {
+        let run = self.expect(2);
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("bsp: ") && last.contains(reason), "{}", run.stderr);
+        assert_eq!(run.text(), "");
+    }
+
+    /// As [`expect_refusal`](Self::expect_refusal), of a program that has printed something before.
+    #[track_caller]
+    pub(crate) fn expect_refusal_after_words_and_text(self, reason: &str) {
+        let run = self.expect(2);
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("bsp: ") && last.contains(reason), "{}", run.stderr);
+    }
+
     /// The JSON objects that were printed, one a line.
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()

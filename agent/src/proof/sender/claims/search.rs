@@ -3,7 +3,7 @@
 use crate::proof::{
     Attempt, Claim, Proof,
     contract::{BlockSpecimenProductionProofSubmitted, records, submitted},
-    rpc::{Call, FoundLog, Receipt, Rpc, RpcError, answers},
+    rpc::{Call, FoundLog, Receipt, Rpc, RpcError, answers, is_about_the_question},
     sender::submission::sign::hashes,
 };
 use alloy_primitives::{Address, B256};
@@ -164,17 +164,6 @@ impl Search<'_> {
         let mut own = own.into_iter();
         events.retain(|(log, _)| own.next() == Some(true) && is_canonical(&canonical, log.block));
         Ok(events)
-    }
-}
-
-/// Whether an RPC's error may be due to how much was asked for. An RPC that does not answer at all
-/// would only be asked more.
-const fn is_about_the_question(error: &RpcError) -> bool {
-    match error {
-        RpcError::Node { .. } | RpcError::TooLarge { .. } | RpcError::Timeout { .. } => true,
-        // Asking more often is no answer to a limit of requests, nor to a key that is refused.
-        RpcError::HttpStatus { status, .. } => !matches!(status, 401 | 403 | 429),
-        _ => false,
     }
 }
 

@@ -1,14 +1,15 @@
 //! Transactions: signed, and read back from the journal.
 
 use super::{Purpose, Signed};
-use crate::proof::{Attempt, Claim, SentTransaction, contract::submission, fees::Fees};
-use alloy_consensus::{
-    SignableTransaction, Transaction, TxEip1559, TxEnvelope, TxLegacy,
-    transaction::SignerRecoverable,
+use crate::proof::{
+    Attempt, Claim, SentTransaction,
+    contract::submission,
+    fees::Fees,
+    transaction::{SignedTransaction, Unsigned},
 };
-use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use alloy_signer::SignerSync;
+use alloy_consensus::{Transaction, TxEnvelope, transaction::SignerRecoverable};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, TxKind};
 use alloy_signer_local::PrivateKeySigner;
 
 /// The gas of a transaction that does nothing (yellow paper: G_transaction).
@@ -61,38 +62,10 @@ impl Account {
         input: Bytes,
         purpose: Purpose,
     ) -> Result<Signed, String> {
-        let value = U256::ZERO;
-        let envelope = if fees.legacy {
-            let chain_id = Some(chain_id);
-            let gas_price = fees.max_fee;
-            self.seal(TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input })?
-        } else {
-            self.seal(TxEip1559 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas: fees.max_fee,
-                max_priority_fee_per_gas: fees.tip,
-                to,
-                value,
-                access_list: Default::default(),
-                input,
-            })?
-        };
-        let raw = envelope.encoded_2718().into();
-        Ok(Signed { hash: *envelope.tx_hash(), raw, fees, purpose })
-    }
-
-    fn seal<T>(&self, transaction: T) -> Result<TxEnvelope, String>
-    where
-        T: SignableTransaction<alloy_primitives::Signature>,
-        TxEnvelope: From<alloy_consensus::Signed<T>>,
-    {
-        let signature = self
-            .signer
-            .sign_hash_sync(&transaction.signature_hash())
-            .map_err(|error| format!("the transaction can't be signed: {error}"))?;
-        Ok(transaction.into_signed(signature).into())
+        let unsigned = Unsigned { chain_id, nonce, gas_limit, fees, to, input };
+        let SignedTransaction { hash, raw } =
+            unsigned.sign(&self.signer).map_err(|error| error.to_string())?;
+        Ok(Signed { hash, raw, fees, purpose })
     }
 
     /// Reads an attempt of an earlier run. `None` if it is not for this account, contract and
