@@ -55,7 +55,8 @@ pub struct ProofContract {
 }
 
 impl ProofContract {
-    /// Deploys the proof chain with the hooks of `tests/contract`, enables [`OPERATOR`], and lets sessions stay open.
+    /// Deploys the proof chain with the hooks of `tests/contract`, enables [`OPERATOR`], and lets
+    /// sessions stay open.
     ///
     /// # Errors
     ///

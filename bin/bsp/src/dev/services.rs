@@ -37,8 +37,8 @@ pub(crate) struct ServiceArgs {
     proof_chain_address: Option<Address>,
 
     /// Deploy a proof chain of our own on a development chain, prove to it by two operators, and
-    /// show which heights have their quorum. Without --rpc-url it starts anvil, which ANVIL names or
-    /// PATH has. All keys are those that everybody knows.
+    /// show which heights have their quorum. Without --rpc-url it starts anvil, which ANVIL names
+    /// or PATH has. All keys are those that everybody knows.
     #[arg(long, group = "chain")]
     pub(crate) contract: bool,
 

@@ -1,5 +1,5 @@
-//! A proof chain for `bsp dev --contract`: anvil or another development chain, a contract on it, and
-//! two operators whose keys everybody knows.
+//! A proof chain for `bsp dev --contract`: anvil or another development chain, a contract on it,
+//! and two operators whose keys everybody knows.
 
 use super::{
     abi::{self, *},
@@ -89,8 +89,8 @@ impl Drop for Anvil {
 }
 
 impl Devnet {
-    /// Starts anvil, or takes the chain that is named, and deploys a contract that takes blocks of a
-    /// network from two operators.
+    /// Starts anvil, or takes the chain that is named, and deploys a contract that takes blocks of
+    /// a network from two operators.
     pub(crate) async fn start(url: Option<&str>, network: u64) -> eyre::Result<Self> {
         let (anvil, url) = match url {
             Some(url) => (None, url.to_owned()),

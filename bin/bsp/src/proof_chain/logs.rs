@@ -31,8 +31,8 @@ pub(super) enum End {
 }
 
 impl Session {
-    /// Whether it waits for somebody to finalize it. Nodes estimate a call as of the latest block, so
-    /// that one has to be past the deadline as well.
+    /// Whether it waits for somebody to finalize it. Nodes estimate a call as of the latest block,
+    /// so that one has to be past the deadline as well.
     pub(super) fn is_due(&self, head: u64) -> bool {
         self.end.is_none() && self.deadline.is_some_and(|deadline| head > deadline)
     }

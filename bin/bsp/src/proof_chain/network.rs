@@ -18,8 +18,8 @@ const ANY_HEIGHT: u128 = 1 << 64;
 
 /// Take blocks of a chain, or take others of it than before.
 ///
-/// Run it again with --height when the contract's reckoning of the chain's height has drifted, which
-/// `bsp proof-chain status` shows.
+/// Run it again with --height when the contract's reckoning of the chain's height has drifted,
+/// which `bsp proof-chain status` shows.
 #[derive(Debug, Args)]
 pub(super) struct SetNetworkArgs {
     #[command(flatten)]

@@ -33,8 +33,8 @@ pub(super) struct SpendArgs {
     #[arg(long)]
     pub(super) yes: bool,
 
-    /// When a transaction counts: `finalized`, or the number of confirmations that it needs; 1 means
-    /// that it is included in a block.
+    /// When a transaction counts: `finalized`, or the number of confirmations that it needs; 1
+    /// means that it is included in a block.
     #[arg(long, value_name = "finalized|N", default_value_t = Confirmations::Blocks(1))]
     pub(super) confirmations: Confirmations,
 
