@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "bitswap")]
+pub mod bitswap;
 pub mod dag;
 pub mod fetch;
+#[cfg(feature = "peers")]
+pub mod peers;
 mod protobuf;
 pub mod store;
 
