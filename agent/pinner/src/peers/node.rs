@@ -82,12 +82,12 @@ impl Node {
                 debug!(target: "bsp::pinner", peer = %peer_id, cause, "A peer is gone");
                 self.connected.remove(peer_id);
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                if !self.swarm.is_connected(&peer) {
-                    self.routing.missed(peer);
-                    if self.redial.missed(peer, Instant::now()) {
-                        warn!(target: "bsp::pinner", %peer, %error, "A peer can't be reached; it is dialled again with growing pauses");
-                    }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
+                if !self.swarm.is_connected(&peer) =>
+            {
+                self.routing.missed(peer);
+                if self.redial.missed(peer, Instant::now()) {
+                    warn!(target: "bsp::pinner", %peer, %error, "A peer can't be reached; it is dialled again with growing pauses");
                 }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
@@ -103,12 +103,12 @@ impl Node {
 
     fn take_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
-                // A peer that is silent holds its place no longer.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    debug!(target: "bsp::pinner", %peer, %error, "A peer does not answer; the connection is closed");
-                    self.swarm.close_connection(connection);
-                }
+            // A peer that is silent holds its place no longer. One that does not speak the protocol may.
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
+                if !matches!(error, ping::Failure::Unsupported) =>
+            {
+                debug!(target: "bsp::pinner", %peer, %error, "A peer does not answer; the connection is closed");
+                self.swarm.close_connection(connection);
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.routing.met(&mut self.swarm, peer_id, &info);
