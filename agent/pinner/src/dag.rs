@@ -1,7 +1,6 @@
 //! What a block says of other blocks, and whether it is the one that a CID names.
 
-use crate::protobuf::{Fields, Value};
-use bsp_codec::dag::Cid;
+use bsp_codec::dag::{Cid, node_links};
 use ipld_core::serde::ExtractLinks;
 use sha2::{Digest, Sha256};
 
@@ -57,45 +56,15 @@ pub fn links(cid: &Cid, block: &[u8]) -> Result<Vec<Cid>, LinksError> {
     let links = match cid.codec() {
         _ if !is_supported(cid) => return Err(LinksError::UnsupportedCid(Box::new(*cid))),
         RAW => Vec::new(),
-        DAG_PB => {
-            dag_pb_links(block).map_err(|reason| malformed(format!("no dag-pb: {reason}")))?
-        }
+        DAG_PB => node_links(block).map_err(|error| malformed(error.to_string()))?,
         _ => serde_ipld_dagcbor::from_slice::<ExtractLinks<64>>(block)
-            .map_err(|error| malformed(format!("no dag-cbor: {error}")))?
+            .map_err(|error| malformed(error.to_string()))?
             .into_vec(),
     };
     match links.iter().find(|link| !is_supported(link)) {
         Some(link) => Err(LinksError::UnsupportedCid(Box::new(*link))),
         None => Ok(links),
     }
-}
-
-/// A `PBNode` has `Data` (1) and `Links` (2); a `PBLink` has `Hash` (1), `Name` (2), `Tsize` (3).
-fn dag_pb_links(block: &[u8]) -> Result<Vec<Cid>, String> {
-    let mut links = Vec::new();
-    for field in Fields::new(block) {
-        let field = field.map_err(|error| error.to_string())?;
-        match (field.number, field.value) {
-            (1, Value::Bytes(_)) => {}
-            (2, Value::Bytes(link)) => links.push(dag_pb_link(link)?),
-            (number, _) => return Err(format!("a node has no field {number} like this")),
-        }
-    }
-    Ok(links)
-}
-
-fn dag_pb_link(link: &[u8]) -> Result<Cid, String> {
-    let mut hash = None;
-    for field in Fields::new(link) {
-        let field = field.map_err(|error| error.to_string())?;
-        match (field.number, field.value) {
-            (1, Value::Bytes(bytes)) if hash.is_none() => hash = Some(bytes),
-            (2, Value::Bytes(_)) | (3, Value::Number(_)) => {}
-            (number, _) => return Err(format!("a link has no field {number} like this")),
-        }
-    }
-    let hash = hash.ok_or("a link without a hash")?;
-    Cid::try_from(hash).map_err(|error| format!("a link's hash is no CID: {error}"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod dag;
 pub mod fetch;
 #[cfg(feature = "peers")]
 pub mod peers;
+#[cfg(feature = "bitswap")]
 mod protobuf;
 pub mod store;
 

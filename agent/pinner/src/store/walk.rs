@@ -1,10 +1,9 @@
 //! The blocks of a DAG, of any kind.
 
 use super::{Digest, StoreError, digest_of, inner::Inner, record::MAX_PIN_BLOCKS};
-use bsp_codec::dag::{Cid, node_links};
+use crate::dag::{self, LinksError};
+use bsp_codec::dag::Cid;
 use bytes::Bytes;
-use ipld_core::codec::Links as _;
-use serde_ipld_dagcbor::codec::DagCborCodec;
 use std::{collections::HashSet, sync::Arc, vec};
 
 /// The most levels of a DAG.
@@ -13,9 +12,7 @@ pub const MAX_DEPTH: usize = 1024;
 /// The most links that are kept to be followed.
 const MAX_OPEN_LINKS: usize = 1 << 18;
 
-pub(super) const RAW: u64 = 0x55;
-pub(super) const DAG_PB: u64 = 0x70;
-pub(super) const DAG_CBOR: u64 = 0x71;
+pub(super) use crate::dag::{DAG_CBOR, DAG_PB, RAW};
 
 /// The blocks of a DAG, depth first from the root, each CID once. Each block is read, and checked
 /// against its CID, when it is asked for. Ends after an error.
@@ -122,12 +119,8 @@ impl Walk {
 
 /// The links of a block, in their order.
 pub(super) fn links(cid: &Cid, block: &[u8]) -> Result<Vec<Cid>, StoreError> {
-    let malformed = |reason: String| StoreError::Malformed { cid: Box::new(*cid), reason };
-    match cid.codec() {
-        DAG_PB => node_links(block).map_err(|error| malformed(error.to_string())),
-        DAG_CBOR => DagCborCodec::links(block)
-            .map(Iterator::collect)
-            .map_err(|error| malformed(error.to_string())),
-        _ => Ok(Vec::new()),
-    }
+    dag::links(cid, block).map_err(|error| match error {
+        LinksError::UnsupportedCid(cid) => StoreError::UnsupportedCid(cid),
+        LinksError::Malformed { cid, reason } => StoreError::Malformed { cid, reason },
+    })
 }
