@@ -86,16 +86,25 @@ impl Fetcher {
         Ok(self.find(cid, &AtomicUsize::new(0)).await?.0)
     }
 
-    /// Brings the DAG under a root into the store and pins it. What is in the store already is not
-    /// asked for.
+    /// Brings the DAG under a root into the store, where garbage collection takes it after a while if
+    /// nobody pins it. What is in the store already is not asked for.
     ///
     /// # Errors
     ///
-    /// [`FetchError`]. What came until then stays in the store until garbage collection takes it.
-    pub async fn dag(&self, root: &Cid, pin: NewPin) -> Result<Pin, FetchError> {
+    /// [`FetchError`]. What came until then stays in the store for as long.
+    pub async fn bring(&self, root: &Cid) -> Result<(), FetchError> {
         let after = self.limits.per_dag;
         let walked = timeout(after, Walk::new(self, root).run()).await;
-        walked.map_err(|_| FetchError::TimedOut { root: Box::new(*root), after })??;
+        walked.map_err(|_| FetchError::TimedOut { root: Box::new(*root), after })?
+    }
+
+    /// Brings the DAG under a root into the store and pins it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bring`](Self::bring).
+    pub async fn dag(&self, root: &Cid, pin: NewPin) -> Result<Pin, FetchError> {
+        self.bring(root).await?;
         let (store, root) = (self.store.clone(), *root);
         Ok(on_disk(move || store.pin(&root, pin)).await?)
     }
