@@ -4,6 +4,7 @@
 pub mod bitswap;
 pub mod dag;
 pub mod fetch;
+pub mod http;
 #[cfg(feature = "peers")]
 pub mod peers;
 #[cfg(feature = "bitswap")]
