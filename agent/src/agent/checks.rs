@@ -1,13 +1,12 @@
 //! Everything that a start needs, as checks for `--check`.
 
-use super::{StartError, parts};
+use super::{StartError, parts, pins};
 use crate::{
     alarm::Alarms,
     check::{Check, Finding},
     config::{AgentConfig, ProofConfig, ServerConfig, SourceConfig},
     journal::{Journal, JournalError},
     logging,
-    pin::IpfsPinner,
     proof::{LedgerProver, preflight},
     server::Server,
     source::{
@@ -22,7 +21,6 @@ use std::{
     fs::{self, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -47,7 +45,7 @@ pub async fn start_checks(config: &AgentConfig) -> Result<Vec<Check>, StartError
         checks.push(port(server.clone()));
     }
     checks.extend(source?);
-    checks.push(pinner(config)?);
+    checks.extend(pinners(config)?);
     checks.extend(proofs?);
     Ok(checks)
 }
@@ -85,11 +83,14 @@ fn there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn pinner(config: &AgentConfig) -> Result<Check, StartError> {
-    Ok(match &config.segments.pinner {
-        Some(url) => Check::pinner(Arc::new(IpfsPinner::new(url.expose())?)),
-        None => Check::skipped("pinner", "content is kept in the data folder, nothing remote"),
-    })
+fn pinners(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
+    let checks = config.pins.targets.iter().map(|target| {
+        Ok(match pins::remote(target)? {
+            Some(pinner) => Check::pinner(pinner),
+            None => Check::skipped("pinner", "content is kept in the data folder, nothing remote"),
+        })
+    });
+    checks.collect()
 }
 
 /// What an earlier run has left in the data folder, and whether another one has it.

@@ -2,6 +2,7 @@
 
 mod checks;
 mod parts;
+mod pins;
 mod report;
 mod status;
 mod upkeep;
@@ -63,9 +64,9 @@ pub enum StartError {
     /// The ledger can't be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The pinner's address is invalid.
-    #[error("--ipfs-pinner-server")]
-    Pinner(#[from] crate::pin::IpfsPinnerError),
+    /// A pinner can't be asked at all.
+    #[error(transparent)]
+    Pinner(#[from] crate::pin::UnusablePinner),
 }
 
 /// Why an agent ends on its own.

@@ -1,11 +1,11 @@
 //! Each part, opened as the settings say.
 
-use super::StartError;
+use super::{StartError, pins};
 use crate::{
     alarm::{AlarmKind, Alarms},
     config::{AgentConfig, ChainConfig, KeyConfig, ProofConfig, SegmentConfig, SourceConfig},
     journal::Journal,
-    pin::{IpfsPinner, LocalPinner, Pinner},
+    pin::Pinner,
     proof::{
         ChainProver, ChainProverConfig, LedgerProver, Prover,
         divisor::{BUILT_IN, Selection},
@@ -76,7 +76,7 @@ impl Parts {
             unselected,
             segments: segments(settings)?,
             chain_spec: chain_spec(settings.genesis.as_deref())?,
-            pinner: pinner(settings)?,
+            pinner: pins::open(config, alarms, stop)?,
             prover: prover(config, data, alarms, stop).await?,
             source: source(config, &consumer, resumed(&journal)?, alarms, stop).await?,
             journal,
@@ -92,7 +92,7 @@ pub(super) fn folders(config: &AgentConfig) -> Vec<PathBuf> {
     if settings.binary_file_path.is_none() {
         names.push("segments");
     }
-    if settings.pinner.is_none() {
+    if config.pins.is_embedded() {
         names.extend(["pins", "pins/blocks", "pins/car"]);
     }
     if matches!(config.source, SourceConfig::Folder(_)) {
@@ -122,17 +122,6 @@ fn segments(settings: &SegmentConfig) -> Result<SegmentFolder, StartError> {
         None => made(settings.data_dir.join("segments"))?,
     };
     Ok(SegmentFolder::new(folder))
-}
-
-fn pinner(settings: &SegmentConfig) -> Result<Arc<dyn Pinner>, StartError> {
-    if let Some(url) = &settings.pinner {
-        return Ok(Arc::new(IpfsPinner::new(url.expose())?));
-    }
-    let path = settings.data_dir.join("pins");
-    match LocalPinner::new(&path) {
-        Ok(pinner) => Ok(Arc::new(pinner)),
-        Err(error) => Err(StartError::Folder { path, error }),
-    }
 }
 
 /// The rules of the network that a genesis file describes.

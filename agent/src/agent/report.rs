@@ -1,6 +1,6 @@
 //! What the log says of a run at its start and at its end.
 
-use super::parts;
+use super::{parts, pins};
 use crate::{
     config::{AgentConfig, ProofConfig, SourceConfig},
     pipeline::PipelineStatus,
@@ -14,13 +14,13 @@ pub(super) fn configured(config: &AgentConfig) {
     let (source, group) = source(config);
     let folder = segments.binary_file_path.clone();
     let folder = folder.unwrap_or_else(|| segments.data_dir.join("segments"));
-    let pinner = segments.pinner.as_ref().map(|url| url_shown(url.expose()));
+    let pinners = pins::shown(&config.pins.targets);
     tracing::info!(
         source,
         group,
         block_divisor = segments.block_divisor,
         verify = segments.verify.as_str(),
-        pinner = pinner.unwrap_or_else(|| "local".to_owned()),
+        pinner = pinners,
         segments = %folder.display(),
         data = %segments.data_dir.display(),
         "The agent takes block replicas from its source"

@@ -185,7 +185,8 @@ mod tests {
             };
             let Upkeep { journal, segments, pinner, .. } = &self.upkeep;
             segments.store(&block, &segment, &bytes).unwrap();
-            pinner.pin(&Content { bytes: bytes.into(), cid }).await.unwrap();
+            let name = segment.name.to_string();
+            pinner.pin(&Content { name, bytes: bytes.into(), cid }).await.unwrap();
             let path = segments.name_proved(&block, &segment, B256::ZERO).unwrap();
             let file = File::options().write(true).open(&path).unwrap();
             file.set_modified(PrunePlan::older_than(days).before).unwrap();

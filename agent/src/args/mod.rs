@@ -9,11 +9,13 @@
 //! [`AgentConfig::from_args`]: crate::config::AgentConfig::from_args
 
 mod observe;
+mod pin;
 mod proof;
 mod segment;
 mod source;
 
 pub use observe::{LogFormat, ObserveArgs, ProcessArgs};
+pub use pin::PinArgs;
 pub use proof::{ProofArgs, ProofTarget};
 pub use segment::{SegmentArgs, Verify};
 pub use source::SourceArgs;
@@ -29,6 +31,9 @@ pub struct AgentArgs {
     /// What is made of them.
     #[command(flatten)]
     pub segments: SegmentArgs,
+    /// Where that is pinned.
+    #[command(flatten)]
+    pub pins: PinArgs,
     /// Where proofs go.
     #[command(flatten)]
     pub proofs: ProofArgs,
@@ -137,7 +142,11 @@ mod tests {
         let args = parse(&[
             "--redis-url=redis://:hunter2@h/0?topic=t",
             "--ipfs-pinner-server=http://u:hunter2@h",
-        ]);
+            "--pin=kubo+http://u:hunter2@h",
+            "--pin=embedded",
+        ])
+        .unwrap();
+        assert_eq!(args.pins.pin.len(), 2);
         assert!(!format!("{args:?}").contains("hunter2"));
     }
 }

@@ -1,6 +1,6 @@
 //! Flags about which blocks are taken, how they are checked, and where their segments are kept.
 
-use bsp_common::{ByteSize, Secret};
+use bsp_common::ByteSize;
 use std::path::PathBuf;
 
 /// What is made of a replica, and where it is kept.
@@ -46,11 +46,6 @@ pub struct SegmentArgs {
     /// blocks. It is used for its own chain id alone.
     #[arg(long, env = "BSP_AGENT_GENESIS", value_name = "FILE")]
     pub genesis: Option<PathBuf>,
-
-    /// Server with ipfs-pinner's HTTP API that keeps segments available. [default: blocks and a CAR
-    /// file of each under pins/ of --data-dir, nothing remote]
-    #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
-    pub ipfs_pinner_server: Option<Secret<String>>,
 }
 
 /// How a block is checked before its proof. Its header's hash always is.
@@ -86,7 +81,6 @@ impl Default for SegmentArgs {
             unselected_budget_bytes: ByteSize(8 << 30),
             verify: Verify::Execute,
             genesis: None,
-            ipfs_pinner_server: None,
         }
     }
 }

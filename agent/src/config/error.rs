@@ -1,5 +1,6 @@
 //! What is wrong with the settings, each in one line that says what to do.
 
+use crate::pin::InvalidTarget;
 use std::{io, path::PathBuf};
 
 /// Settings that the agent does not start with. The messages hold no secrets.
@@ -55,6 +56,12 @@ pub enum ConfigError {
         setting: &'static str,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A place to pin that is none.
+    #[error("--pin: {problem}")]
+    Pin {
+        /// What is wrong with it.
+        problem: InvalidTarget,
     },
     /// A keystore without its password.
     #[error(

@@ -2,6 +2,7 @@
 
 mod error;
 mod folders;
+mod pins;
 mod proof;
 mod schema;
 mod source;
@@ -9,6 +10,7 @@ mod source;
 mod tests;
 
 pub use error::ConfigError;
+pub use pins::PinConfig;
 pub use proof::{ChainConfig, KeyConfig, ProofConfig};
 pub use source::{IntakeConfig, SourceConfig};
 
@@ -37,6 +39,8 @@ pub struct AgentConfig {
     pub intake: IntakeConfig,
     /// What is made of them.
     pub segments: SegmentConfig,
+    /// Where they are pinned.
+    pub pins: PinConfig,
     /// Where proofs go.
     pub proof: ProofConfig,
     /// Logs.
@@ -68,8 +72,6 @@ pub struct SegmentConfig {
     pub verify: Verify,
     /// Chain specification of a network that is not built in.
     pub genesis: Option<PathBuf>,
-    /// ipfs-pinner's server; without one, content is kept under the data folder.
-    pub pinner: Option<Secret<Url>>,
 }
 
 /// Where logs go.
@@ -94,8 +96,8 @@ impl AgentConfig {
     /// Puts arguments and environment together, and makes the folders for data and logs.
     ///
     /// From the environment come `MB_RPC_URL`, `MB_PRIVATE_KEY`, `MB_KEYSTORE_PATH`,
-    /// `MB_KEYSTORE_PWD`, `REDIS_PWD` and what `--log-folder` refers to; a variable that is empty
-    /// counts as unset.
+    /// `MB_KEYSTORE_PWD`, `REDIS_PWD` and what `--log-folder` and `--pin` refer to; a variable that
+    /// is empty counts as unset.
     ///
     /// # Errors
     ///
@@ -104,10 +106,12 @@ impl AgentConfig {
         let env: Env<'_> = &|name: &str| env(name).filter(|value| !value.is_empty());
         let source = source::source(&args.source, env)?;
         let proof = proof::proof(&args.proofs, env)?;
+        let pins = pins::pins(&args.pins, env)?;
         Ok(Self {
             source,
             intake: source::intake(&args.source)?,
             proof,
+            pins,
             server: server(&args.observe),
             check: args.process.check,
             shutdown_timeout: Duration::from_secs(args.process.shutdown_timeout),
@@ -120,8 +124,6 @@ impl AgentConfig {
 }
 
 fn segments(args: &SegmentArgs) -> Result<SegmentConfig, ConfigError> {
-    let pinner = args.ipfs_pinner_server.as_ref();
-    let pinner = pinner.map(|url| http_url("--ipfs-pinner-server", url.expose())).transpose()?;
     if let Some(path) = &args.avro_codec_path {
         codec(path)?;
     }
@@ -131,7 +133,6 @@ fn segments(args: &SegmentArgs) -> Result<SegmentConfig, ConfigError> {
             value: "0".to_owned(),
             advice: "give 1 to take every block, 3 to take each third".to_owned(),
         })?,
-        pinner,
         genesis: args.genesis.as_deref().map(|path| readable("--genesis", path)).transpose()?,
         keep_days: args.keep_days,
         unselected_budget_bytes: args.unselected_budget_bytes.0,

@@ -1,5 +1,8 @@
 use super::*;
-use crate::args::ProofTarget;
+use crate::{
+    args::ProofTarget,
+    pin::{Enough, PinTarget},
+};
 use std::{collections::HashMap, fs};
 
 const KEY: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
@@ -214,7 +217,7 @@ fn files_and_folders_are_looked_at() {
             "--log-folder: /no/such can't be made",
         ),
         (
-            |args| args.segments.ipfs_pinner_server = Some(Secret::new("ipfs://h".into())),
+            |args| args.pins.ipfs_pinner_server = Some(Secret::new("ipfs://h".into())),
             "--ipfs-pinner-server: ipfs:// is not",
         ),
     ];
@@ -223,6 +226,29 @@ fn files_and_folders_are_looked_at() {
         spoil(&mut start.args);
         start.expect_refusal(reason);
     }
+}
+
+#[test]
+fn pinners_are_put_together() {
+    let mut start = Start::new();
+    assert_eq!(start.config().unwrap().pins.targets, [PinTarget::Embedded]);
+    let secret = |text: &str| Secret::new(text.to_owned());
+    start.args.pins.ipfs_pinner_server = Some(secret("http://h:3001"));
+    let server = PinTarget::IpfsPinner(Secret::new("http://h:3001".parse().unwrap()));
+    assert_eq!(start.config().unwrap().pins.targets, std::slice::from_ref(&server));
+    start.args.pins.pin =
+        ["embedded", "", "ipfs-pinner+http://h:3001", "embedded"].map(secret).into();
+    let pins = start.config().unwrap().pins;
+    assert_eq!((pins.targets, pins.enough), (vec![server, PinTarget::Embedded], Enough::All));
+    start.args.pins.pinned_enough = Enough::AtLeast(2);
+    start.config().unwrap();
+    start.args.pins.pinned_enough = Enough::AtLeast(3);
+    start.expect_refusal("--pinned-enough is 3: give at most 2");
+    start.args.pins.pin.push(secret("kubo+http://h?token-env=KUBO_TOKEN"));
+    start.expect_refusal("--pin: the variable KUBO_TOKEN is not set");
+    start.env.insert("KUBO_TOKEN", "t0ken".to_owned());
+    let shown = format!("{:?}", start.config().unwrap());
+    assert!(shown.contains("Kubo") && !shown.contains("t0ken"), "{shown}");
 }
 
 #[test]

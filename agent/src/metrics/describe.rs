@@ -142,6 +142,14 @@ fn pinning() {
     );
     describe_histogram!("agent_pin_seconds", Unit::Seconds, "Time that pinning one segment took");
     describe_counter!("agent_pin_failures_total", "Attempts to pin that failed");
+    describe_gauge!(
+        "agent_pins_behind",
+        "Segments that a pinner has still to be given, whose proof others were enough for"
+    );
+    describe_counter!(
+        "agent_pins_left_out_total",
+        "Segments that a pinner is not given, because too many waited for it"
+    );
 }
 
 fn system() {

@@ -10,8 +10,7 @@
 //! ones are nearly the same for all. Nothing is remote: others fetch the content only if something
 //! serves the folder.
 
-use super::{Content, PinError, Pinner, batch::FileBatch};
-use crate::metrics;
+use super::{Content, PinError, Pinner, batch::FileBatch, measured};
 use async_trait::async_trait;
 use bsp_codec::{
     car,
@@ -23,7 +22,6 @@ use std::{
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
 /// A folder of blocks and archives.
@@ -68,6 +66,21 @@ impl LocalPinner {
         Self { folders: Arc::new(Folders::of(folder)) }
     }
 
+    async fn keep(&self, content: &Content) -> Result<(), PinError> {
+        let (folders, given) = (self.folders.clone(), content.clone());
+        let root = tokio::task::spawn_blocking(move || folders.keep(&given))
+            .await
+            .map_err(|error| self.failed(&error))
+            .and_then(|kept| kept.map_err(|error| self.failed(&error)));
+        root.and_then(|root| {
+            if root == content.cid {
+                return Ok(());
+            }
+            let (computed, returned) = (Box::new(content.cid), root.to_string());
+            Err(PinError::OtherCid { pinner: self.name(), computed, returned })
+        })
+    }
+
     fn failed(&self, reason: &dyn ToString) -> PinError {
         PinError::Temporary { pinner: self.name(), reason: reason.to_string() }
     }
@@ -80,21 +93,7 @@ impl Pinner for LocalPinner {
     }
 
     async fn pin(&self, content: &Content) -> Result<(), PinError> {
-        let started = Instant::now();
-        let (folders, given) = (self.folders.clone(), content.clone());
-        let root = tokio::task::spawn_blocking(move || folders.keep(&given))
-            .await
-            .map_err(|error| self.failed(&error))
-            .and_then(|kept| kept.map_err(|error| self.failed(&error)));
-        let result = root.and_then(|root| {
-            if root == content.cid {
-                return Ok(());
-            }
-            let (computed, returned) = (Box::new(content.cid), root.to_string());
-            Err(PinError::OtherCid { pinner: self.name(), computed, returned })
-        });
-        metrics::record_pin(started.elapsed(), result.is_ok());
-        result
+        measured(self.keep(content)).await
     }
 
     async fn holds(&self, content: &Content) -> Result<bool, PinError> {
@@ -233,7 +232,7 @@ mod tests {
 
     fn content(len: usize) -> Content {
         let bytes: Vec<u8> = (0..len).map(|index| (index / 1000) as u8).collect();
-        Content { cid: cid_of(&bytes), bytes: bytes.into() }
+        Content { name: String::new(), cid: cid_of(&bytes), bytes: bytes.into() }
     }
 
     fn open() -> (tempfile::TempDir, LocalPinner) {
@@ -335,7 +334,8 @@ mod tests {
     #[tokio::test]
     async fn content_under_a_wrong_name_is_refused() {
         let (_folder, pinner) = open();
-        let wrong = Content { cid: cid_of(b"other"), bytes: Bytes::from_static(b"content") };
+        let (cid, bytes) = (cid_of(b"other"), Bytes::from_static(b"content"));
+        let wrong = Content { name: String::new(), cid, bytes };
         let error = pinner.pin(&wrong).await.unwrap_err();
         assert!(matches!(error, PinError::OtherCid { .. }), "{error}");
         assert_eq!(fs::read_dir(&pinner.folders.blocks).unwrap().count(), 0);

@@ -1,22 +1,41 @@
 //! Content that stays available under its CID.
 
 mod batch;
+mod car_body;
+mod http;
 mod ipfs_pinner;
+mod kubo;
 mod local;
+mod pinning_service;
 mod reply;
+#[cfg(feature = "s3")]
+mod s3;
+mod several;
+mod target;
+#[cfg(test)]
+mod test_server;
 
-pub use ipfs_pinner::{IpfsPinner, IpfsPinnerError};
+pub use http::UnusablePinner;
+pub use ipfs_pinner::IpfsPinner;
+pub use kubo::KuboPinner;
 pub use local::LocalPinner;
+pub use pinning_service::PinningService;
+#[cfg(feature = "s3")]
+pub use s3::S3Bucket;
+pub use several::{Enough, InvalidEnough, Several};
+pub use target::{InvalidTarget, PinTarget};
 
-use crate::retry::MayPass;
+use crate::{metrics, retry::MayPass};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
-use std::fmt;
+use std::{fmt, time::Instant};
 
 /// A segment's bytes with the CID computed from them here.
 #[derive(Debug, Clone)]
 pub struct Content {
+    /// What to call it: the segment's name.
+    pub name: String,
     /// The file.
     pub bytes: Bytes,
     /// Its CID, see [`bsp_codec::dag::cid_of`].
@@ -49,6 +68,12 @@ pub enum PinError {
         /// The service's.
         returned: String,
     },
+    /// The content was to be had here, and is not any more.
+    #[error("the content {cid} is gone: pin it by hand")]
+    Gone {
+        /// Which.
+        cid: Box<Cid>,
+    },
 }
 
 impl MayPass for PinError {
@@ -72,4 +97,27 @@ pub trait Pinner: Send + Sync + fmt::Debug {
 
     /// Whether the service is reachable and usable, for start-up checks: one line about it.
     async fn check(&self) -> Result<String, PinError>;
+
+    /// Whether it keeps content in this process, and so gives it back without asking anybody.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// A content that it keeps in this process.
+    async fn local_content(&self, _cid: &Cid) -> Result<Option<Bytes>, PinError> {
+        Ok(None)
+    }
+
+    /// Notes that the proof of a content is confirmed.
+    async fn confirm(&self, _cid: &Cid) -> Result<(), PinError> {
+        Ok(())
+    }
+}
+
+/// Measures an attempt to pin.
+async fn measured(attempt: impl Future<Output = Result<(), PinError>>) -> Result<(), PinError> {
+    let started = Instant::now();
+    let result = attempt.await;
+    metrics::record_pin(started.elapsed(), result.is_ok());
+    result
 }

@@ -8,9 +8,6 @@ use cid::Cid;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Bytes of a reply that are read. A right one has some 80.
-pub(super) const MAX_LEN: usize = 64 << 10;
-
 /// Characters of somebody else's text that go into an error.
 const MAX_QUOTE: usize = 200;
 

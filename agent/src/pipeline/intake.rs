@@ -261,10 +261,11 @@ impl Pipeline {
         let kept = segment.len().saturating_add(supplement.as_ref().map_or(0, Bytes::len));
         self.bytes.shrink(&mut bytes, kept);
         tracing::info!("---> Processing {} <---", facts.name);
+        let name = facts.name.to_string();
         let record = record.at(Stage::Encoded { segment: facts });
         self.services.journal.note(key, &record);
         self.driver.works.reached(&key, record.stage.as_str());
-        let content = Some((Content { bytes: segment, cid }, bytes));
+        let content = Some((Content { name, bytes: segment, cid }, bytes));
         let judging = Some(judging);
         self.driver.finish(OpenBlock { key, record, slot, judging, content, supplement }).await;
     }

@@ -116,7 +116,7 @@ impl Steps {
         let bytes = self.read_stored(block, segment).await?;
         let content = bytes.clone();
         let cid = self.cpu.run(move || dag::cid_of(&content)).await?;
-        Ok((Content { cid, bytes }, room))
+        Ok((Content { name: segment.name.to_string(), cid, bytes }, room))
     }
 
     /// Reads a stored segment. One that is gone or altered is not proved.

@@ -117,7 +117,8 @@ async fn prune_file(
         return Ok(());
     }
     let path = old.path.clone();
-    let content = on_disk(move || read(&path)).await?;
+    let name = old.name.to_string();
+    let content = on_disk(move || read(&path, name)).await?;
     if old.is_proved && !pinner.holds(&content).await? {
         pruned.not_pinned += 1;
         return Ok(());
@@ -131,9 +132,9 @@ async fn prune_file(
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Content, PruneError> {
+fn read(path: &Path, name: String) -> Result<Content, PruneError> {
     let bytes = fs::read(path).map_err(|error| PruneError::Io { path: path.to_owned(), error })?;
-    Ok(Content { cid: dag::cid_of(&bytes), bytes: bytes.into() })
+    Ok(Content { name, cid: dag::cid_of(&bytes), bytes: bytes.into() })
 }
 
 /// The folder itself, where former versions kept all files, and the folders of heights.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pin::test_server::{listen, raw, serve};
 use axum::{
     Router,
     extract::State,
@@ -12,30 +13,14 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 
 fn content() -> Content {
     let bytes = Bytes::from(vec![7; 300_000]);
-    Content { cid: cid_of(&bytes), bytes }
+    Content { name: String::new(), cid: cid_of(&bytes), bytes }
 }
 
 fn pinner(address: SocketAddr) -> IpfsPinner {
     IpfsPinner::new(&format!("http://{address}").parse().unwrap()).unwrap()
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-async fn serve(router: Router) -> SocketAddr {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    address
 }
 
 /// A server that takes the whole upload and answers this.
@@ -51,22 +36,9 @@ async fn failure(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) 
     }
 }
 
-/// A server that reads some of what comes, sends these bytes, and then ends or keeps the
-/// connection.
+/// See [`raw`].
 async fn sending(bytes: &'static [u8], keep: bool) -> IpfsPinner {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = [0; 100];
-        stream.read_exact(&mut head).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        if keep {
-            let mut rest = Vec::new();
-            let _ = stream.read_to_end(&mut rest).await;
-            std::future::pending::<()>().await;
-        }
-    });
-    pinner(address)
+    pinner(raw(bytes, keep).await)
 }
 
 #[tokio::test]
@@ -150,7 +122,7 @@ async fn a_huge_reply_is_not_read() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let elsewhere = answering(|| panic!("the upload was redirected")).await;
-    let location = elsewhere.upload.to_string();
+    let location = elsewhere.service.url(&["upload"]).to_string();
     for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
         let location = location.clone();
         let reason =

@@ -3,7 +3,7 @@
 use crate::program::{Agent, PASSWORD, Run};
 
 /// Every flag with its environment variable, if it has one.
-const FLAGS: [(&str, &str); 35] = [
+const FLAGS: [(&str, &str); 37] = [
     ("--redis-url", "RedisURL"),
     ("--source", "BSP_AGENT_SOURCE"),
     ("--consumer-name", "BSP_AGENT_CONSUMER_NAME"),
@@ -21,6 +21,8 @@ const FLAGS: [(&str, &str); 35] = [
     ("--unselected-budget-bytes", "BSP_AGENT_UNSELECTED_BUDGET_BYTES"),
     ("--verify", "BSP_AGENT_VERIFY"),
     ("--genesis", "BSP_AGENT_GENESIS"),
+    ("--pin", "BSP_AGENT_PIN"),
+    ("--pinned-enough", "BSP_AGENT_PINNED_ENOUGH"),
     ("--ipfs-pinner-server", "IpfsPinnerServer"),
     ("--proof", "BSP_AGENT_PROOF"),
     ("--proof-chain-address", "ProofChain"),
@@ -87,7 +89,11 @@ fn it_begins_with_what_the_agent_does() {
 fn it_does_not_show_values_that_may_be_secret() {
     let url = format!("redis://:{PASSWORD}@h/0?topic=t");
     let run = help(|agent| {
-        agent.with_operators_environment().env("RedisURL", &url).env("IpfsPinnerServer", &url)
+        agent
+            .with_operators_environment()
+            .env("RedisURL", &url)
+            .env("IpfsPinnerServer", &url)
+            .env("BSP_AGENT_PIN", &url)
     });
     run.expect_no_secret();
     assert!(run.stdout.contains("[env: RedisURL]"), "{}", run.stdout);
@@ -109,10 +115,13 @@ fn the_long_version_says_what_the_program_was_built_from() {
     let [version, commit, profile, features] = lines[..] else { panic!("{lines:?}") };
     assert_eq!(version, concat!("bsp-agent ", env!("CARGO_PKG_VERSION")));
     assert_eq!(profile, if cfg!(debug_assertions) { "profile: debug" } else { "profile: release" });
-    assert_eq!(
-        features,
-        if cfg!(feature = "failpoints") { "features: failpoints" } else { "features: none" }
-    );
+    let built: Vec<_> =
+        [("failpoints", cfg!(feature = "failpoints")), ("s3", cfg!(feature = "s3"))]
+            .into_iter()
+            .filter_map(|(name, is_in)| is_in.then_some(name))
+            .collect();
+    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
+    assert_eq!(features, format!("features: {built}"));
     let commit = commit.strip_prefix("commit: ").unwrap();
     let is_hash = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     assert!(is_hash || commit == "unknown", "{commit}");

@@ -81,7 +81,7 @@ fn the_log_says_what_is_configured_and_how_it_ended() {
         &*format!("source=\"file://{}\"", chunks.display()),
         "block_divisor=3",
         "verify=\"execute\"",
-        "pinner=\"local\"",
+        "pinner=\"embedded\"",
         "data=./bsp-agent-data",
     ] {
         assert!(settings.contains(part), "{part}: {log}");

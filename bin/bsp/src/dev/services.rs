@@ -5,7 +5,10 @@ use super::folder::DevFolder;
 use crate::proof_chain::OperatorAccess;
 use alloy_primitives::Address;
 use bsp_agent::{
-    args::{AgentArgs, ObserveArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs, SourceArgs},
+    args::{
+        AgentArgs, ObserveArgs, PinArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs,
+        SourceArgs,
+    },
     config::{AgentConfig, ConfigError},
     proof::Confirmations,
 };
@@ -116,8 +119,11 @@ impl ServiceArgs {
                 binary_file_path: Some(folder.segments()),
                 block_divisor: 1,
                 genesis: Some(folder.genesis()),
-                ipfs_pinner_server: self.ipfs_pinner_server.clone(),
                 ..SegmentArgs::default()
+            },
+            pins: PinArgs {
+                ipfs_pinner_server: self.ipfs_pinner_server.clone(),
+                ..PinArgs::default()
             },
             proofs: ProofArgs {
                 proof,
