@@ -150,7 +150,7 @@ fn port(config: ServerConfig) -> Check {
 
 async fn source(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     let (url, password) = match &config.source {
-        SourceConfig::Folder(folder) => {
+        SourceConfig::Folder { path: folder, .. } => {
             let state = config.segments.data_dir.join("source");
             let found = FolderSource::new(folder, state).check();
             let found = found.map_err(|error| error.to_string());

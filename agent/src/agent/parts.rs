@@ -95,7 +95,7 @@ pub(super) fn folders(config: &AgentConfig) -> Vec<PathBuf> {
     if config.pins.is_embedded() {
         names.extend(["pins", "pins/blocks", "pins/car"]);
     }
-    if matches!(config.source, SourceConfig::Folder(_)) {
+    if matches!(config.source, SourceConfig::Folder { .. }) {
         names.push("source");
     }
     names.into_iter().map(|name| settings.data_dir.join(name)).collect()
@@ -167,10 +167,11 @@ async fn source(
             };
             Ok(redis::open(config, alarms.clone(), stop.clone()).await?)
         }
-        SourceConfig::Folder(folder) => {
+        SourceConfig::Folder { path, remove_finished } => {
             let state = data_dir.join("source");
             let max = usize::try_from(config.intake.max_decoded_bytes).unwrap_or(usize::MAX);
-            let source = FolderSource::new(folder, state).with_max_replica_bytes(max);
+            let source = FolderSource::new(path, state).with_max_replica_bytes(max);
+            let source = if *remove_finished { source.removing_finished() } else { source };
             Ok(source.with_idle(config.intake.claim_idle).open(alarms, stop)?)
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn configured(config: &AgentConfig) {
 /// The source and its consumer group, without a password.
 fn source(config: &AgentConfig) -> (String, Option<String>) {
     match &config.source {
-        SourceConfig::Folder(folder) => (format!("file://{}", folder.display()), None),
+        SourceConfig::Folder { path: folder, .. } => (format!("file://{}", folder.display()), None),
         SourceConfig::Redis { url, password } => match parts::redis_url(url, password.as_ref()) {
             Ok(url) => (url.to_string(), Some(url.group)),
             // The start ends with what is wrong with it.

@@ -1,5 +1,6 @@
 //! Flags about the source and the limits of what is taken from it.
 
+use clap::ArgAction;
 use bsp_common::{ByteSize, Secret};
 
 /// Where block replicas come from, and how many are in flight at once.
@@ -17,6 +18,24 @@ pub struct SourceArgs {
     /// Folder of chunk files to read instead of Redis: file:///absolute/folder.
     #[arg(long, env = "BSP_AGENT_SOURCE", value_name = "URL")]
     pub source: Option<String>,
+
+    /// Remove each chunk file of the source folder, and the supplements beside it, once all of its
+    /// blocks are done with and there is a later chunk.
+    ///
+    /// Without it nothing in that folder is removed, and it grows as fast as the chain.
+    #[arg(
+        long,
+        env = "BSP_AGENT_REMOVE_FINISHED_CHUNKS",
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = false,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub remove_finished_chunks: bool,
 
     /// Name of this agent in the consumer group.
     ///
@@ -60,6 +79,7 @@ impl Default for SourceArgs {
         Self {
             redis_url: None,
             source: None,
+            remove_finished_chunks: false,
             consumer_name: None,
             claim_idle: 600,
             consumer_timeout: None,

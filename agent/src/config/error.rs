@@ -15,6 +15,12 @@ pub enum ConfigError {
     /// More than one thing does.
     #[error("two sources: give --redis-url (or the variable RedisURL) or --source, not both")]
     TwoSources,
+    /// A stream has no chunk files.
+    #[error(
+        "--remove-finished-chunks is about the chunk files of a folder: leave it out with --redis-url, the stream's \
+         length is the producer's to bound"
+    )]
+    ChunksOfAStream,
     /// A source's URL is invalid, or has an unknown scheme.
     #[error("{flag}: {problem}; give {expected}")]
     SourceUrl {

@@ -17,7 +17,12 @@ pub enum SourceConfig {
         password: Option<Secret<String>>,
     },
     /// Chunk files of a `file://` target in a folder.
-    Folder(PathBuf),
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Whether chunks that are done with are removed from it.
+        remove_finished: bool,
+    },
 }
 
 /// How entries are taken, and how many.
@@ -45,9 +50,12 @@ pub(super) fn source(args: &SourceArgs, env: Env<'_>) -> Result<SourceConfig, Co
     match (&args.redis_url, &args.source) {
         (None, None) => Err(ConfigError::NoSource),
         (Some(_), Some(_)) => Err(ConfigError::TwoSources),
-        (None, Some(url)) => folder("--source", url),
+        (None, Some(url)) => folder("--source", url, args.remove_finished_chunks),
         (Some(url), None) => match scheme(url.expose()).as_str() {
-            "file" => folder("--redis-url", url.expose()),
+            "file" => folder("--redis-url", url.expose(), args.remove_finished_chunks),
+            scheme if is_of_redis(scheme) && args.remove_finished_chunks => {
+                Err(ConfigError::ChunksOfAStream)
+            }
             scheme if is_of_redis(scheme) => Ok(SourceConfig::Redis {
                 url: url.clone(),
                 password: env("REDIS_PWD").map(Secret::new),
@@ -84,7 +92,11 @@ fn parsed(flag: &'static str, url: &str, expected: &'static str) -> Result<Url, 
     })
 }
 
-fn folder(flag: &'static str, text: &str) -> Result<SourceConfig, ConfigError> {
+fn folder(
+    flag: &'static str,
+    text: &str,
+    remove_finished: bool,
+) -> Result<SourceConfig, ConfigError> {
     let url = parsed(flag, text, FOLDER_FORM)?;
     let wrong = |problem: &str| ConfigError::SourceUrl {
         flag,
@@ -96,7 +108,7 @@ fn folder(flag: &'static str, text: &str) -> Result<SourceConfig, ConfigError> {
     }
     let path =
         url.to_file_path().map_err(|()| wrong("it does not name a folder of this machine"))?;
-    super::folders::existing(flag, &path).map(SourceConfig::Folder)
+    super::folders::existing(flag, &path).map(|path| SourceConfig::Folder { path, remove_finished })
 }
 
 /// The limits. The idle time may be shorter than a job takes: what an agent has in flight is

@@ -92,9 +92,20 @@ fn a_source_there_must_be_and_only_one() {
     start.args.source.source = Some("file:///".to_owned());
     start.expect_refusal("not both");
     start.args.source.redis_url = None;
-    assert!(matches!(start.config().unwrap().source, SourceConfig::Folder(_)));
+    assert!(matches!(start.config().unwrap().source, SourceConfig::Folder { .. }));
     start.args.source.source = None;
     start.expect_refusal("--redis-url redis://");
+}
+
+#[test]
+fn only_chunk_files_can_be_removed() {
+    let mut start = Start::new();
+    start.args.source.remove_finished_chunks = true;
+    start.expect_refusal("--remove-finished-chunks is about");
+    start.args.source.redis_url = None;
+    start.args.source.source = Some("file:///".to_owned());
+    let source = start.config().unwrap().source;
+    assert!(matches!(source, SourceConfig::Folder { remove_finished: true, .. }));
 }
 
 #[test]
@@ -111,7 +122,7 @@ fn a_source_must_be_of_a_known_kind() {
     }
     start.args.source.redis_url =
         Some(Secret::new(format!("file://{}", start.folder.path().display())));
-    assert!(matches!(start.config().unwrap().source, SourceConfig::Folder(_)));
+    assert!(matches!(start.config().unwrap().source, SourceConfig::Folder { .. }));
     start.args.source.redis_url = None;
     start.args.source.source = Some(REDIS.to_owned());
     start.expect_refusal("it does not start with file://");

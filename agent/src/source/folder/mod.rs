@@ -9,14 +9,16 @@
 //!
 //! # State
 //!
-//! `positions.json` in the state folder says which records are acknowledged. It is replaced as a
-//! whole and synced, once for all acknowledgements that came in meanwhile, before any of them
+//! `positions.json` in the state folder says which records are acknowledged; finished chunks that
+//! follow each other take one line, so it stays small behind a record that waits. It is replaced as
+//! a whole and synced, once for all acknowledgements that came in meanwhile, before any of them
 //! returns. Records are named by their place, so a folder's chunks must not be edited, and chunks
 //! that are done with may be removed by whoever owns them. The file `lock` beside it is locked for
 //! as long as something may write there.
 
 mod chunk_file;
 mod entry;
+mod finished_chunks;
 mod listing;
 mod position_file;
 mod positions;

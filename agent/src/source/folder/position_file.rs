@@ -1,6 +1,9 @@
 //! The positions on disk.
 
-use super::positions::{Positions, Progress};
+use super::{
+    finished_chunks::FinishedChunks,
+    positions::{Positions, Progress},
+};
 use crate::source::dead_letters::write_file;
 use bsp_codec::chunk::ChunkName;
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,8 @@ use std::{
 };
 
 const FILE_NAME: &str = "positions.json";
-const VERSION: u32 = 1;
+/// Version 1 listed each finished chunk by itself, which can still be read.
+const VERSION: u32 = 2;
 /// The file has some hundred bytes for each chunk in flight.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -31,6 +35,9 @@ struct SavedPositions {
     version: u32,
     folder: PathBuf,
     done_through: Option<String>,
+    /// The first and the last chunk of each span.
+    #[serde(default)]
+    finished: BTreeMap<String, String>,
     chunks: BTreeMap<String, SavedProgress>,
 }
 
@@ -61,7 +68,7 @@ impl PositionFile {
         };
         let saved: SavedPositions =
             serde_json::from_slice(&json).map_err(|error| damaged(&path, &error))?;
-        if saved.version != VERSION {
+        if !(1..=VERSION).contains(&saved.version) {
             return Err(format!("{path} is of another version of this program: use that one"));
         }
         if saved.folder != self.folder {
@@ -98,6 +105,11 @@ impl SavedPositions {
             version: VERSION,
             folder,
             done_through: positions.done_through.as_ref().map(ToString::to_string),
+            finished: positions
+                .finished
+                .iter()
+                .map(|(first, last)| (first.to_string(), last.to_string()))
+                .collect(),
             chunks: positions
                 .chunks
                 .iter()
@@ -116,9 +128,15 @@ impl SavedPositions {
             Some(text) => Some(name(text)?),
             None => None,
         };
+        let mut finished = FinishedChunks::default();
+        for (first, last) in self.finished {
+            let (first, last) = (name(first)?, name(last)?);
+            (first.session == last.session && first <= last).then_some(())?;
+            finished.insert_span(first, last.chunk);
+        }
         let chunks =
             self.chunks.into_iter().map(|(text, saved)| Some((name(text)?, progress(saved))));
-        Some(Positions::restored(done_through, chunks.collect::<Option<_>>()?))
+        Some(Positions::restored(done_through, finished, chunks.collect::<Option<_>>()?))
     }
 }
 
@@ -132,9 +150,13 @@ mod tests {
     const SECOND: ChunkName = ChunkName { session: 7, chunk: 1 };
 
     fn positions() -> Positions {
-        let mut positions = Positions::restored(Some(FIRST), BTreeMap::new());
+        let finished = FinishedChunks::default();
+        let mut positions = Positions::restored(Some(FIRST), finished, BTreeMap::new());
         positions.acknowledge(Record { chunk: SECOND, offset: 30 });
-        positions.close(ChunkName { session: 8, chunk: 0 }, 0);
+        for chunk in 0..3 {
+            positions.close(ChunkName { session: 8, chunk }, 0);
+        }
+        positions.compact();
         positions
     }
 
@@ -147,8 +169,26 @@ mod tests {
         let loaded = file.load().unwrap();
         assert_eq!(loaded.done_through, Some(FIRST));
         assert_eq!(loaded.chunks[&SECOND].beyond, BTreeSet::from([30]));
-        assert!(loaded.is_done(ChunkName { session: 8, chunk: 0 }));
+        assert_eq!(loaded.chunks.len(), 1);
+        assert!((0..3).all(|chunk| loaded.is_done(ChunkName { session: 8, chunk })));
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing partial is left");
+    }
+
+    /// Version 1 listed every chunk that came after one that waits.
+    #[test]
+    fn a_file_of_version_1_can_be_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = PositionFile::new(scratch.path(), "/replicas".into());
+        let text = r#"{"version":1,"folder":"/replicas","done_through":"sess-00000007-chunk-00000000.rlp","chunks":{
+            "sess-00000007-chunk-00000001.rlp":{"acknowledged":0,"beyond":[30]},
+            "sess-00000008-chunk-00000000.rlp":{"acknowledged":0,"done":true},
+            "sess-00000008-chunk-00000001.rlp":{"acknowledged":0,"done":true},
+            "sess-00000008-chunk-00000002.rlp":{"acknowledged":0,"done":true}}}"#;
+        fs::write(&file.path, text).unwrap();
+        let mut loaded = file.load().unwrap();
+        loaded.compact();
+        let written = positions();
+        assert_eq!((loaded.chunks, loaded.finished), (written.chunks, written.finished));
     }
 
     #[test]
@@ -166,7 +206,7 @@ mod tests {
         }
         assert!(refusal(&text.replace("sess-00000007", "sess-7")).contains("no chunk"));
         assert!(
-            refusal(&text.replace("\"version\":1", "\"version\":2")).contains("another version")
+            refusal(&text.replace("\"version\":2", "\"version\":3")).contains("another version")
         );
         assert!(refusal(&text.replace("/replicas", "/others")).contains("is about /others"));
     }

@@ -1,6 +1,6 @@
 //! Which records of which chunks are acknowledged.
 
-use super::entry::Record;
+use super::{entry::Record, finished_chunks::FinishedChunks};
 use bsp_codec::chunk::ChunkName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Positions {
     /// This chunk and all before it are done with, unless they are listed.
     pub(super) done_through: Option<ChunkName>,
+    /// Chunks that are done with and come after one that is not.
+    pub(super) finished: FinishedChunks,
+    /// Chunks that were begun and are not done with.
     pub(super) chunks: BTreeMap<ChunkName, Progress>,
     /// Chunks that became done, until they are taken. Not kept across restarts.
     newly_done: Vec<ChunkName>,
@@ -38,16 +41,17 @@ impl Positions {
     /// As they were kept.
     pub(super) fn restored(
         done_through: Option<ChunkName>,
+        finished: FinishedChunks,
         chunks: BTreeMap<ChunkName, Progress>,
     ) -> Self {
-        Self { done_through, chunks, newly_done: Vec::new() }
+        Self { done_through, finished, chunks, newly_done: Vec::new() }
     }
 
     /// Whether the chunk holds nothing to be delivered.
     pub(super) fn is_done(&self, chunk: ChunkName) -> bool {
         match self.chunks.get(&chunk) {
             Some(progress) => progress.done,
-            None => Some(chunk) <= self.done_through,
+            None => Some(chunk) <= self.done_through || self.finished.contains(chunk),
         }
     }
 
@@ -91,6 +95,7 @@ impl Positions {
 
     /// Forgets what was acknowledged of a chunk, which is not the one it was.
     pub(super) fn restart(&mut self, chunk: ChunkName) {
+        self.finished.remove(chunk);
         self.chunks.insert(chunk, Progress::default());
     }
 
@@ -100,6 +105,9 @@ impl Positions {
     }
 
     fn update(&mut self, chunk: ChunkName, change: impl FnOnce(&mut Progress)) {
+        if !self.chunks.contains_key(&chunk) && self.finished.contains(chunk) {
+            return;
+        }
         let progress = self.chunks.entry(chunk).or_default();
         let was_done = progress.done;
         change(progress);
@@ -114,13 +122,16 @@ impl Positions {
         std::mem::take(&mut self.newly_done)
     }
 
-    /// Takes out the chunks at the front that are done with.
+    /// Takes out the chunks that are done with. Those before all others need no place at all.
     pub(super) fn compact(&mut self) {
-        while let Some(first) = self.chunks.first_entry()
-            && first.get().done
+        let done: Vec<ChunkName> =
+            self.chunks.extract_if(.., |_, progress| progress.done).map(|(chunk, _)| chunk).collect();
+        done.into_iter().for_each(|chunk| self.finished.insert(chunk));
+        while let Some((first, last)) = self.finished.first()
+            && self.chunks.keys().next().is_none_or(|&unfinished| first < unfinished)
         {
-            self.done_through = self.done_through.max(Some(*first.key()));
-            first.remove();
+            self.done_through = self.done_through.max(Some(last));
+            self.finished.pop_first();
         }
     }
 
@@ -227,18 +238,33 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_waits_keeps_the_later_ones_listed() {
+    fn a_chunk_that_waits_makes_nothing_grow() {
+        let later = |chunk| ChunkName { session: 1, chunk };
+        let mut positions = Positions::default();
+        positions.begin(CHUNK);
+        for chunk in 1..1000 {
+            positions.begin(later(chunk));
+            positions.close(later(chunk), 0);
+            positions.compact();
+        }
+        assert!(positions.is_done(later(999)) && !positions.is_done(CHUNK));
+        assert_eq!((positions.chunks.len(), positions.finished.iter().count()), (1, 1));
+        assert!(!positions.read(Record { chunk: later(500), offset: 0 }, 10));
+        positions.close(CHUNK, 0);
+        positions.compact();
+        assert_eq!(positions, Positions { done_through: Some(later(999)), newly_done: positions.newly_done.clone(), ..Positions::default() });
+    }
+
+    #[test]
+    fn a_chunk_that_is_another_one_now_begins_again() {
         let later = ChunkName { session: 1, chunk: 1 };
         let mut positions = Positions::default();
         positions.begin(CHUNK);
-        positions.begin(later);
         positions.close(later, 0);
         positions.compact();
-        assert!(positions.is_done(later) && !positions.is_done(CHUNK));
-        positions.close(CHUNK, 0);
-        positions.compact();
-        assert_eq!(positions.done_through, Some(later));
-        assert!(positions.chunks.is_empty() && positions.is_done(CHUNK));
+        positions.restart(later);
+        assert!(!positions.is_done(later));
+        assert!(positions.read(Record { chunk: later, offset: 0 }, 10));
     }
 
     #[test]

@@ -89,9 +89,7 @@ impl FolderReader {
     /// folder without any may just not be mounted.
     fn report_missing(&self) {
         let missing: Vec<ChunkName> = self.shared.positions(|positions| {
-            let unfinished = positions.chunks.iter().filter(|(_, progress)| !progress.done);
-            let gone =
-                unfinished.map(|(chunk, _)| *chunk).filter(|chunk| !self.listing.has(*chunk));
+            let gone = positions.chunks.keys().copied().filter(|chunk| !self.listing.has(*chunk));
             gone.filter(|chunk| self.listing.has_later_than(*chunk)).collect()
         });
         for chunk in missing {

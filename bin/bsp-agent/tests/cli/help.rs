@@ -3,9 +3,10 @@
 use crate::program::{Agent, PASSWORD, Run};
 
 /// Every flag with its environment variable, if it has one.
-const FLAGS: [(&str, &str); 37] = [
+const FLAGS: [(&str, &str); 38] = [
     ("--redis-url", "RedisURL"),
     ("--source", "BSP_AGENT_SOURCE"),
+    ("--remove-finished-chunks", "BSP_AGENT_REMOVE_FINISHED_CHUNKS"),
     ("--consumer-name", "BSP_AGENT_CONSUMER_NAME"),
     ("--claim-idle", "BSP_AGENT_CLAIM_IDLE"),
     ("--consumer-timeout", "ConsumerPendingTimeout"),
