@@ -197,6 +197,8 @@ impl AgentCommand {
         for name in SETTINGS {
             command.env_remove(name);
         }
+        // Several agents run at once, on one machine.
+        command.env("BSP_AGENT_PINNER_ADDR", "off");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -87,10 +87,27 @@ fn pinners(config: &AgentConfig) -> Result<Vec<Check>, StartError> {
     let checks = config.pins.targets.iter().map(|target| {
         Ok(match pins::remote(target)? {
             Some(pinner) => Check::pinner(pinner),
-            None => Check::skipped("pinner", "content is kept in the data folder, nothing remote"),
+            None => embedded(config),
         })
     });
     checks.collect()
+}
+
+/// The store's folder is among those of the data folder; here its address is bound and released.
+fn embedded(config: &AgentConfig) -> Check {
+    let http = config.pins.http.clone();
+    let kept = "segments are kept in the data folder";
+    let Some(address) = http.private.or(http.public) else {
+        return Check::skipped("pinner", format!("{kept}, and not served"));
+    };
+    Check::new("pinner", async move {
+        let addresses = [http.private, http.public];
+        for address in addresses.into_iter().flatten() {
+            let bound = tokio::net::TcpListener::bind(address).await;
+            bound.map_err(|error| format!("{address} can't be listened on: {error}"))?;
+        }
+        Ok(format!("{kept}, and served at {address}"))
+    })
 }
 
 /// What an earlier run has left in the data folder, and whether another one has it.

@@ -2,6 +2,7 @@
 
 mod checks;
 mod parts;
+mod pin_servers;
 mod pins;
 mod report;
 mod status;
@@ -15,13 +16,17 @@ use crate::{
     alarm::{Alarms, PartFailed},
     config::{AgentConfig, IntakeConfig},
     journal::{BlockRecord, JournalError},
+    pin::TakeoverError,
     pipeline::{Pipeline, PipelineOptions, Services},
     prepare::MessageLimits,
     proof::{key::KeyError, ledger::LedgerError},
     source::{Deliveries, Settlement, SourceError, merge},
 };
+use bsp_pinner::store::Store;
 use parts::Parts;
-use std::{io, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread};
+use pin_servers::PinServers;
+use pins::Pins;
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, pin::pin, sync::Arc, thread};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use upkeep::Upkeep;
@@ -64,6 +69,20 @@ pub enum StartError {
     /// The ledger can't be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The store of pins can't be used.
+    #[error("{}: {error}", path.display())]
+    Pins {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        error: TakeoverError,
+    },
+    /// The store of pins can't be served.
+    #[error("--pinner-addr, --pinner-public-addr")]
+    PinServer(#[from] bsp_pinner::http::ServerError),
+    /// The file of the Pinning Service API's requests can't be used.
+    #[error("the store of pins")]
+    PinRequests(#[from] bsp_pinner::http::RequestsError),
     /// A pinner can't be asked at all.
     #[error(transparent)]
     Pinner(#[from] crate::pin::UnusablePinner),
@@ -87,6 +106,8 @@ pub struct Agent {
     alarms: Alarms,
     deliveries: Box<dyn Deliveries>,
     upkeep: Upkeep,
+    store: Option<Store>,
+    pin_servers: Option<PinServers>,
     settlement: Arc<dyn Settlement>,
     stop: CancellationToken,
     status: AgentStatus,
@@ -125,8 +146,16 @@ impl Agent {
     ) -> Result<Self, StartError> {
         report::configured(&config);
         let divisor = config.segments.block_divisor;
-        let Parts { journal, source, unselected, segments, pinner, prover, chain_spec, consumer } =
+        let Parts { journal, source, unselected, segments, pins, prover, chain_spec, consumer } =
             Parts::open(&config, &alarms, &stop).await?;
+        let Pins { pinner, store } = pins;
+        let pin_servers = match &store {
+            Some(store) => {
+                let requests = config.segments.data_dir.join("pin-requests.redb");
+                Some(PinServers::bind(store.clone(), &requests, &config.pins.http).await?)
+            }
+            None => None,
+        };
         let shared_alarms = alarms.clone();
         let status = AgentStatus::new(consumer, prover.name(), pinner.name(), alarms.clone());
         let source = merge(vec![unselected.selected_by(divisor), source], &alarms);
@@ -135,6 +164,7 @@ impl Agent {
             data_dir: config.segments.data_dir.clone(),
             segments: segments.clone(),
             pinner: Arc::clone(&pinner),
+            store: store.clone(),
             keep_days: config.segments.keep_days,
         };
         let services = Services {
@@ -166,6 +196,8 @@ impl Agent {
             alarms: shared_alarms,
             deliveries: source.deliveries,
             upkeep,
+            store,
+            pin_servers,
             settlement,
             stop,
         })
@@ -174,6 +206,11 @@ impl Agent {
     /// What the agent is doing, for as long as it runs.
     pub fn status(&self) -> Observed {
         Observed { status: self.status.clone(), pipeline: self.pipeline.clone() }
+    }
+
+    /// Where programs of this machine find the pinned segments, if the agent keeps and serves them.
+    pub fn pins_served_at(&self) -> Option<SocketAddr> {
+        self.pin_servers.as_ref().and_then(PinServers::address)
     }
 
     /// Works until it is stopped, or its source ends or refuses.
@@ -195,7 +232,14 @@ impl Agent {
             self.alarms.clone().guard("the task that removes what is old", self.upkeep.run()),
         );
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
-        tokio::spawn(stop.run_until_cancelled_owned(upkeep));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep));
+        if let Some(store) = self.store {
+            tokio::spawn(stop.clone().run_until_cancelled_owned(pins::observe(store)));
+        }
+        let serving = self.pin_servers.map(|servers| {
+            let serving = servers.serve(self.alarms.clone(), stop.clone());
+            tokio::spawn(self.alarms.clone().guard("the server of the pins", serving))
+        });
         let working = self.pipeline.run(self.deliveries);
         let mut working =
             pin!(self.alarms.clone().guard("the task that reads the source", working));
@@ -208,6 +252,11 @@ impl Agent {
                 None
             }
         };
+        stop.cancel();
+        if let Some(serving) = serving {
+            // Answers that are under way get some seconds.
+            let _ = serving.await;
+        }
         report::ended(&pipeline.status(), self.status.uptime());
         match ended {
             Some(ended) => Ok(ended?),

@@ -1,11 +1,10 @@
 //! Each part, opened as the settings say.
 
-use super::{StartError, pins};
+use super::{StartError, pins::Pins};
 use crate::{
     alarm::{AlarmKind, Alarms},
     config::{AgentConfig, ChainConfig, KeyConfig, ProofConfig, SegmentConfig, SourceConfig},
     journal::Journal,
-    pin::Pinner,
     proof::{
         ChainProver, ChainProverConfig, LedgerProver, Prover,
         divisor::{BUILT_IN, Selection},
@@ -49,7 +48,7 @@ pub(super) struct Parts {
     pub(super) source: Source,
     pub(super) unselected: UnselectedFolder,
     pub(super) segments: SegmentFolder,
-    pub(super) pinner: Arc<dyn Pinner>,
+    pub(super) pins: Pins,
     pub(super) prover: Arc<dyn Prover>,
     pub(super) chain_spec: Option<ChainSpec>,
     pub(super) consumer: String,
@@ -76,7 +75,7 @@ impl Parts {
             unselected,
             segments: segments(settings)?,
             chain_spec: chain_spec(settings.genesis.as_deref())?,
-            pinner: pins::open(config, alarms, stop)?,
+            pins: Pins::open(config, &journal, alarms, stop).await?,
             prover: prover(config, data, alarms, stop).await?,
             source: source(config, &consumer, resumed(&journal)?, alarms, stop).await?,
             journal,
@@ -93,7 +92,7 @@ pub(super) fn folders(config: &AgentConfig) -> Vec<PathBuf> {
         names.push("segments");
     }
     if config.pins.is_embedded() {
-        names.extend(["pins", "pins/blocks", "pins/car"]);
+        names.push("pins");
     }
     if matches!(config.source, SourceConfig::Folder { .. }) {
         names.push("source");

@@ -1,13 +1,16 @@
-//! What keeps a running agent from growing without end: once an hour the journal forgets, and old
-//! segment files are removed if the operator wants that.
+//! What keeps a running agent from growing without end: once an hour the journal forgets, the store
+//! of pins gives back what no pin holds, and old segment files are removed if the operator wants
+//! that.
 
 use crate::{
     alarm::now_ms,
     block::SegmentName,
+    blocking::on_disk,
     journal::{Journal, JournalError},
     pin::Pinner,
     segments::{self, PrunePlan, SegmentFolder},
 };
+use bsp_pinner::store::Store;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
@@ -23,6 +26,10 @@ const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How long blocks stay in the store of pins that no pin holds: those of an upload that is under
+/// way, or of content that is being fetched.
+const UNPINNED_FOR: Duration = Duration::from_secs(3600);
 
 /// The file of [`UnfinishedSegments`] in the data folder.
 const UNFINISHED: &str = "unfinished.json";
@@ -84,6 +91,8 @@ pub(super) struct Upkeep {
     pub(super) data_dir: PathBuf,
     pub(super) segments: SegmentFolder,
     pub(super) pinner: Arc<dyn Pinner>,
+    /// The store of pins, if the agent has one.
+    pub(super) store: Option<Store>,
     /// Segment files that are older go. `None`: they stay.
     pub(super) keep_days: Option<u32>,
 }
@@ -93,6 +102,7 @@ impl Upkeep {
         loop {
             self.forget().await;
             self.prune().await;
+            self.collect_garbage().await;
             tokio::time::sleep(INTERVAL).await;
         }
     }
@@ -103,6 +113,14 @@ impl Upkeep {
             Ok(0) => {}
             Ok(count) => tracing::info!(blocks = count, "The journal forgot old blocks"),
             Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    async fn collect_garbage(&self) {
+        let Some(store) = self.store.clone() else { return };
+        match on_disk(move || store.collect_garbage(UNPINNED_FOR)).await {
+            Ok(collected) => tracing::debug!(?collected, "The store of pins was tidied"),
+            Err(error) => tracing::warn!(%error, "The store of pins can't be tidied for now"),
         }
     }
 
@@ -144,12 +162,18 @@ mod tests {
         alarm::Alarms,
         block::BlockId,
         journal::{BlockRecord, SegmentFacts, Stage, Verification},
-        pin::{Content, LocalPinner},
+        pin::{Content, EmbeddedPinner},
         proof::Proof,
     };
     use alloy_primitives::B256;
     use bsp_codec::{ReplicaKind, dag, digest};
+    use bsp_pinner::store::{Store, StoreOptions};
     use std::fs::File;
+
+    fn pinner(folder: &Path) -> EmbeddedPinner {
+        let store = Store::open(folder, StoreOptions::default()).unwrap();
+        EmbeddedPinner::new(store, folder)
+    }
 
     struct Scene {
         folder: tempfile::TempDir,
@@ -165,7 +189,8 @@ mod tests {
             let upkeep = Upkeep {
                 journal: Journal::open(&data_dir.join("journal.redb"), Alarms::default()).unwrap(),
                 segments: SegmentFolder::new(segments),
-                pinner: Arc::new(LocalPinner::new(&data_dir.join("pins")).unwrap()),
+                pinner: Arc::new(pinner(&data_dir.join("pins"))),
+                store: None,
                 data_dir,
                 keep_days,
             };

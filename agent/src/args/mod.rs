@@ -15,7 +15,7 @@ mod segment;
 mod source;
 
 pub use observe::{LogFormat, ObserveArgs, ProcessArgs};
-pub use pin::PinArgs;
+pub use pin::{InvalidAddress, PinArgs, PinnerAddress};
 pub use proof::{ProofArgs, ProofTarget};
 pub use segment::{SegmentArgs, Verify};
 pub use source::SourceArgs;

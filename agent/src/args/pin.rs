@@ -1,7 +1,8 @@
 //! Flags about where segments are pinned.
 
 use crate::pin::Enough;
-use bsp_common::Secret;
+use bsp_common::{ByteSize, Secret};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 /// Where segments are kept available under their CIDs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -31,8 +32,54 @@ pub struct PinArgs {
     #[arg(long, env = "BSP_AGENT_PINNED_ENOUGH", value_name = "all|any|N", default_value_t = Enough::All)]
     pub pinned_enough: Enough,
 
+    /// Disk space for the embedded store. Beyond it pins go whose proof is confirmed, the oldest
+    /// first. [default: no limit]
+    #[arg(long, env = "BSP_AGENT_PIN_BUDGET", value_name = "SIZE")]
+    pub pin_budget: Option<ByteSize>,
+
+    /// Address that the embedded store is served at, for programs that know ipfs-pinner, Kubo's RPC
+    /// or the Pinning Service API; `off` for none. [default: 127.0.0.1:3001]
+    ///
+    /// Whoever reaches it can pin and unpin, so any other address than one of this machine alone
+    /// needs --pinner-token-file.
+    #[arg(long, env = "BSP_AGENT_PINNER_ADDR", value_name = "IP:PORT|off")]
+    pub pinner_addr: Option<PinnerAddress>,
+
+    /// Address at which everybody may fetch what the embedded store has, and nothing else.
+    #[arg(long, env = "BSP_AGENT_PINNER_PUBLIC_ADDR", value_name = "IP:PORT")]
+    pub pinner_public_addr: Option<SocketAddr>,
+
+    /// File with the token that --pinner-addr asks for.
+    #[arg(long, env = "BSP_AGENT_PINNER_TOKEN_FILE", value_name = "FILE")]
+    pub pinner_token_file: Option<PathBuf>,
+
     /// Server with ipfs-pinner's HTTP API to pin segments to: the same as --pin with
     /// `ipfs-pinner+` before the URL.
     #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
     pub ipfs_pinner_server: Option<Secret<String>>,
+}
+
+/// Where the embedded store is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinnerAddress {
+    /// Nowhere.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give an IP address and a port, such as 127.0.0.1:3001, or off")]
+pub struct InvalidAddress;
+
+impl FromStr for PinnerAddress {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| InvalidAddress)
+    }
 }

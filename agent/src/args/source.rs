@@ -1,7 +1,7 @@
 //! Flags about the source and the limits of what is taken from it.
 
-use clap::ArgAction;
 use bsp_common::{ByteSize, Secret};
+use clap::ArgAction;
 
 /// Where block replicas come from, and how many are in flight at once.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]

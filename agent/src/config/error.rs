@@ -69,6 +69,18 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: InvalidTarget,
     },
+    /// The embedded store is to be served, and there is none.
+    #[error(
+        "--pinner-addr, --pinner-public-addr and --pin-budget are about the embedded store: add --pin embedded, or leave \
+         them out"
+    )]
+    NotEmbedded,
+    /// A token file that can't be used.
+    #[error("--pinner-token-file: {problem}")]
+    PinnerToken {
+        /// What is wrong with it.
+        problem: InvalidTarget,
+    },
     /// A keystore without its password.
     #[error(
         "MB_KEYSTORE_PATH is set, but MB_KEYSTORE_PWD is not: set it to the keystore's password"

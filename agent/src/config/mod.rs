@@ -10,7 +10,7 @@ mod source;
 mod tests;
 
 pub use error::ConfigError;
-pub use pins::PinConfig;
+pub use pins::{IfTaken, PINNER_ADDRESS, PinConfig, PinnerHttp};
 pub use proof::{ChainConfig, KeyConfig, ProofConfig};
 pub use source::{IntakeConfig, SourceConfig};
 

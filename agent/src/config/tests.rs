@@ -245,7 +245,8 @@ fn pinners_are_put_together() {
     assert_eq!(start.config().unwrap().pins.targets, [PinTarget::Embedded]);
     let secret = |text: &str| Secret::new(text.to_owned());
     start.args.pins.ipfs_pinner_server = Some(secret("http://h:3001"));
-    let server = PinTarget::IpfsPinner(Secret::new("http://h:3001".parse().unwrap()));
+    let url = Secret::new("http://h:3001".parse().unwrap());
+    let server = PinTarget::IpfsPinner { url, token: None };
     assert_eq!(start.config().unwrap().pins.targets, std::slice::from_ref(&server));
     start.args.pins.pin =
         ["embedded", "", "ipfs-pinner+http://h:3001", "embedded"].map(secret).into();

@@ -142,6 +142,13 @@ fn pinning() {
     );
     describe_histogram!("agent_pin_seconds", Unit::Seconds, "Time that pinning one segment took");
     describe_counter!("agent_pin_failures_total", "Attempts to pin that failed");
+    describe_gauge!("agent_pins", "Segments in the embedded store");
+    describe_gauge!(
+        "agent_pins_bytes",
+        Unit::Bytes,
+        "Bytes of the blocks in the embedded store, not compressed"
+    );
+    describe_gauge!("agent_pins_disk_bytes", Unit::Bytes, "Bytes of the embedded store on disk");
     describe_gauge!(
         "agent_pins_behind",
         "Segments that a pinner has still to be given, whose proof others were enough for"

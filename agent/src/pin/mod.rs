@@ -1,11 +1,10 @@
 //! Content that stays available under its CID.
 
-mod batch;
 mod car_body;
+mod embedded;
 mod http;
 mod ipfs_pinner;
 mod kubo;
-mod local;
 mod pinning_service;
 mod reply;
 #[cfg(feature = "s3")]
@@ -15,15 +14,18 @@ mod target;
 #[cfg(test)]
 mod test_server;
 
+pub use embedded::{EmbeddedPinner, TakenOver, TakeoverError, take_over};
 pub use http::UnusablePinner;
 pub use ipfs_pinner::IpfsPinner;
 pub use kubo::KuboPinner;
-pub use local::LocalPinner;
 pub use pinning_service::PinningService;
 #[cfg(feature = "s3")]
 pub use s3::S3Bucket;
 pub use several::{Enough, InvalidEnough, Several};
-pub use target::{InvalidTarget, PinTarget};
+pub use target::{InvalidTarget, PinTarget, token_of_file};
+
+#[cfg(test)]
+pub(crate) use test_server::content as test_content;
 
 use crate::{metrics, retry::MayPass};
 use async_trait::async_trait;

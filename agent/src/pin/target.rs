@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! embedded
-//! ipfs-pinner+http[s]://[user:password@]host[:port][/path]
+//! ipfs-pinner+http[s]://[user:password@]host[:port][/path][?token-file=FILE | ?token-env=VARIABLE]
 //! kubo+http[s]://host[:port][/path][?token-file=FILE | ?token-env=VARIABLE]
 //! psa+https://host[/path]?token-file=FILE[&origin=MULTIADDR]…
 //! s3://bucket[/prefix]
@@ -22,7 +22,12 @@ pub enum PinTarget {
     /// The store in the agent's data folder.
     Embedded,
     /// A server with ipfs-pinner's HTTP API.
-    IpfsPinner(Secret<Url>),
+    IpfsPinner {
+        /// Below it `upload` is.
+        url: Secret<Url>,
+        /// A bearer's token.
+        token: Option<Secret<String>>,
+    },
     /// A service with Kubo's RPC.
     Kubo {
         /// Below it `api/v0` begins.
@@ -89,11 +94,10 @@ impl PinTarget {
         match kind {
             "kubo" if origins.is_empty() => Ok(Self::Kubo { url: Secret::new(url), token }),
             "psa" => Ok(Self::PinningService { url: Secret::new(url), token, origins }),
-            "ipfs-pinner" if token.is_none() && origins.is_empty() => {
-                Ok(Self::IpfsPinner(Secret::new(url)))
+            "ipfs-pinner" if origins.is_empty() => {
+                Ok(Self::IpfsPinner { url: Secret::new(url), token })
             }
-            "kubo" => invalid("origin= is for psa+ alone".to_owned()),
-            "ipfs-pinner" => invalid("ipfs-pinner takes neither a token nor an origin".to_owned()),
+            "kubo" | "ipfs-pinner" => invalid("origin= is for psa+ alone".to_owned()),
             _ => Err(unknown(text)),
         }
     }
@@ -110,7 +114,7 @@ impl Extras {
             let token = match &*name {
                 "token-file" => token_of_file(Path::new(&value))?,
                 "token-env" => match env(&value).filter(|token| !token.is_empty()) {
-                    Some(token) => token,
+                    Some(token) => usable(&token)?,
                     None => return invalid(format!("the variable {value} is not set")),
                 },
                 "origin" if value.starts_with('/') => {
@@ -128,7 +132,7 @@ impl Extras {
                     continue;
                 }
             };
-            if extras.token.replace(Secret::new(usable(&token)?)).is_some() {
+            if extras.token.replace(token).is_some() {
                 return invalid("it names two tokens".to_owned());
             }
         }
@@ -156,23 +160,28 @@ fn bucket(text: &str) -> Result<PinTarget, InvalidTarget> {
     Ok(PinTarget::S3 { bucket: bucket.to_owned(), prefix })
 }
 
-fn token_of_file(path: &Path) -> Result<String, InvalidTarget> {
+/// The token in a file, without blanks around it.
+///
+/// # Errors
+///
+/// If the file can't be read, or has no token.
+pub fn token_of_file(path: &Path) -> Result<Secret<String>, InvalidTarget> {
     let mut token = String::new();
     let read =
         fs::File::open(path).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut token));
     match read {
-        Ok(_) => Ok(token),
+        Ok(_) => usable(&token),
         Err(error) => invalid(format!("the token file {}: {error}", path.display())),
     }
 }
 
 /// A token that a header can carry.
-fn usable(token: &str) -> Result<String, InvalidTarget> {
+fn usable(token: &str) -> Result<Secret<String>, InvalidTarget> {
     let token = token.trim();
     if token.is_empty() || !token.chars().all(|character| character.is_ascii_graphic()) {
         return invalid("the token is empty, or has characters that a token can't have".to_owned());
     }
-    Ok(token.to_owned())
+    Ok(Secret::new(token.to_owned()))
 }
 
 fn unknown(text: &str) -> InvalidTarget {
@@ -226,7 +235,7 @@ mod tests {
         assert_eq!(parsed(" embedded\n"), PinTarget::Embedded);
         assert_eq!(
             parsed("ipfs-pinner+http://user:pw@127.0.0.1:3001/"),
-            PinTarget::IpfsPinner(secret("http://user:pw@127.0.0.1:3001/"))
+            PinTarget::IpfsPinner { url: secret("http://user:pw@127.0.0.1:3001/"), token: None }
         );
         let token = Some(Secret::new(TOKEN.to_owned()));
         assert_eq!(
@@ -281,7 +290,7 @@ mod tests {
             ("kubo+http://h?token-env=PIN_TOKEN&token-env=PIN_TOKEN", "two tokens"),
             ("kubo+http://h?origin=/ip4/1.2.3.4", "psa+ alone"),
             ("psa+http://h?origin=1.2.3.4", "multiaddr"),
-            ("ipfs-pinner+http://h?token-env=PIN_TOKEN", "neither"),
+            ("ipfs-pinner+http://h?origin=/ip4/1.2.3.4", "psa+ alone"),
         ] {
             let error = PinTarget::parse(text, &env).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("t0ken"), "{text}: {error}");

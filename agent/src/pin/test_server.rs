@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// A content of this length.
-pub(super) fn content(len: usize) -> Content {
+pub(crate) fn content(len: usize) -> Content {
     let bytes: Vec<u8> = (0..len).map(|index| (index / 1000) as u8).collect();
     Content { name: format!("1-{len}-replica"), cid: cid_of(&bytes), bytes: bytes.into() }
 }

@@ -51,10 +51,22 @@ impl Settler {
             tracing::info!("File written successfully to: {}", path.display());
         }
         failpoint::hit("after_final_rename");
+        self.confirm_pin(&segment).await?;
         self.acknowledge_all(&mut block.record).await?;
         self.last_proof.set(id, proof.clone());
         self.proof_counts.count(verification);
         Ok(Stage::Acknowledged { segment, verification, proof })
+    }
+
+    /// From now on the size budget of the pins may take this one.
+    async fn confirm_pin(&self, segment: &SegmentFacts) -> Step<()> {
+        let Ok(cid) = segment.cid.parse() else { return Ok(()) };
+        let what = format!("confirming the pin of {}", segment.name);
+        let retry = self.services.retry(AlarmKind::PinnerFailing);
+        match retry.until_done(what, || self.services.pinner.confirm(&cid)).await {
+            Ok(()) | Err(GivenUp::Final(_)) => Ok(()),
+            Err(GivenUp::Stopped) => Err(Unfinished::Stopped),
+        }
     }
 
     pub(super) async fn skipped(

@@ -10,7 +10,9 @@ use bsp_agent::{
     args::AgentArgs,
     config::AgentConfig,
     journal::JournalError,
+    pin::TakeoverError,
 };
+use bsp_pinner::store::StoreError;
 use bsp_tests::{
     messages::{Message, dev::DevBlocks},
     wait::wait_for,
@@ -42,7 +44,7 @@ impl Fixture {
         let (data, logs) = (data.to_str().unwrap(), logs.to_str().unwrap());
         let mut words = vec!["agent", "--redis-url", &url, "--data-dir", data];
         words.extend(["--log-folder", logs, "--proof", "ledger", "--block-divisor", "1"]);
-        words.extend(["--verify", "roots", "--claim-idle", "600"]);
+        words.extend(["--verify", "roots", "--claim-idle", "600", "--pinner-addr", "off"]);
         words.extend(more);
         let args = Cli::try_parse_from(words).unwrap().agent;
         let config = AgentConfig::from_args(&args, &|_| None).unwrap();
@@ -51,9 +53,12 @@ impl Fixture {
         let start = async || {
             let (alarms, stop, sender) = (alarms.clone(), stop.clone(), sender.clone());
             match Agent::start_with(config.clone(), alarms, stop, Some(sender)).await {
-                // A task of the agent before may hold the file for a moment, where a process would
-                // be gone.
+                // A task of the agent before may hold a file for a moment, where a process would be
+                // gone.
                 Err(StartError::Journal(JournalError::InUse { .. })) => None,
+                Err(StartError::Pins {
+                    error: TakeoverError::Store(StoreError::InUse), ..
+                }) => None,
                 started => Some(started.unwrap()),
             }
         };

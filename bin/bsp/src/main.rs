@@ -10,6 +10,7 @@ mod input;
 mod inspect;
 mod journal;
 mod output;
+mod pinner;
 mod proof_chain;
 mod prune;
 mod status;
@@ -50,6 +51,7 @@ enum Command {
     Journal(journal::JournalArgs),
     Prune(prune::PruneArgs),
     ProofChain(proof_chain::ProofChainArgs),
+    Pinner(pinner::PinnerArgs),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Journal(args) => journal::run(&args),
         Command::Prune(args) => prune::run(&args),
         Command::ProofChain(args) => proof_chain::run(&args),
+        Command::Pinner(args) => pinner::run(&args),
     };
     result.unwrap_or_else(|error| {
         output::complain(&with_causes(error.as_ref()));

@@ -3,10 +3,12 @@
 use crate::{journal, output, stream};
 use bsp_agent::{
     UnfinishedSegments,
-    pin::{IpfsPinner, LocalPinner, Pinner},
+    config::PINNER_ADDRESS,
+    pin::{EmbeddedPinner, IpfsPinner, Pinner},
     segments::{self, PrunePlan, Pruned, SegmentFolder},
 };
 use bsp_common::text::counted;
+use bsp_pinner::store::{Store, StoreError, StoreOptions};
 use clap::Args;
 use eyre::{Context, ContextCompat};
 use std::{
@@ -37,7 +39,8 @@ pub(crate) struct PruneArgs {
     #[arg(long, env = "BinaryFilePath", value_name = "FOLDER")]
     binary_file_path: Option<PathBuf>,
 
-    /// The agent's pinner. [default: pins/ of --data-dir]
+    /// The agent's pinner. [default: the store in pins/ of --data-dir, which a running agent is asked
+    /// for at http://127.0.0.1:3001/]
     #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
     ipfs_pinner_server: Option<String>,
 
@@ -58,12 +61,27 @@ pub(crate) fn run(args: &PruneArgs) -> eyre::Result<ExitCode> {
     Ok(if pruned.not_pinned > 0 { ExitCode::from(output::EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// The pinner that is named, or the agent's own store: its files, or, while an agent has them, what
+/// that serves.
 fn pinner(args: &PruneArgs) -> eyre::Result<Box<dyn Pinner>> {
-    let Some(url) = &args.ipfs_pinner_server else {
-        return Ok(Box::new(LocalPinner::existing(&args.data_dir.join("pins"))));
-    };
-    let url = url.parse().wrap_err("--ipfs-pinner-server")?;
-    Ok(Box::new(IpfsPinner::new(&url).wrap_err("--ipfs-pinner-server")?))
+    if let Some(url) = &args.ipfs_pinner_server {
+        let url = url.parse().wrap_err("--ipfs-pinner-server")?;
+        return Ok(Box::new(IpfsPinner::new(&url, None).wrap_err("--ipfs-pinner-server")?));
+    }
+    let folder = args.data_dir.join("pins");
+    eyre::ensure!(
+        folder.is_dir(),
+        "{} is not there: name an agent's --data-dir, or its pinner with --ipfs-pinner-server",
+        folder.display()
+    );
+    match Store::open(&folder, StoreOptions::default()) {
+        Ok(store) => Ok(Box::new(EmbeddedPinner::new(store, &folder))),
+        Err(StoreError::InUse) => {
+            let url = format!("http://{PINNER_ADDRESS}/").parse()?;
+            Ok(Box::new(IpfsPinner::new(&url, None)?))
+        }
+        Err(error) => Err(error).wrap_err_with(|| folder.display().to_string()),
+    }
 }
 
 /// The segments that an agent still works on: from its journal, or from what it has written while

@@ -3,6 +3,7 @@
 use super::{
     dag,
     fed::{BlockRef, sha256},
+    packs::Packs,
     proofs::ProofRecord,
     segment::{read_segment, specimen_hash},
 };
@@ -152,8 +153,8 @@ pub fn differences(proof: &ProofRecord, file: &[u8]) -> Vec<(&'static str, Strin
 pub enum Pins {
     /// In a stand-in pinner's memory.
     Pinner(Arc<StandInPinner>),
-    /// In the agents' own folders, `<data>/pins`.
-    Local,
+    /// In the agents' own stores, `<data>/pins`.
+    Local(Packs),
 }
 
 impl Pins {
@@ -174,83 +175,24 @@ impl Pins {
                 Some(content) if content != file => Some("the pinner has other bytes".to_owned()),
                 Some(_) => None,
             }),
-            Self::Local => {
+            Self::Local(packs) => {
                 let blocks = dag::blocks_of(file)?;
-                let faults = folders.iter().map(|folder| local_fault(&folder.data, cid, &blocks));
-                let faults: Vec<_> = faults.collect();
+                let faults = folders.iter().map(|folder| local_fault(packs, &folder.data, &blocks));
+                let faults: Vec<_> = faults.collect::<Result<_, _>>()?;
                 Ok(if faults.contains(&None) { None } else { faults.into_iter().flatten().next() })
             }
         }
     }
 }
 
-/// Why a file can't be put together from a folder of blocks, or from its archive.
-fn local_fault(data: &Path, cid: &str, blocks: &[dag::Block]) -> Option<String> {
-    let pins = data.join("pins");
+/// Why a file is not pinned in an agent's own store.
+fn local_fault(packs: &Packs, data: &Path, blocks: &[dag::Block]) -> eyre::Result<Option<String>> {
+    let Some(root) = blocks.last() else { return Ok(Some("the file has no blocks".to_owned())) };
+    let mut wanted = Vec::new();
     for block in blocks {
-        let name = block.cid.to_string();
-        match fs::read(sharded(&pins.join("blocks"), &name, "")) {
-            Err(error) => return Some(format!("block {name}: {error}")),
-            Ok(bytes) if bytes != block.bytes => {
-                return Some(format!("block {name} has other bytes"));
-            }
-            Ok(_) => {}
-        }
+        wanted.push((block.cid.hash().digest().try_into()?, &*block.bytes));
     }
-    match fs::read(sharded(&pins.join("car"), cid, ".car")) {
-        Err(error) => Some(format!("the archive of {cid}: {error}")),
-        Ok(archive) => fault_of_archive(&archive, blocks),
-    }
-}
-
-/// Whether an archive (CARv1) holds these blocks and no others, in whatever order, behind a header
-/// with the root.
-fn fault_of_archive(archive: &[u8], blocks: &[dag::Block]) -> Option<String> {
-    let mut rest = archive;
-    let (Some(header), Some(root)) = (section(&mut rest), blocks.last()) else {
-        return Some("the archive has no header".to_owned());
-    };
-    let root = root.cid.to_bytes();
-    if !header.windows(root.len()).any(|window| window == root) {
-        return Some("the archive's header does not name the root".to_owned());
-    }
-    let mut wanted: Vec<_> =
-        blocks.iter().map(|block| [block.cid.to_bytes(), block.bytes.clone()].concat()).collect();
-    wanted.sort();
-    wanted.dedup();
-    let mut found = Vec::new();
-    while !rest.is_empty() {
-        let Some(section) = section(&mut rest) else {
-            return Some("the archive is cut off".to_owned());
-        };
-        found.push(section.to_vec());
-    }
-    found.sort();
-    (found != wanted).then(|| "the archive holds other blocks".to_owned())
-}
-
-/// Takes a section, which is a length and this many bytes, off the beginning.
-fn section<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let mut length = 0usize;
-    let mut shift = 0;
-    loop {
-        let (byte, behind) = rest.split_first()?;
-        *rest = behind;
-        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    let (section, behind) = rest.split_at_checked(length)?;
-    *rest = behind;
-    Some(section)
-}
-
-/// A CID's file: in the folder that is named after the two characters before the CID's last.
-fn sharded(folder: &Path, cid: &str, suffix: &str) -> PathBuf {
-    let shard = cid.len().checked_sub(3).and_then(|begin| cid.get(begin..begin + 2));
-    folder.join(shard.unwrap_or_default()).join(format!("{cid}{suffix}"))
+    Ok(packs.fault(data, &root.cid.to_bytes(), &wanted)?)
 }
 
 /// Why a block that was not selected could not be taken up later.
@@ -266,44 +208,5 @@ pub fn fault_of_unselected(
         None => Some(format!("there is no {name}")),
         Some(bytes) if Some(sha256(&bytes)) != payload => Some(format!("{name} has other bytes")),
         Some(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_local_pin_is_all_blocks_and_their_archive() {
-        let file: Vec<u8> = (0..600_000).map(|at| (at / 7) as u8).collect();
-        let blocks = dag::blocks_of(&file).unwrap();
-        let root = blocks.last().unwrap().cid;
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path();
-        let write = |folder: &str, cid: &cid::Cid, suffix: &str, bytes: &[u8]| {
-            let path = sharded(&data.join("pins").join(folder), &cid.to_string(), suffix);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        };
-        let archive = |blocks: &[dag::Block]| {
-            let dag = bsp_codec::dag::Dag::build(&file);
-            let wanted = |(cid, _): &(cid::Cid, &[u8])| blocks.iter().any(|it| it.cid == *cid);
-            let mut out = Vec::new();
-            bsp_codec::car::write_car(&root, dag.blocks().filter(wanted), &mut out).unwrap();
-            out
-        };
-        for block in &blocks {
-            write("blocks", &block.cid, "", &block.bytes);
-        }
-        write("car", &root, ".car", &archive(&blocks));
-        assert_eq!(local_fault(data, &root.to_string(), &blocks), None);
-
-        write("car", &root, ".car", &archive(&blocks[1..]));
-        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
-        write("car", &root, ".car", b"");
-        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
-        write("car", &root, ".car", &archive(&blocks));
-        write("blocks", &blocks[1].cid, "", b"other bytes");
-        assert!(local_fault(data, &root.to_string(), &blocks).is_some());
     }
 }

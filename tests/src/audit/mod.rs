@@ -9,6 +9,7 @@ pub mod dag;
 pub mod disk;
 pub mod executions;
 pub mod fed;
+pub mod packs;
 pub mod proofs;
 pub mod segment;
 pub mod skips;

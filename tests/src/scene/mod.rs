@@ -9,7 +9,7 @@ use crate::{
     agent::AgentCommand,
     audit::{
         AgentFolders, Audit, BlockRef, Expect, FedEntry, Pins, ProofBook, Report, StreamName,
-        executions, skips, watch::Watcher,
+        executions, packs::Packs, skips, watch::Watcher,
     },
     contract::ProofContract,
     messages::{Message, dev::write_genesis},
@@ -322,7 +322,7 @@ impl Scene {
         };
         let pins = match &self.pinner {
             Some(pinner) => Pins::Pinner(Arc::clone(&pinner.server)),
-            None => Pins::Local,
+            None => Pins::Local(Packs::default()),
         };
         Audit { stream: Some(self.stream.clone()), proofs, pins, folders, skipped }
     }

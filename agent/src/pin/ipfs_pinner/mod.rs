@@ -7,6 +7,7 @@ use super::{
     reply::{self, UploadReply},
 };
 use async_trait::async_trait;
+use bsp_common::Secret;
 use reqwest::{
     Body, Method,
     multipart::{Form, Part},
@@ -29,13 +30,13 @@ pub struct IpfsPinner {
 
 impl IpfsPinner {
     /// A client of the server with this base URL, with or without a slash at its end. User and
-    /// password in it are sent as HTTP Basic authentication.
+    /// password in it are sent as HTTP Basic authentication, a token as a bearer's.
     ///
     /// # Errors
     ///
     /// If the URL is unusable, or the machine's TLS settings are unusable.
-    pub fn new(base: &Url) -> Result<Self, UnusablePinner> {
-        Ok(Self { service: Service::new(base, None)?, deadline: UPLOAD_DEADLINE })
+    pub fn new(base: &Url, token: Option<Secret<String>>) -> Result<Self, UnusablePinner> {
+        Ok(Self { service: Service::new(base, token)?, deadline: UPLOAD_DEADLINE })
     }
 
     /// The same with another time for an upload and its reply, instead of 60 s.

@@ -20,7 +20,7 @@ fn content() -> Content {
 }
 
 fn pinner(address: SocketAddr) -> IpfsPinner {
-    IpfsPinner::new(&format!("http://{address}").parse().unwrap()).unwrap()
+    IpfsPinner::new(&format!("http://{address}").parse().unwrap(), None).unwrap()
 }
 
 /// A server that takes the whole upload and answers this.
@@ -58,7 +58,7 @@ async fn the_upload_is_the_agents() {
     let address = serve(router).await;
     for base in ["", "/", "/below", "/below/"] {
         let base = format!("http://user:pa55word@{address}{base}").parse().unwrap();
-        let pinner = IpfsPinner::new(&base).unwrap();
+        let pinner = IpfsPinner::new(&base, None).unwrap();
         pinner.pin(&content()).await.unwrap();
         assert!(!format!("{pinner:?} {}", pinner.name()).contains("pa55word"));
     }
@@ -159,7 +159,7 @@ async fn an_absent_server_is_named_without_its_secrets() {
     let (listener, address) = listen().await;
     drop(listener);
     let base = format!("http://user:pa55word@{address}/t0ken?key=t0ken").parse().unwrap();
-    let error = IpfsPinner::new(&base).unwrap().pin(&content()).await.unwrap_err();
+    let error = IpfsPinner::new(&base, None).unwrap().pin(&content()).await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains(&format!("ipfs-pinner at http://{address}: ")), "{shown}");
     assert!(

@@ -124,8 +124,11 @@ impl Positions {
 
     /// Takes out the chunks that are done with. Those before all others need no place at all.
     pub(super) fn compact(&mut self) {
-        let done: Vec<ChunkName> =
-            self.chunks.extract_if(.., |_, progress| progress.done).map(|(chunk, _)| chunk).collect();
+        let done: Vec<ChunkName> = self
+            .chunks
+            .extract_if(.., |_, progress| progress.done)
+            .map(|(chunk, _)| chunk)
+            .collect();
         done.into_iter().for_each(|chunk| self.finished.insert(chunk));
         while let Some((first, last)) = self.finished.first()
             && self.chunks.keys().next().is_none_or(|&unfinished| first < unfinished)
@@ -252,7 +255,14 @@ mod tests {
         assert!(!positions.read(Record { chunk: later(500), offset: 0 }, 10));
         positions.close(CHUNK, 0);
         positions.compact();
-        assert_eq!(positions, Positions { done_through: Some(later(999)), newly_done: positions.newly_done.clone(), ..Positions::default() });
+        assert_eq!(
+            positions,
+            Positions {
+                done_through: Some(later(999)),
+                newly_done: positions.newly_done.clone(),
+                ..Positions::default()
+            }
+        );
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn a_data_folder_that_cant_be_used_fails_it() {
 /// What a start opens besides: a start that fails for it fails the check too.
 #[test]
 fn whatever_a_start_opens_is_checked() {
-    for place in ["unselected", "segments", "pins", "pins/blocks", "pins/car"] {
+    for place in ["unselected", "segments", "pins"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bsp-agent-data").join(place);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -3,7 +3,7 @@
 use crate::program::{Agent, PASSWORD, Run};
 
 /// Every flag with its environment variable, if it has one.
-const FLAGS: [(&str, &str); 38] = [
+const FLAGS: [(&str, &str); 42] = [
     ("--redis-url", "RedisURL"),
     ("--source", "BSP_AGENT_SOURCE"),
     ("--remove-finished-chunks", "BSP_AGENT_REMOVE_FINISHED_CHUNKS"),
@@ -24,6 +24,10 @@ const FLAGS: [(&str, &str); 38] = [
     ("--genesis", "BSP_AGENT_GENESIS"),
     ("--pin", "BSP_AGENT_PIN"),
     ("--pinned-enough", "BSP_AGENT_PINNED_ENOUGH"),
+    ("--pin-budget", "BSP_AGENT_PIN_BUDGET"),
+    ("--pinner-addr", "BSP_AGENT_PINNER_ADDR"),
+    ("--pinner-public-addr", "BSP_AGENT_PINNER_PUBLIC_ADDR"),
+    ("--pinner-token-file", "BSP_AGENT_PINNER_TOKEN_FILE"),
     ("--ipfs-pinner-server", "IpfsPinnerServer"),
     ("--proof", "BSP_AGENT_PROOF"),
     ("--proof-chain-address", "ProofChain"),

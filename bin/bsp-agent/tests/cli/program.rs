@@ -24,6 +24,8 @@ impl Agent {
     pub(crate) fn new(folder: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bsp-agent"));
         command.args(args).current_dir(folder).env_clear().stdin(Stdio::null());
+        // Others run at the same time.
+        command.env("BSP_AGENT_PINNER_ADDR", "off");
         Self { command }
     }
 

@@ -8,7 +8,10 @@ use bsp_agent::{
     journal::{BlockRecord, Journal},
 };
 use eyre::bail;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver},
     task::JoinHandle,
@@ -23,6 +26,7 @@ pub(crate) struct DevAgent {
     finished: UnboundedReceiver<BlockRecord>,
     alarms: Alarms,
     stop: CancellationToken,
+    pins: Option<SocketAddr>,
 }
 
 impl DevAgent {
@@ -31,15 +35,33 @@ impl DevAgent {
         let alarms = Alarms::default();
         let (sender, finished) = mpsc::unbounded_channel();
         let agent = Agent::start_with(config, alarms.clone(), stop.clone(), Some(sender)).await?;
+        let pins = agent.pins_served_at();
         let tasks = TaskTracker::new();
         let run = tasks.spawn(agent.run());
         tasks.close();
-        Ok(Self { tasks, run, finished, alarms, stop })
+        Ok(Self { tasks, run, finished, alarms, stop, pins })
     }
 
     /// What would need the operator's attention.
     pub(crate) fn raised(&self) -> BTreeMap<AlarmKind, Alarm> {
         self.alarms.raised()
+    }
+
+    /// Where what it pins can be fetched.
+    pub(crate) const fn pins(&self) -> Option<SocketAddr> {
+        self.pins
+    }
+
+    /// Serves what is pinned until an interrupt.
+    ///
+    /// # Errors
+    ///
+    /// That it ends on its own.
+    pub(crate) async fn serve(&mut self, interrupt: &CancellationToken) -> eyre::Result<()> {
+        while let Some(finished) = interrupt.run_until_cancelled(self.next_finished()).await {
+            finished?;
+        }
+        Ok(())
     }
 
     /// The next block that it is done with.

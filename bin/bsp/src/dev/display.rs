@@ -16,6 +16,7 @@ use bsp_devchain::Coverage;
 use indicatif::{HumanBytes, ProgressBar, ProgressState, ProgressStyle};
 use std::{
     fmt::Write,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -112,6 +113,8 @@ impl Display {
         for line in summary(totals, coverage, self.begun.elapsed(), places) {
             text += &wrapped("", &line, columns());
         }
+        // In one line, to be copied.
+        text += &places.fetching(totals).unwrap_or_default();
         output::print(text.as_bytes())
     }
 }
@@ -121,9 +124,19 @@ impl Display {
 pub(crate) struct Places<'a> {
     pub(crate) folder: &'a DevFolder,
     pub(crate) services: &'a ServiceArgs,
+    /// Where pinned segments can be fetched from now on.
+    pub(crate) served: Option<SocketAddr>,
 }
 
 impl Places<'_> {
+    /// How to fetch the latest segment, while they are served.
+    fn fetching(&self, totals: &Totals) -> Option<String> {
+        let (address, cid) = (self.served?, totals.last_cid.as_ref()?);
+        Some(format!(
+            "the segments are served until Ctrl-C, the last one by\n  curl -o segment http://{address}/ipfs/{cid}\n"
+        ))
+    }
+
     /// Where the files of these blocks are, and their proofs.
     fn lines(&self, totals: &Totals) -> Vec<String> {
         let mut lines = vec![format!("segments are in {}", self.folder.segments().display())];

@@ -26,7 +26,7 @@ pub(crate) struct Follower<'a> {
 
 impl Follower<'_> {
     /// Shows each block that is done, until all are, or, after an interrupt, those that can be for
-    /// now. Then the agent and the target are stopped.
+    /// now. Returns the agent if it still runs: after an interrupt it does not, nor does the target.
     ///
     /// # Errors
     ///
@@ -34,14 +34,14 @@ impl Follower<'_> {
     pub(crate) async fn run(
         mut self,
         interrupt: &CancellationToken,
-    ) -> eyre::Result<(Producer, Progress)> {
+    ) -> eyre::Result<(Producer, Progress, Option<DevAgent>)> {
         let followed = self.follow(interrupt).await;
+        if let Ok(Some(producer)) = followed {
+            return Ok((producer, self.progress, Some(self.agent)));
+        }
         self.agent.stop().await;
-        let producer = match followed? {
-            Some(producer) => producer,
-            None => self.producing.await??,
-        };
-        Ok((producer, self.progress))
+        followed?;
+        Ok((self.producing.await??, self.progress, None))
     }
 
     /// Returns the producer if it has ended.

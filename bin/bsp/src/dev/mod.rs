@@ -59,11 +59,12 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// state in every way that the read order knows. Each block is captured and encoded, re-executed
 /// from its own bytes, and delivered as a producer does; the agent takes it, stores its AVRO
 /// segment, pins it, re-executes it from the stored file, and puts its proof on record. Nothing has
-/// to be installed: chunk files stand in for Redis, a folder for the pinner, and a ledger for the
-/// proof chain. The same seed gives the same chain and the same segments, byte for byte. The
-/// network's format leaves EIP-7702 authorization lists out. They are delivered beside the
-/// replicas, so that the agent can re-execute every block, and are kept for `bsp verify
-/// --authorizations`.
+/// to be installed: chunk files stand in for Redis, and a ledger for the proof chain. While it runs
+/// the pinned segments can be fetched by their CIDs, at http://127.0.0.1:3001/ipfs/CID or, where
+/// that port is taken, at the address that the summary of --serve names. The same seed gives the
+/// same chain and the same segments, byte for byte. The network's format leaves EIP-7702
+/// authorization lists out. They are delivered beside the replicas, so that the agent can re-execute
+/// every block, and `bsp verify` finds them in the folder.
 ///
 /// A line is printed when the agent is done with a block. Another run in the same folder makes the
 /// same blocks; those that were proved are not delivered again, wherever their proofs went. It
@@ -100,6 +101,10 @@ pub(crate) struct DevArgs {
     /// one call of engine_newPayload a line. Made if it does not exist.
     #[arg(long, value_name = "FOLDER")]
     payloads: Option<PathBuf>,
+
+    /// When all blocks are made, go on serving their segments until Ctrl-C.
+    #[arg(long)]
+    serve: bool,
 
     /// Print warnings of the producer and the agent to standard error.
     #[arg(long)]
@@ -179,14 +184,21 @@ async fn run_pipeline(args: &DevArgs, interrupt: CancellationToken) -> eyre::Res
         trouble: Trouble::new(),
         display: &display,
     };
-    let (producer, progress) = follower.run(&interrupt).await?;
-    let places = Places { folder: &folder, services: &services };
-    display.finish(progress.totals(), producer.coverage(), &places)?;
-    if let (Some(devnet), Some(second)) = (devnet, second) {
-        second.finish(progress.totals().proved).await?;
-        devnet.finish().await?;
+    let (producer, progress, agent) = follower.run(&interrupt).await?;
+    let served = agent.as_ref().filter(|_| args.serve).and_then(DevAgent::pins);
+    let places = Places { folder: &folder, services: &services, served };
+    let shown = display.finish(progress.totals(), producer.coverage(), &places);
+    let mut result = shown;
+    if let (Ok(()), Some(devnet), Some(second)) = (&result, devnet, second) {
+        result = finish_devnet(devnet, second, progress.totals().proved).await;
     }
-    Ok(())
+    if let Some(mut agent) = agent {
+        if args.serve && result.is_ok() {
+            result = agent.serve(&interrupt).await;
+        }
+        agent.stop().await;
+    }
+    result
 }
 
 /// The proof chain of `--contract`.
@@ -195,6 +207,12 @@ async fn start_devnet(services: &ServiceArgs, network: u64) -> eyre::Result<Opti
         return Ok(None);
     }
     Ok(Some(Devnet::start(services.devnet_url(), network).await?))
+}
+
+/// Waits for the second operator, and shows what both agree on.
+async fn finish_devnet(devnet: Devnet, second: SecondOperator, proved: u64) -> eyre::Result<()> {
+    second.finish(proved).await?;
+    devnet.finish().await
 }
 
 /// A token that the first Ctrl-C or termination signal cancels. The second one ends the process.

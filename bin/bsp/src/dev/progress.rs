@@ -38,6 +38,8 @@ pub(crate) struct Totals {
     pub(crate) with_authorizations: u64,
     /// To make them.
     pub(crate) time: Duration,
+    /// Of the latest segment that is proved.
+    pub(crate) last_cid: Option<String>,
 }
 
 /// Brings together what was made and what the agent says of it.
@@ -122,7 +124,9 @@ impl Progress {
         } else {
             self.totals.proved += 1;
         }
-        Ok(self.in_flight.pop_front().map(|block| (block.made, proved)))
+        let done = self.in_flight.pop_front().map(|block| block.made);
+        self.totals.last_cid = done.as_ref().map(|made| made.cid.clone());
+        Ok(done.map(|made| (made, proved)))
     }
 
     fn proved(&self, made: &Made, settled: &Settled) -> eyre::Result<Proved> {

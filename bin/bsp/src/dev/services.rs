@@ -9,7 +9,7 @@ use bsp_agent::{
         AgentArgs, ObserveArgs, PinArgs, ProcessArgs, ProofArgs, ProofTarget, SegmentArgs,
         SourceArgs,
     },
-    config::{AgentConfig, ConfigError},
+    config::{AgentConfig, ConfigError, IfTaken},
     proof::Confirmations,
 };
 use bsp_common::Secret;
@@ -138,7 +138,10 @@ impl ServiceArgs {
             process: ProcessArgs { shutdown_timeout: SHUTDOWN_SECONDS, check: false },
         };
         let config = AgentConfig::from_args(&args, &|name| self.variable(name));
-        config.map_err(|error| self.in_our_words(error))
+        let mut config = config.map_err(|error| self.in_our_words(error))?;
+        // Where an agent, or another chain of this kind, has the usual one.
+        config.pins.http.if_taken = IfTaken::OtherPort;
+        Ok(config)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

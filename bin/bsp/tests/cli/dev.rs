@@ -44,16 +44,11 @@ fn journal(folder: &Path) -> Vec<Value> {
     bsp(["journal", "--json", "--data-dir", agent.to_str().unwrap()]).expect(0).json_lines()
 }
 
-/// The archives in the agent's pins, by the CID that names them.
-fn archives(folder: &Path) -> BTreeMap<String, PathBuf> {
-    let shards = fs::read_dir(folder.join("agent/pins/car")).unwrap();
-    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
-    files
-        .map(|file| {
-            let path = file.unwrap().path();
-            (path.file_stem().unwrap().to_str().unwrap().to_owned(), path)
-        })
-        .collect()
+/// What `bsp pinner ls` says of the agent's pins, by CID.
+fn pins(folder: &Path) -> BTreeMap<String, Value> {
+    let agent = folder.join("agent");
+    let run = bsp(["pinner", "ls", "--json", "--data-dir", agent.to_str().unwrap()]).expect(0);
+    run.json_lines().into_iter().map(|pin| (pin["cid"].as_str().unwrap().to_owned(), pin)).collect()
 }
 
 #[test]
@@ -63,8 +58,8 @@ fn every_block_goes_all_the_way_to_its_proof() {
     let printed = make_chain(&folder, "3", 5);
     let mut lines = printed.lines();
     assert!(lines.next().unwrap().trim_start().starts_with("block"), "{printed}");
-    let (ledger, journal, archives) = (ledger(&folder), journal(&folder), archives(&folder));
-    assert_eq!((ledger.len(), journal.len(), archives.len()), (5, 5, 5));
+    let (ledger, journal, pins) = (ledger(&folder), journal(&folder), pins(&folder));
+    assert_eq!((ledger.len(), journal.len(), pins.len()), (5, 5, 5));
     let mut segments = Vec::new();
     for (number, record) in (1..=5).zip(&journal) {
         let file = segment(&folder, number);
@@ -78,7 +73,8 @@ fn every_block_goes_all_the_way_to_its_proof() {
         assert_eq!(record["stage"]["stage"], "acknowledged");
         let id = proof["id"].as_str().unwrap();
         assert!(file.to_str().unwrap().ends_with(&format!("-{id}")), "{file:?} {id}");
-        assert!(archives.contains_key(cid), "{cid}");
+        assert_eq!(pins[cid]["state"], "confirmed", "{cid}");
+        assert_eq!(pins[cid]["name"], format!("1337-{number}-replica"));
 
         let line: Vec<_> = lines.next().unwrap().split_whitespace().collect();
         assert_eq!(line[0], number.to_string());
@@ -356,4 +352,25 @@ fn a_folder_of_another_fork_is_refused() {
         assert!(failed.stderr.contains("another chain"), "{}", failed.stderr);
         assert!(failed.stderr.contains(option), "{}", failed.stderr);
     }
+}
+
+/// What is printed is run, as whoever reads it does.
+#[cfg(unix)]
+#[test]
+fn segments_are_served_until_an_interrupt() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("data");
+    let args = ["dev", "--blocks", "3", "--serve", "--data-dir", folder.to_str().unwrap()];
+    let mut child =
+        command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bsp dev");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let fetching = lines.find(|line| line.as_ref().unwrap().contains("curl -o")).unwrap().unwrap();
+    let url = fetching.split_whitespace().last().unwrap();
+    let fetch = async { reqwest::get(url).await?.bytes().await };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fetched = runtime.block_on(fetch).unwrap();
+    assert_eq!(fetched, fs::read(segment(&folder, 3)).unwrap());
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -3,7 +3,7 @@
 use crate::program::bsp;
 
 /// Every command with its arguments and flags.
-const COMMANDS: [(&str, &[&str]); 9] = [
+const COMMANDS: [(&str, &[&str]); 10] = [
     (
         "verify",
         &[
@@ -28,6 +28,7 @@ const COMMANDS: [(&str, &[&str]); 9] = [
             "--data-dir",
             "--fork",
             "--payloads",
+            "--serve",
             "--verbose",
             "--redis-url",
             "--proof-chain-address",
@@ -37,6 +38,7 @@ const COMMANDS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("status", &["--redis-url", "--agent-url", "--json"]),
+    ("pinner", &["ls", "pin", "unpin", "export", "import", "fsck", "serve"]),
     ("dead", &["list", "show", "retry", "drop"]),
     ("journal", &["forget", "--data-dir", "--block", "--agent-url", "--unfinished", "--json"]),
     ("proof-chain", &["deploy", "status", "network", "operators", "sessions", "finalize"]),

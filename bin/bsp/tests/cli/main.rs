@@ -11,6 +11,7 @@ mod help;
 mod inspect;
 mod journal;
 mod mainnet;
+mod pinner;
 mod pipes;
 mod program;
 mod proof_chain;

@@ -72,8 +72,7 @@ fn only_old_files_that_are_pinned_go() {
     // What others would fetch of block 2 is gone.
     let cid = bsp(["cid".into(), scene.segment(2)]).expect(0).text().to_owned();
     let cid = cid.split_whitespace().find(|word| word.starts_with("baf")).unwrap().to_owned();
-    let shard = &cid[cid.len() - 3..cid.len() - 1];
-    fs::remove_file(scene.agent().join(format!("pins/blocks/{shard}/{cid}"))).unwrap();
+    bsp(["pinner", "unpin", &cid, "--data-dir", scene.agent().to_str().unwrap()]).expect(0);
     let run = scene.prune(&["--keep-days", "30"]).expect(1);
     assert!(run.text().contains("2 files of 0 MiB removed\n1 file stays: "), "{}", run.text());
     assert_eq!(scene.kept(), [2, 4]);
