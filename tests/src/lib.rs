@@ -34,3 +34,4 @@ pub mod scene;
 pub mod servers;
 pub mod small_disk;
 pub mod wait;
+pub mod year;
