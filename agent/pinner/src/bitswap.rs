@@ -163,7 +163,8 @@ impl Entry {
 }
 
 impl Block {
-    /// A block with the prefix of its CID. A CID of version 0 has none, so it gets that of version 1.
+    /// A block with the prefix of its CID. A CID of version 0 has none, so it gets that of version
+    /// 1.
     pub fn new(cid: &Cid, data: Bytes) -> Self {
         let hash = cid.hash();
         let cid = Cid::new_v1(cid.codec(), *hash).to_bytes();

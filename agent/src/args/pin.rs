@@ -11,10 +11,10 @@ pub struct PinArgs {
     /// Where to pin segments; may be given several times. [default: embedded]
     ///
     /// `embedded`, the folder pins/ of the data folder, is the default if no other pinner is named.
-    /// Services are `ipfs-pinner+http://HOST:PORT/`, `kubo+http://HOST:PORT/` for Kubo's RPC and what
-    /// answers like it, `psa+https://HOST/PATH` for the Pinning Service API, and
-    /// `s3://BUCKET/PREFIX`. The token of a service is in a file or a variable that the URL names, as
-    /// `?token-file=FILE` or `?token-env=VARIABLE`; keys of a bucket are in the AWS_ variables.
+    /// Services are `ipfs-pinner+http://HOST:PORT/`, `kubo+http://HOST:PORT/` for Kubo's RPC and
+    /// what answers like it, `psa+https://HOST/PATH` for the Pinning Service API, and
+    /// `s3://BUCKET/PREFIX`. The token of a service is in a file or a variable that the URL names,
+    /// as `?token-file=FILE` or `?token-env=VARIABLE`; keys of a bucket are in the AWS_ variables.
     /// `&origin=MULTIADDR` tells a pinning service where it finds the content. In the variable,
     /// commas stand between the URLs.
     #[arg(

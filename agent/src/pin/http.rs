@@ -89,7 +89,8 @@ impl Service {
         Ok((status, body))
     }
 
-    /// Compares the body of an answer with what it should be. No more of it is read than that takes.
+    /// Compares the body of an answer with what it should be. No more of it is read than that
+    /// takes.
     pub(super) async fn compare(
         &self,
         request: RequestBuilder,

@@ -39,8 +39,8 @@ pub(crate) struct PruneArgs {
     #[arg(long, env = "BinaryFilePath", value_name = "FOLDER")]
     binary_file_path: Option<PathBuf>,
 
-    /// The agent's pinner. [default: the store in pins/ of --data-dir, which a running agent is asked
-    /// for at http://127.0.0.1:3001/]
+    /// The agent's pinner. [default: the store in pins/ of --data-dir, which a running agent is
+    /// asked for at http://127.0.0.1:3001/]
     #[arg(long, env = "IpfsPinnerServer", hide_env_values = true, value_name = "URL")]
     ipfs_pinner_server: Option<String>,
 

@@ -86,8 +86,8 @@ impl Fetcher {
         Ok(self.find(cid, &AtomicUsize::new(0)).await?.0)
     }
 
-    /// Brings the DAG under a root into the store, where garbage collection takes it after a while if
-    /// nobody pins it. What is in the store already is not asked for.
+    /// Brings the DAG under a root into the store, where garbage collection takes it after a while
+    /// if nobody pins it. What is in the store already is not asked for.
     ///
     /// # Errors
     ///

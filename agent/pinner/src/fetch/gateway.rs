@@ -40,8 +40,8 @@ pub enum GatewayError {
 /// A gateway, asked for one block at a time with `?format=raw`.
 ///
 /// It may send us on to its own host or one below it, on the same port, or from `http` to `https`.
-/// A redirection to anywhere else is not followed: no gateway makes this program ask hosts that only
-/// this program reaches.
+/// A redirection to anywhere else is not followed: no gateway makes this program ask hosts that
+/// only this program reaches.
 #[derive(Debug)]
 pub struct Gateway {
     base: Url,

@@ -1,7 +1,7 @@
 //! How one block is got from peers.
 //!
-//! One peer is asked for the block, and the others whether they have it: so it comes once, and there
-//! is somebody to turn to if that peer has it not, or is slow.
+//! One peer is asked for the block, and the others whether they have it: so it comes once, and
+//! there is somebody to turn to if that peer has it not, or is slow.
 
 use super::{
     connected::{Connected, Peer},

@@ -44,8 +44,8 @@ const OPEN: Duration = Duration::from_secs(10);
 /// How long a stream with our wants stays open when there are none.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Bytes of blocks that nobody wanted, in a row, after which a peer is left. Some come late, after a
-/// want was cancelled.
+/// Bytes of blocks that nobody wanted, in a row, after which a peer is left. Some come late, after
+/// a want was cancelled.
 const UNWANTED: u64 = 32 << 20;
 
 /// The most changes of our wants that wait to be sent to a peer.

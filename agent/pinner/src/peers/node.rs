@@ -103,7 +103,8 @@ impl Node {
 
     fn take_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            // A peer that is silent holds its place no longer. One that does not speak the protocol may.
+            // A peer that is silent holds its place no longer. One that does not speak the protocol
+            // may.
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
                 if !matches!(error, ping::Failure::Unsupported) =>
             {

@@ -1,8 +1,8 @@
 //! Streams of bitswap over libp2p's connections: opened on request, and taken from peers up to a
 //! number a connection.
 //!
-//! `libp2p-stream` would do, but it drops a stream that comes while the one before is not yet taken,
-//! and Kubo answers over many streams at once.
+//! `libp2p-stream` would do, but it drops a stream that comes while the one before is not yet
+//! taken, and Kubo answers over many streams at once.
 
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,

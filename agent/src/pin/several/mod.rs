@@ -51,8 +51,9 @@ enum Ended {
 }
 
 impl Several {
-    /// Pinners that work together by a rule. `retry` has the alarm to raise while one of them fails,
-    /// and what ends the waiting. Has to be called on a runtime, to which each pinner adds a task.
+    /// Pinners that work together by a rule. `retry` has the alarm to raise while one of them
+    /// fails, and what ends the waiting. Has to be called on a runtime, to which each pinner adds a
+    /// task.
     pub fn start(pinners: Vec<Arc<dyn Pinner>>, rule: Enough, retry: &Retry) -> Self {
         let local = pinners.iter().find(|pinner| pinner.is_local()).cloned();
         let members = pinners.into_iter().map(|pinner| {

@@ -26,7 +26,8 @@ pub(crate) struct Follower<'a> {
 
 impl Follower<'_> {
     /// Shows each block that is done, until all are, or, after an interrupt, those that can be for
-    /// now. Returns the agent if it still runs: after an interrupt it does not, nor does the target.
+    /// now. Returns the agent if it still runs: after an interrupt it does not, nor does the
+    /// target.
     ///
     /// # Errors
     ///

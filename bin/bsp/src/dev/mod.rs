@@ -63,8 +63,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// the pinned segments can be fetched by their CIDs, at http://127.0.0.1:3001/ipfs/CID or, where
 /// that port is taken, at the address that the summary of --serve names. The same seed gives the
 /// same chain and the same segments, byte for byte. The network's format leaves EIP-7702
-/// authorization lists out. They are delivered beside the replicas, so that the agent can re-execute
-/// every block, and `bsp verify` finds them in the folder.
+/// authorization lists out. They are delivered beside the replicas, so that the agent can
+/// re-execute every block, and `bsp verify` finds them in the folder.
 ///
 /// A line is printed when the agent is done with a block. Another run in the same folder makes the
 /// same blocks; those that were proved are not delivered again, wherever their proofs went. It
