@@ -105,10 +105,10 @@ impl Pinner for IpfsPinner {
             self.service.answer(request).await.map_err(|reason| self.temporary(reason))?;
         let said = reply::quote(String::from_utf8_lossy(&body).trim());
         if status == 200 {
-            Ok(format!("{} says: {said}", self.name()))
-        } else {
-            Err(self.temporary(format!("/health answers status {status}: {said}")))
+            return Ok(format!("{} says: {said}", self.name()));
         }
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        Err(self.temporary(format!("/health answers status {status}{said}")))
     }
 }
 

@@ -177,5 +177,8 @@ async fn health_is_asked_for() {
     assert!(healthy.ends_with("says: I'm healthy"), "{healthy}");
     let sick = pinner(serve(router(StatusCode::INTERNAL_SERVER_ERROR)).await);
     let sick = sick.check().await.unwrap_err().to_string();
-    assert!(sick.contains("/health answers status 500"), "{sick}");
+    assert!(sick.ends_with("/health answers status 500: I'm healthy"), "{sick}");
+    let silent = pinner(serve(Router::new()).await);
+    let silent = silent.check().await.unwrap_err().to_string();
+    assert!(silent.ends_with("/health answers status 404"), "{silent}");
 }
