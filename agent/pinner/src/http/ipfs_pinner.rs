@@ -206,7 +206,7 @@ pub(super) fn failure(problem: &Problem) -> Response {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     if problem.is_ours() {
-        tracing::error!(target: "pinner", error = problem.reason, "A request to the pinner failed");
+        tracing::error!(target: "bsp::pinner", error = problem.reason, "A request to the pinner failed");
     }
     let body = format!("{{\"error\": {}}}", serde_json::Value::from(problem.reason.as_str()));
     (status, body).into_response()

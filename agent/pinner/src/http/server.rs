@@ -158,7 +158,7 @@ impl PinnerServer {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        target: "pinner", %error, "The HTTP server can't take a connection"
+                        target: "bsp::pinner", %error, "The HTTP server can't take a connection"
                     );
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

@@ -174,7 +174,7 @@ fn if_only_cached(problem: Problem, headers: &HeaderMap) -> Problem {
 pub(super) fn failure(problem: &Problem) -> Response {
     if problem.is_ours() {
         let error = &problem.reason;
-        tracing::error!(target: "pinner", error, "The gateway can't serve what it holds");
+        tracing::error!(target: "bsp::pinner", error, "The gateway can't serve what it holds");
     }
     let headers =
         [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];

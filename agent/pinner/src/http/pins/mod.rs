@@ -129,7 +129,7 @@ fn answered(answer: Result<Response, Problem>) -> Response {
 
 pub(super) fn failure(problem: &Problem) -> Response {
     if problem.is_ours() {
-        tracing::error!(target: "pinner", error = problem.reason, "A pin request failed");
+        tracing::error!(target: "bsp::pinner", error = problem.reason, "A pin request failed");
     }
     let reason = problem.status.canonical_reason().unwrap_or("error");
     let reason = reason.to_ascii_uppercase().replace([' ', '-'], "_");

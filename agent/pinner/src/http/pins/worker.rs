@@ -33,7 +33,7 @@ async fn fetch(api: &PinnerApi, fetcher: &Fetcher, request: PinRequest) {
     let noted = blocking(move || shared.requests().finish(request, failure, shared.store())).await;
     if let Err(problem) = noted {
         tracing::error!(
-            target: "pinner", error = problem.reason,
+            target: "bsp::pinner", error = problem.reason,
             "What became of a pin request can't be noted; it begins again at the next start",
         );
     }

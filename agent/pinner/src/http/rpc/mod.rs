@@ -76,7 +76,7 @@ pub(super) fn failure(problem: &Problem) -> Response {
         status => status,
     };
     if problem.is_ours() {
-        tracing::error!(target: "pinner", error = problem.reason, "A command to the pinner failed");
+        tracing::error!(target: "bsp::pinner", error = problem.reason, "A command to the pinner failed");
     }
     // 1 is an error of the client.
     let code = u8::from(status.is_client_error());
