@@ -315,7 +315,8 @@ else
     skip "mainnet segments" "$shared/mainnet is not there"
 fi
 
-for crate in codec agent/pinner crates/capture; do
+# Not those of agent/pinner, whose HTTP client and server would be compiled once more, for longer than all of these take.
+for crate in codec crates/capture; do
     if command -v c++ >/dev/null; then
         step "fuzz targets of $crate" tests/fuzz.sh "$crate"
     else
