@@ -4,7 +4,7 @@
 #
 #   tests/run.sh
 #
-# Redis and a development chain are installed if that can be done. They are found as REDIS_SERVER and ANVIL, in PATH,
+# Redis, a development chain and Helia are installed if that can be done. The first two are found as REDIS_SERVER and ANVIL, in PATH,
 # and the chain under tests/node_modules as well. The node is built and tested where its dependency, reth's git
 # repository, can be reached, which takes half an hour more; BSP_RETH_BIN names one that is built already. Beside the
 # repository, `../shared` may hold real data (mainnet segments, read-order vectors). What needs something that is not
@@ -45,6 +45,13 @@ want_redis() {
 want_anvil() {
     has_anvil || install_npm_packages tests ||
         advise "there is no anvil: install Node.js 20 with npm and run this again, or name anvil's file in ANVIL"
+}
+
+# An IPFS client of others, which fetches from the pinner.
+want_helia() {
+    [ -n "${HELIA_MODULES:-}" ] || [ -d agent/pinner/tests/interop/node_modules ] ||
+        install_npm_packages agent/pinner/tests/interop ||
+        advise "there is no Helia, which a test of the pinner needs: install Node.js 20 with npm and run this again"
 }
 
 # reth's database is C, and the bindings to it are made with libclang.
@@ -244,6 +251,7 @@ require_rust
 require_c_compiler
 want_redis
 want_anvil
+want_helia
 
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 logs=$target/test-logs
