@@ -4,11 +4,11 @@
 #
 #   tests/run.sh
 #
-# Redis, a development chain and Helia are installed if that can be done. The first two are found as REDIS_SERVER and ANVIL, in PATH,
-# and the chain under tests/node_modules as well. The node is built and tested where its dependency, reth's git
-# repository, can be reached, which takes half an hour more; BSP_RETH_BIN names one that is built already. Beside the
-# repository, `../shared` may hold real data (mainnet segments, read-order vectors). What needs something that is not
-# there is skipped, loudly, and counted.
+# Redis, a development chain and Helia are installed if that can be done. The first two are found as REDIS_SERVER and
+# ANVIL, in PATH, and the chain under tests/node_modules as well. The node is built and tested where its dependency,
+# reth's git repository, can be reached, which takes half an hour more; BSP_RETH_BIN names one that is built already.
+# Beside the repository, `../shared` may hold real data (mainnet segments, read-order vectors). What needs something that
+# is not there is skipped, loudly, and counted.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
