@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::{Duration, Instant},
@@ -86,7 +87,7 @@ async fn run(args: Args) -> eyre::Result<ExitCode> {
     year::fill(year, YearFolders { data, segments }).await.wrap_err("filling the folders")?;
     row("filling", seconds(filling.elapsed()));
     show_disk(data, segments)?;
-    fill_stream(&mut scene, args.waiting).await?;
+    fill_stream(&mut scene, 0..args.waiting).await?;
 
     let started = Instant::now();
     let mut process = command.start()?;
@@ -113,6 +114,8 @@ async fn run(args: Args) -> eyre::Result<ExitCode> {
     process.signal(Signal::TERM)?;
     process.end_within(Duration::from_secs(60)).await?;
 
+    // By now all that waited may be done.
+    fill_stream(&mut scene, args.waiting..args.waiting + SAMPLE).await?;
     let restarted = Instant::now();
     let before = scene.remaining().await?;
     let mut process = command.start()?;
@@ -129,9 +132,9 @@ fn unused_address() -> eyre::Result<SocketAddr> {
 }
 
 /// Variants of one block: each another hash, and the same work.
-async fn fill_stream(scene: &mut Scene, count: u64) -> eyre::Result<()> {
+async fn fill_stream(scene: &mut Scene, numbers: Range<u64>) -> eyre::Result<()> {
     let block = DevBlocks::new(1)?.next_replica()?;
-    for number in 0..count {
+    for number in numbers {
         scene.push(&Message::of(&variant(&block, number))?).await?;
     }
     Ok(())
